@@ -1,0 +1,43 @@
+# make demo   the whole chain on scikit-learn's digits        make test   every test
+# make check  format, lint and types                          make locks  envs/*.lock from pyproject.toml
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+# Bytecode caching turned off makes every TensorFlow import three times slower.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test test-fast check format locks clean
+
+demo: .venv/stamp
+	$(BIN)/snakemake --cores all --resources gpu=2
+	@echo "Done. Look into results/quickstart/. To go on: source .venv/bin/activate"
+
+test: .venv/stamp
+	$(BIN)/python -m pytest
+
+test-fast: .venv/stamp
+	$(BIN)/python -m pytest -m "not slow"
+
+check: .venv/stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+
+format: .venv/stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile rules
+
+locks:
+	uv pip compile -q --python-version 3.11 --generate-hashes --extra cpu --extra dev pyproject.toml -o envs/cpu.lock
+	uv pip compile -q --python-version 3.11 --generate-hashes --extra gpu --extra dev pyproject.toml -o envs/gpu.lock
+
+# The stamp is newer than the lock only when the environment was built from it to the end.
+.venv/stamp: envs/cpu.lock
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/cpu.lock
+	touch $@
+
+clean:
+	rm -rf results work logs data/digits data/digits.csv .snakemake

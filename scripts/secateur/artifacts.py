@@ -1,0 +1,140 @@
+"""The one way in which files are written: complete under their final name, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from secateur.errors import ArtifactError
+
+READ_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def atomic_file(path: Path | str) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path` for reading and writing; it becomes `path` when the block ends well.
+
+    On any exception the temporary file is removed and an older `path` is left as it was.
+
+    Raises:
+        ArtifactError: the folder cannot be made or written, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "w+b") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write {path}: {error.strerror or error}", "free space, or choose a writable results_dir"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write `content` atomically."""
+    with atomic_file(path) as stream:
+        stream.write(content)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. NaN is refused: it is not JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path | str, table: pd.DataFrame, header: bool = True) -> None:
+    """Write `table` without its index as CSV, atomically."""
+    write_text(path, table.to_csv(index=False, header=header, lineterminator="\n"))
+
+
+def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
+    """Read a CSV that `write_csv` wrote: a class called `NA` or `null` stays a string.
+
+    Raises:
+        ArtifactError: the file is missing or is not CSV.
+    """
+    try:
+        return pd.read_csv(path, keep_default_na=False, **options)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot read {path}: {error}", "run the step that makes it again") from error
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        ArtifactError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot read {path}: {error}", "run the step that makes it again") from error
+
+
+def sha256_of(path: Path | str) -> str:
+    """Digest of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(READ_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def require_writable(folder: Path | str) -> None:
+    """Make `folder` and prove that a file can be written there, before hours of work depend on it.
+
+    Raises:
+        ArtifactError: it cannot.
+    """
+    probe = Path(folder) / f".writable-{os.getpid()}"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write into {folder}: {error.strerror or error}", "choose a writable results_dir"
+        ) from error
+
+
+def write_through(path: Path | str, writer: Callable[[str], object]) -> None:
+    """Let a library that only takes a file name write `path` atomically.
+
+    Args:
+        path: the final name.
+        writer: is called with a temporary name of the same suffix in the same folder.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        writer(str(temporary))
+        write_bytes(path, temporary.read_bytes())
+    finally:
+        temporary.unlink(missing_ok=True)

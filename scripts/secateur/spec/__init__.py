@@ -1,0 +1,40 @@
+"""The spec file: typed sections, one loader for every vintage."""
+
+from secateur.spec.load import load_spec, parse_spec
+from secateur.spec.notices import Notice
+from secateur.spec.sections import (
+    AugmentSpec,
+    BnConfig,
+    DataSpec,
+    EvaluateSpec,
+    ExportSpec,
+    InferenceSpec,
+    LrConfig,
+    ModelSpec,
+    OptimConfig,
+    PruneSpec,
+    RegConfig,
+    Spec,
+    SplitSpec,
+    TrainSpec,
+)
+
+__all__ = [
+    "AugmentSpec",
+    "BnConfig",
+    "DataSpec",
+    "EvaluateSpec",
+    "ExportSpec",
+    "InferenceSpec",
+    "LrConfig",
+    "ModelSpec",
+    "Notice",
+    "OptimConfig",
+    "PruneSpec",
+    "RegConfig",
+    "Spec",
+    "SplitSpec",
+    "TrainSpec",
+    "load_spec",
+    "parse_spec",
+]

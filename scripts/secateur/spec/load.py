@@ -1,0 +1,226 @@
+"""From a YAML file of any vintage to one typed `Spec`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from secateur.errors import SpecError
+from secateur.spec.notices import Notice
+from secateur.spec.sections import ENGINE_KEYS, Spec
+from secateur.spec.source import Source, parse_source, read_source
+from secateur.spec.vintages import to_v1
+
+# The pass phrase that TAO's documents and sample specs all use.
+PUBLIC_DEFAULT_KEYS = ("nvidia_tlt", "tlt_encode")
+
+NO_EFFECT = {
+    "train.optim_config.lr": "the scheduler sets the learning rate",
+    "train.optim_config.decay": "the scheduler sets the learning rate",
+    "retrain.optim_config.lr": "the scheduler sets the learning rate",
+    "retrain.optim_config.decay": "the scheduler sets the learning rate",
+    "train.wandb": "this tracker is not connected yet",
+    "train.clearml": "this tracker is not connected yet",
+    "evaluate.classmap": "split makes the one class map, split/classmap.json",
+    "evaluate.trt_engine": "engines are not built yet",
+    "inference.trt_engine": "engines are not built yet",
+    "gen_trt_engine": "engines are not built yet",
+    "prune.byom_model_path": "a pruned model is read from its own file",
+    "gpu_ids": "devices are given by the scheduler",
+    "mpi_args": "there is no MPI",
+    "cuda_blocking": "not needed here",
+    "multi_node": "one training runs on one host",
+    "num_processes": "one training is one process",
+    "verbose": "logs are always complete",
+    **{f"export.{key}": "engines are not built yet" for key in ENGINE_KEYS},
+    **{
+        f"{section}.results_dir": "steps write under the run's results_dir"
+        for section in ("train", "evaluate", "prune", "inference", "export")
+    },
+}
+# Switches that EfficientNet does not have (tao-facts 3.2); specs of TAO set them all the same.
+NOT_IN_EFFICIENTNET = ("use_pooling", "use_batch_norm", "use_bias", "all_projections")
+
+
+def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> Spec:
+    """Read, translate and check a spec file.
+
+    Args:
+        path: YAML file in the words of V0, V1 or V2.
+        overrides: `section.key=value` words that replace what the file says; values are YAML.
+
+    Raises:
+        SpecError: with file, line, dotted key and the nearest right key.
+    """
+    source = read_source(path)
+    for word in overrides:
+        _override(source, word)
+    return _typed(source)
+
+
+def parse_spec(text: str | bytes, name: str = "spec") -> Spec:
+    """As `load_spec`, from text that `name` stands for in errors."""
+    return _typed(parse_source(text, name))
+
+
+def _typed(source: Source) -> Spec:
+    values, renamed = to_v1(source)
+    explicit = set(_paths(values))
+    remarks = [Notice("renamed", old, f"is {new}") for new, old in renamed.items()]
+    remarks += _prune_for_placeholder(values)
+    retrain = values.pop("retrain", None)
+    spec = _validated(source, renamed, values)
+    if spec.prunes:
+        merged = _retrain_values(source, values.get("train") or {}, retrain)
+        spec = _validated(source, renamed, {**values, "retrain": merged})
+    elif retrain is not None:
+        raise SpecError(f"{source.at('retrain')}: retrain needs a prune section", "add `prune:` with its threshold")
+    remarks += _remarks(spec, explicit, renamed)
+    spec._notices = tuple(remarks)
+    return spec
+
+
+def _override(source: Source, word: str) -> None:
+    dotted, equals, text = word.partition("=")
+    if not equals or not dotted:
+        raise SpecError(f"'{word}' is not section.key=value", "write for example train.num_epochs=10")
+    *sections, name = dotted.split(".")
+    holder: Any = source.values
+    for section in sections:
+        holder = holder.setdefault(section, {}) if isinstance(holder, dict) else None
+    if not isinstance(holder, dict):
+        raise SpecError(f"'{dotted}' does not name a key of a section", "write for example train.num_epochs=10")
+    try:
+        holder[name] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise SpecError(f"{dotted}: '{text}' is not a YAML value", "quote it") from None
+
+
+def _prune_for_placeholder(values: dict[str, Any]) -> list[Notice]:
+    """The specification's sample trains from PRUNEDMODEL and has no prune section: it does prune."""
+    train = values.get("train")
+    if not isinstance(train, dict) or train.get("pretrained_model_path") != "PRUNEDMODEL":
+        return []
+    train.pop("pretrained_model_path")
+    key = "train.pretrained_model_path"
+    remarks = [Notice("warning", key, "PRUNEDMODEL is where retrain starts; the first training starts afresh")]
+    if values.get("prune") is None:
+        values["prune"] = {}
+        remarks.append(Notice("warning", "prune", "absent; PRUNEDMODEL asks for it, so its defaults are used"))
+    return remarks
+
+
+def _retrain_values(source: Source, train: dict[str, Any], retrain: Any) -> dict[str, Any]:
+    if retrain is not None and not isinstance(retrain, dict):
+        raise SpecError(f"{source.at('retrain')}: retrain must be a section", "write keys of train below it")
+    inherited = {key: value for key, value in train.items() if key != "pretrained_model_path"}
+    return _merged(inherited, retrain or {})
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _validated(source: Source, renamed: dict[str, str], values: dict[str, Any]) -> Spec:
+    try:
+        return Spec.model_validate({key: value for key, value in values.items() if value is not None})
+    except ValidationError as failure:
+        mistakes = [_mistake(source, renamed, error) for error in failure.errors(include_url=False)]
+    raise SpecError(
+        "\n".join(dict.fromkeys(text for text, _ in mistakes)),
+        next((hint for _, hint in mistakes if hint), "see config/README.md for every key"),
+    )
+
+
+def _mistake(source: Source, renamed: dict[str, str], error: Any) -> tuple[str, str]:
+    """One line for a person, and a hint."""
+    dotted = ".".join(str(part) for part in error["loc"])
+    written = _written(renamed, dotted)
+    where = f"{source.at(written)}: {written}" if written else source.name
+    if error["type"] == "extra_forbidden":
+        near = _nearest(dotted)
+        return f"{where}: unknown key", f"did you mean {near}?" if near else "see config/README.md for every key"
+    if error["type"] in ("model_type", "dict_type"):
+        return f"{where}: must be a section of keys", ""
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{where}: {_value(error)}{'must be ' if error['msg'].startswith('Input') else ''}{message}", ""
+
+
+def _value(error: Any) -> str:
+    value = error["input"]
+    secret = error["loc"][:1] == ("key",)
+    return "" if secret or isinstance(value, dict) or error["type"] == "value_error" else f"{value!r} "
+
+
+def _written(renamed: dict[str, str], dotted: str) -> str:
+    """The words of the file for a V1 path."""
+    parts = dotted.split(".")
+    for end in range(len(parts), 0, -1):
+        head = ".".join(parts[:end])
+        if head in renamed:
+            return ".".join([renamed[head], *parts[end:]])
+    return dotted
+
+
+def _nearest(dotted: str) -> str:
+    """The known key that is most like `dotted`: one of the same section by spelling, else one of the same name."""
+    known = list(_known_paths(Spec, ""))
+    section, _, name = dotted.rpartition(".")
+    same_name = [path for path in known if path.rpartition(".")[2] == name]
+    if same_name:
+        return same_name[0]
+    siblings = {path.rpartition(".")[2]: path for path in known if path.rpartition(".")[0] == section}
+    near = difflib.get_close_matches(name, list(siblings), n=1)
+    if near:
+        return siblings[near[0]]
+    by_name = {path.rpartition(".")[2]: path for path in known}
+    near = difflib.get_close_matches(name, list(by_name), n=1, cutoff=0.75)
+    return by_name[near[0]] if near else ""
+
+
+def _known_paths(section: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield f"{prefix}{name}"
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _known_paths(inner, f"{prefix}{name}.")
+
+
+def _paths(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+def _remarks(spec: Spec, explicit: set[str], renamed: dict[str, str]) -> Iterator[Notice]:
+    for key, reason in NO_EFFECT.items():
+        if key in explicit:
+            yield Notice("no effect", _written(renamed, key), reason)
+    if "data.preprocess_mode" not in explicit:
+        yield Notice("warning", "data.preprocess_mode", "absent; torch is used (the specification names two defaults)")
+    if spec.key is not None and spec.key.get_secret_value() in PUBLIC_DEFAULT_KEYS:
+        yield Notice("warning", "key", "this is TAO's public default: it protects nothing; use env:NAME or file:PATH")
+    yield from _model_remarks(spec, explicit)
+
+
+def _model_remarks(spec: Spec, explicit: set[str]) -> Iterator[Notice]:
+    if spec.model.arch.startswith("efficientnet"):
+        for name in NOT_IN_EFFICIENTNET:
+            if f"model.{name}" in explicit:
+                yield Notice("no effect", f"model.{name}", "EfficientNet has no such switch")
+    elif "model.use_batch_norm" not in explicit:
+        yield Notice("warning", "model.use_batch_norm", "absent; False is used, and training is harder without it")
+    if spec.model.dropout:
+        yield Notice("no effect", "model.dropout", f"{spec.model.arch} has no such layer")
+    if spec.data.image_mean and spec.data.preprocess_mode != "caffe":
+        yield Notice("no effect", "data.image_mean", "only caffe mode subtracts it")

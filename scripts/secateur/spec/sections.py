@@ -1,0 +1,379 @@
+"""The typed spec: one model a section, with the specification's names, ranges and defaults.
+
+Defaults are those of the specification's tables where they state one, else of TAO's code (tao-facts 1.1).
+Fields marked `own addition` are not in the specification.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from secateur.spec.architectures import canonical_arch
+from secateur.spec.notices import Notice
+
+MIN_IMAGE_SIDE = 16  # the specification: X, Y >= 16
+MAX_IMAGE_SIDE = 16384
+
+
+class Section(BaseModel):
+    """Shared rules: unknown keys are errors, values cannot change, NaN and infinity are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=(), hide_input_in_errors=True
+    )
+
+
+def _folded(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _empty_to_none(value: Any) -> Any:
+    """TAO's default specs write `''` for a path that is not set."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _listed(value: Any) -> Any:
+    """TF1 wrote `Conv2D,Dense`; V1 writes a list."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Folded = BeforeValidator(_folded)
+OptionalPath = Annotated[str | None, BeforeValidator(_empty_to_none)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SplitSpec(Section):
+    """Own addition: how images of `data.source` are dealt out."""
+
+    train: Share = Field(0.7, description="share of images for training")
+    val: Share = Field(0.1, description="share for validation")
+    test: Share = Field(0.2, description="share for the final test")
+    seed: int = Field(42, ge=0, description="another seed deals differently")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            raise ValueError(f"train + val + test must be 1, not {self.train + self.val + self.test:g}")
+        if not (self.train and self.val):
+            raise ValueError("train and val need a share above 0")
+        return self
+
+
+class DataSpec(Section):
+    """Where the images are and how pixels become network input."""
+
+    train_dataset_path: OptionalPath = Field(None, description="root of the training class folders")
+    val_dataset_path: OptionalPath = Field(None, description="root of the validation class folders")
+    preprocess_mode: Annotated[Literal["caffe", "torch", "tf"], Folded] = Field("torch", description="pixel scaling")
+    image_mean: list[float] | None = Field(None, description="mean in BGR order; caffe mode only")
+    num_classes: int | None = Field(None, ge=2, description="checked against the folders when given")
+    source: OptionalPath = Field(None, description="own addition: root of class folders that are to be split")
+    split: SplitSpec = Field(default_factory=lambda: SplitSpec(), description="own addition: shares of `source`")
+
+    @field_validator("image_mean")
+    @classmethod
+    def _one_or_three_means(cls, means: list[float] | None) -> list[float] | None:
+        if means is not None and len(means) not in (0, 1, 3):
+            raise ValueError(f"image_mean needs 3 values (BGR) or 1 (gray), not {len(means)}")
+        return means or None
+
+
+class AugmentSpec(Section):
+    """Augmentation while training; the centre crop is for validation, evaluation and inference."""
+
+    enable_random_crop: bool = Field(True, description="random crop while training")
+    enable_center_crop: bool = Field(True, description="centre crop outside training")
+    enable_color_augmentation: bool = Field(True, description="hue, saturation and contrast while training")
+    disable_horizontal_flip: bool = Field(False, description="no random mirroring")
+    mixup_alpha: Fraction = Field(0.2, description="Beta parameter of mixup; 0 turns it off")
+
+
+class ModelSpec(Section):
+    """The backbone and its input."""
+
+    arch: str = Field("efficientnet-b0", description="backbone")
+    n_layers: int | None = Field(None, description="depth, for specs that write `arch: resnet`")
+    input_image_size: tuple[int, int, int] = Field((3, 224, 224), description="channels, height, width")
+    input_image_depth: Literal[8, 16] = Field(8, description="bits a channel")
+    resize_interpolation_method: Annotated[Literal["bilinear", "bicubic"], Folded] = Field(
+        "bilinear", description="resampling"
+    )
+    use_pooling: bool = Field(False, description="max pooling in place of strided convolutions")
+    use_batch_norm: bool = Field(False, description="batch normalisation layers")
+    use_bias: bool = Field(False, description="biases in convolutions")
+    all_projections: bool = Field(False, description="a projection on every shortcut")
+    freeze_blocks: list[int] | None = Field(None, description="blocks whose convolutions do not train")
+    freeze_bn: bool = Field(False, description="batch normalisation keeps its statistics, scale and offset")
+    retain_head: bool = Field(False, description="the head of the ImageNet network")
+    dropout: Fraction = Field(0.0, description="dropout rate of VGG and SqueezeNet")
+    activation_type: Annotated[
+        Literal["relu", "relu6", "swish", "leaky_relu", "elu"] | None, Folded, BeforeValidator(_empty_to_none)
+    ] = Field(None, description="activation in place of the backbone's own")
+    byom_model: OptionalPath = Field(None, description="a user's own model, .tltb")
+
+    @field_validator("input_image_size", mode="before")
+    @classmethod
+    def _size_from_text(cls, size: Any) -> Any:
+        return size.split(",") if isinstance(size, str) else size
+
+    @field_validator("input_image_size")
+    @classmethod
+    def _size_in_range(cls, size: tuple[int, int, int]) -> tuple[int, int, int]:
+        channels, height, width = size
+        if channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, not {channels}")
+        if min(height, width) < MIN_IMAGE_SIDE or max(height, width) > MAX_IMAGE_SIDE:
+            raise ValueError(f"height and width must be {MIN_IMAGE_SIDE} to {MAX_IMAGE_SIDE}, not {height}x{width}")
+        return size
+
+    @model_validator(mode="before")
+    @classmethod
+    def _canonical_arch(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("arch", ""), str):
+            return values
+        depth = values.get("n_layers")
+        arch = values.get("arch", cls.model_fields["arch"].default)
+        return {**values, "arch": canonical_arch(arch, depth if isinstance(depth, int) else None)}
+
+    @model_validator(mode="after")
+    def _sixteen_bit_is_gray(self) -> Self:
+        if self.input_image_depth == 16 and self.input_image_size[0] != 1:
+            raise ValueError("input_image_depth 16 needs input_image_size with 1 channel")
+        return self
+
+
+class LrConfig(Section):
+    """Learning rate over the progress of training, 0 to 1."""
+
+    scheduler: Annotated[Literal["step", "soft_anneal", "cosine"], Folded] = Field("cosine")
+    learning_rate: float = Field(0.05, gt=0, description="base (largest) rate; multiplied by the number of devices")
+    soft_start: Fraction = Field(0.05, description="progress at which the base rate is reached")
+    min_lr_ratio: Fraction = Field(3e-5, description="cosine: last rate over base rate")
+    annealing_points: list[Share] = Field([0.33, 0.66, 0.88], description="soft_anneal: progress of each drop")
+    annealing_divider: float = Field(10.0, gt=1, description="soft_anneal: divisor at each drop")
+    step_size: int = Field(10, ge=1, lt=100, description="step: percent of training between drops")
+    gamma: float = Field(0.1, gt=0, le=1, description="step: factor at each drop")
+
+    @model_validator(mode="after")
+    def _points_in_order(self) -> Self:
+        points = self.annealing_points
+        if points != sorted(set(points)):
+            raise ValueError(f"annealing_points must ascend, not {points}")
+        if self.scheduler == "soft_anneal" and points and self.soft_start >= points[0]:
+            raise ValueError(f"soft_start {self.soft_start} must be below the first annealing point {points[0]}")
+        return self
+
+
+class RegConfig(Section):
+    """Penalty on kernels of the layers in scope; biases and batch normalisation never."""
+
+    type: Annotated[Literal["l1", "l2", "none"], Folded] = Field("l2")
+    scope: Annotated[list[Annotated[Literal["conv2d", "dense"], Folded]], BeforeValidator(_listed)] = Field(
+        ["conv2d", "dense"]
+    )
+    weight_decay: Fraction = Field(1.5e-5, description="factor of the penalty")
+
+
+class OptimConfig(Section):
+    """The optimizer; parameters that it does not have are not used."""
+
+    optimizer: Annotated[Literal["sgd", "adam", "rmsprop"], Folded] = Field("sgd")
+    lr: float = Field(0.01, description="no effect, as the specification says: the scheduler sets the rate")
+    decay: float = Field(0.0, description="no effect, as the specification says")
+    momentum: Fraction = Field(0.9, description="sgd")
+    nesterov: bool = Field(False, description="sgd")
+    beta_1: Fraction = Field(0.9, description="adam")
+    beta_2: Fraction = Field(0.999, description="adam")
+    epsilon: float = Field(1e-7, gt=0, description="adam, rmsprop")
+    rho: Fraction = Field(0.5, description="rmsprop")
+
+
+class BnConfig(Section):
+    """Overrides every batch normalisation layer."""
+
+    momentum: Share = Field(0.9)
+    epsilon: float = Field(1e-5, gt=0)
+
+
+class TrainSpec(Section):
+    """The trainer."""
+
+    pretrained_model_path: OptionalPath = Field(None, description="model whose weights to start from")
+    batch_size_per_gpu: PositiveInt = Field(32)
+    num_epochs: PositiveInt = Field(120)
+    checkpoint_interval: PositiveInt = Field(1, description="epochs between checkpoints")
+    validation_interval: PositiveInt = Field(1, description="epochs between validations (V2)")
+    n_workers: PositiveInt = Field(10, description="threads that load images")
+    random_seed: int = Field(42, ge=0, lt=2**31)
+    label_smoothing: Fraction = Field(0.1)
+    qat: bool = Field(False, description="quantisation-aware training")
+    lr_config: LrConfig = Field(default_factory=lambda: LrConfig())
+    reg_config: RegConfig = Field(default_factory=lambda: RegConfig())
+    optim_config: OptimConfig = Field(default_factory=lambda: OptimConfig())
+    bn_config: BnConfig | None = Field(None, description="absent: the backbone's own values")
+    wandb: dict[str, Any] | None = Field(None, description="no effect yet")
+    clearml: dict[str, Any] | None = Field(None, description="no effect yet")
+    results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
+
+    @field_validator("qat")
+    @classmethod
+    def _no_qat_yet(cls, qat: bool) -> bool:
+        if qat:
+            raise ValueError("quantisation-aware training is not built yet; set qat: False")
+        return qat
+
+
+class EvaluateSpec(Section):
+    """The standalone evaluation."""
+
+    dataset_path: OptionalPath = Field(None, description="root of the test class folders")
+    model_path: OptionalPath = Field(None, description="absent or EVALMODEL: this run's models")
+    top_k: PositiveInt = Field(5)
+    batch_size: PositiveInt = Field(256)
+    n_workers: PositiveInt = Field(8)
+    classmap: OptionalPath = Field(None, description="no effect: split makes the one class map")
+    trt_engine: OptionalPath = Field(None, description="no effect yet")
+    results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
+
+
+def _norm_name(value: Any) -> Any:
+    return {"max": "max", "l2": "L2"}.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+class PruneSpec(Section):
+    """Pruning of whole channels (tao-facts 2)."""
+
+    model_path: OptionalPath = Field(None, description="absent: the model that train made")
+    output_path: OptionalPath = Field(None, description="also write the pruned model here")
+    normalizer: Annotated[Literal["max", "L2"], BeforeValidator(_norm_name)] = Field("max")
+    equalization_criterion: Annotated[
+        Literal["union", "intersection", "arithmetic_mean", "geometric_mean"], Folded
+    ] = Field("union")
+    granularity: PositiveInt = Field(8, description="kept channels are a multiple of this")
+    threshold: float = Field(0.1, ge=0, description="channels with a normalised norm above this are kept")
+    min_num_filters: PositiveInt = Field(16, description="never keep fewer than this")
+    excluded_layers: list[str] = Field([], description="names of layers that keep every channel")
+    byom_model_path: OptionalPath = Field(None, description="no effect yet")
+    results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
+
+    @field_validator("excluded_layers", mode="before")
+    @classmethod
+    def _none_is_empty(cls, layers: Any) -> Any:
+        return [] if layers is None else layers
+
+
+class InferenceSpec(Section):
+    """Labels for a folder of images."""
+
+    model_path: OptionalPath = Field(None, description="absent or EVALMODEL: the final model")
+    image_dir: OptionalPath = Field(None, description="folder of images, walked with its subfolders")
+    classmap: OptionalPath = Field(None, description="absent: the class map of split")
+    trt_engine: OptionalPath = Field(None, description="no effect yet")
+    results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
+
+
+# TAO's keys for building a TensorRT engine, accepted and without effect until engines are built here.
+ENGINE_KEYS = (
+    "engine_file",
+    "max_workspace_size",
+    "cal_image_dir",
+    "cal_cache_file",
+    "cal_data_file",
+    "batch_size",
+    "batches",
+    "min_batch_size",
+    "opt_batch_size",
+    "max_batch_size",
+)
+
+
+class ExportSpec(Section):
+    """The file for deployment."""
+
+    model_path: OptionalPath = Field(None, description="absent or EVALMODEL: the final model")
+    output_path: OptionalPath = Field(None, description="suffix .etlt: encrypted; .onnx: plain")
+    data_type: Annotated[Literal["fp32"], Folded] = Field("fp32")
+    layout: Annotated[Literal["nchw", "nhwc"], Folded] = Field("nchw", description="own addition: input layout")
+    converter: Annotated[Literal["direct", "tf2onnx"], Folded] = Field("direct", description="own addition")
+    target_opset: int = Field(13, ge=13, le=18, description="ONNX operator set")
+    engine_file: OptionalPath = None
+    max_workspace_size: float | None = None
+    cal_image_dir: OptionalPath = None
+    cal_cache_file: OptionalPath = None
+    cal_data_file: OptionalPath = None
+    batch_size: int | None = None
+    batches: int | None = None
+    min_batch_size: int | None = None
+    opt_batch_size: int | None = None
+    max_batch_size: int | None = None
+    results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
+
+    @field_validator("data_type", mode="before")
+    @classmethod
+    def _only_fp32_yet(cls, data_type: Any) -> Any:
+        if isinstance(data_type, str) and data_type.strip().lower() in ("fp16", "int8"):
+            raise ValueError(f"data_type '{data_type}' is not built yet; use fp32")
+        return data_type
+
+    @field_validator("output_path")
+    @classmethod
+    def _known_suffix(cls, path: str | None) -> str | None:
+        if path is not None and not path.endswith((".onnx", ".etlt")):
+            raise ValueError(f"output_path must end in .onnx (plain) or .etlt (encrypted): '{path}'")
+        return path
+
+
+class Spec(Section):
+    """A whole experiment."""
+
+    results_dir: OptionalPath = Field(None, description="absent: results/<experiment>")
+    key: SecretStr | None = Field(None, description="pass phrase: literal, env:NAME or file:PATH")
+    data: DataSpec = Field(default_factory=lambda: DataSpec())
+    augment: AugmentSpec = Field(default_factory=lambda: AugmentSpec())
+    model: ModelSpec = Field(default_factory=lambda: ModelSpec())
+    train: TrainSpec = Field(default_factory=lambda: TrainSpec())
+    prune: PruneSpec | None = Field(None, description="absent: the model is not pruned")
+    retrain: TrainSpec | None = Field(None, description="own addition: as train, from which it inherits")
+    evaluate: EvaluateSpec = Field(default_factory=lambda: EvaluateSpec())
+    inference: InferenceSpec = Field(default_factory=lambda: InferenceSpec())
+    export: ExportSpec = Field(default_factory=lambda: ExportSpec())
+    num_gpus: PositiveInt = Field(1, description="V2: devices of one training")
+    gpu_ids: list[int] | None = Field(None, description="no effect: devices are given by the scheduler")
+    mpi_args: Any = Field(None, description="no effect: there is no MPI")
+    cuda_blocking: bool | None = Field(None, description="no effect")
+    multi_node: Any = Field(None, description="no effect")
+    num_processes: int | None = Field(None, description="no effect")
+    verbose: bool | None = Field(None, description="no effect")
+    gen_trt_engine: dict[str, Any] | None = Field(None, description="no effect yet")
+
+    _notices: tuple[Notice, ...] = PrivateAttr(default=())
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _one_device_yet(cls, count: int) -> int:
+        if count > 1:
+            raise ValueError(f"training on {count} devices at once is not built yet; set it to 1")
+        return count
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What the loader renamed, what has no effect, and what deserves a warning."""
+        return self._notices
+
+    @property
+    def prunes(self) -> bool:
+        """Whether the run prunes and retrains."""
+        return self.prune is not None

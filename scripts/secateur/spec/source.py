@@ -1,0 +1,111 @@
+"""Spec files as plain data plus the line of every key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from secateur.errors import SpecError
+
+MAX_FILE_BYTES = 1 << 20
+# A spec has a few hundred values; anchors that expand to more than this are an attack or a mistake.
+MAX_VALUES = 20_000
+
+
+@dataclass
+class Source:
+    """A parsed file.
+
+    Attributes:
+        name: what errors call the file.
+        values: its content as dicts, lists and scalars.
+        lines: dotted path -> line number, from 1.
+    """
+
+    name: str
+    values: dict[str, Any]
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def at(self, dotted: str) -> str:
+        """`file:line` of the key, or of its nearest parent that is in the file."""
+        path = dotted
+        while path and path not in self.lines:
+            path = path.rpartition(".")[0]
+        return f"{self.name}:{self.lines[path]}" if path else self.name
+
+
+def read_source(path: Path | str) -> Source:
+    """Parse a YAML file.
+
+    Raises:
+        SpecError: it cannot be read, is not YAML, has duplicate keys or tags, or is not a mapping.
+    """
+    try:
+        with open(path, "rb") as stream:
+            text = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise SpecError(f"cannot read the spec {path}: {error.strerror or error}", "check the path") from error
+    return parse_source(text, str(path))
+
+
+def parse_source(text: bytes | str, name: str) -> Source:
+    """Parse YAML text that `name` stands for in errors. Raises as `read_source` does."""
+    if len(text) > MAX_FILE_BYTES:
+        raise SpecError(f"{name}: larger than {MAX_FILE_BYTES} bytes", "a spec is a few kilobytes; check the path")
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not isinstance(node, yaml.MappingNode):
+            raise SpecError(f"{name}: not a mapping of sections", "start with `model:` and its keys")
+        source = Source(name, {})
+        source.values = _Reader(source).read(node, "")
+        return source
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise SpecError(f"{where}: not valid YAML: {error.problem}", "mend the line; YAML indents with spaces") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{name}: not valid YAML: {str(error).splitlines()[0]}", "save it as UTF-8 text") from None
+    except RecursionError:
+        raise SpecError(f"{name}: nested too deeply", "a spec has four levels at most") from None
+    except (ValueError, OverflowError) as error:
+        raise SpecError(f"{name}: a value cannot be read: {error}", "mend or quote the value") from None
+
+
+class _Reader:
+    """Turns nodes into plain data, keeping lines and counting values."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.budget = MAX_VALUES
+        self.constructor = yaml.SafeLoader("")
+
+    def read(self, node: yaml.Node, path: str) -> Any:
+        self.budget -= 1
+        if self.budget < 0:
+            raise SpecError(f"{self.source.name}: more than {MAX_VALUES} values", "remove the anchors")
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, f"{path}.{index}") for index, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        """Only YAML's own types: `!!python/object` and other tags are refused by the safe constructor."""
+        return self.constructor.construct_object(node)  # type: ignore[no-untyped-call]
+
+    def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if not isinstance(key, str):
+                raise SpecError(f"{self.source.name}:{line}: a key must be a word", "quote it")
+            dotted = f"{path}.{key}" if path else key
+            if key in values:
+                raise SpecError(f"{self.source.name}:{line}: {dotted} appears twice", "remove one of them")
+            self.source.lines.setdefault(dotted, line)
+            values[key] = self.read(value_node, dotted)
+        return values

@@ -1,0 +1,85 @@
+"""`status.json`: one JSON object a line, in the shape that TAO's tools read (tao-facts 1.12)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from secateur.errors import ArtifactError, SecateurError
+
+State = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED", "INTERRUPTED"]
+
+
+class StatusLog:
+    """Appends lines to one status file on behalf of one step."""
+
+    def __init__(self, path: Path | str, step: str) -> None:
+        self.path = Path(path)
+        self.step = step
+
+    def write(self, state: State, message: str, kpi: Mapping[str, float] | None = None, **more: Any) -> None:
+        """Append one line.
+
+        Args:
+            state: TAO's status word; INTERRUPTED is ours and means that the step can be resumed.
+            message: for people.
+            kpi: figures of the step, such as accuracy.
+            more: further fields, such as `epoch`, `time_per_epoch` and `eta`.
+
+        Raises:
+            ArtifactError: the results folder cannot be written.
+        """
+        now = datetime.now()
+        line: dict[str, Any] = {
+            "date": f"{now.month}/{now.day}/{now.year}",
+            "time": f"{now.hour}:{now.minute}:{now.second}",
+            "status": state,
+            "verbosity": "ERROR" if state == "FAILURE" else "INFO",
+            "step": self.step,
+            "message": message,
+            **more,
+        }
+        if kpi:
+            line["kpi"] = dict(kpi)
+        self._append(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _append(self, line: str) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "a", encoding="utf-8") as stream:
+                stream.write(line)
+        except OSError as error:
+            raise ArtifactError(
+                f"cannot write {self.path}: {error.strerror or error}", "choose a writable results_dir"
+            ) from error
+
+
+@contextmanager
+def reported(status: StatusLog) -> Iterator[StatusLog]:
+    """Write STARTED, and at the end what really happened: SUCCESS, INTERRUPTED or FAILURE with its reason."""
+    status.write("STARTED", f"{status.step} started")
+    try:
+        yield status
+    except KeyboardInterrupt:
+        _write_last(status, "INTERRUPTED", f"{status.step} was interrupted")
+        raise
+    except SecateurError as error:
+        _write_last(status, "FAILURE", f"{status.step} failed: {error.message}")
+        raise
+    except BaseException as error:
+        _write_last(status, "FAILURE", f"{status.step} failed: {type(error).__name__}")
+        raise
+    else:
+        status.write("SUCCESS", f"{status.step} finished")
+
+
+def _write_last(status: StatusLog, state: State, message: str) -> None:
+    """The failure itself is worth more than a failure to note it."""
+    try:
+        status.write(state, message)
+    except ArtifactError:
+        pass

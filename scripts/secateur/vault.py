@@ -1,0 +1,290 @@
+"""Encryption of model files: the age v1 format with one scrypt recipient (age-encryption.org/v1).
+
+Any age program opens what `seal` writes, given the passphrase, and `open` reads what any age program
+sealed with a passphrase. The layout, from the age specification (C2SP age.md):
+
+    age-encryption.org/v1
+    -> scrypt <salt> <log2 of the work factor>
+    <file key, wrapped>
+    --- <header MAC>
+    <16-byte nonce> <payload in chunks of 64 KiB, each with a 16-byte tag>
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import builtins
+import io
+import os
+import re
+from pathlib import Path
+from typing import IO
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from secateur.artifacts import atomic_file
+from secateur.errors import (
+    ArtifactError,
+    DamagedError,
+    NotAgeError,
+    NvidiaContainerError,
+    TruncatedError,
+    WrongKeyError,
+)
+
+MAGIC = b"age-encryption.org/v1\n"
+SCRYPT_LABEL = b"age-encryption.org/v1/scrypt"
+CHUNK_BYTES = 64 * 1024
+TAG_BYTES = 16
+NONCE_BYTES = 16
+FILE_KEY_BYTES = 16
+SALT_BYTES = 16
+# 2**16 costs about a quarter of a second and 64 MiB: training seals a checkpoint every epoch.
+WORK_FACTOR = 16
+# A reader that obeyed any factor could be made to compute for years; age's own reader stops at 22.
+MAX_WORK_FACTOR = 22
+MAX_HEADER_BYTES = 4096
+# An NVIDIA container starts with the length of a short tensor name, in four bytes.
+MAX_NVIDIA_NAME_BYTES = 64
+
+
+def seal(source: IO[bytes], target: IO[bytes], key: str, work_factor: int = WORK_FACTOR) -> None:
+    """Encrypt the rest of `source` into `target`, chunk by chunk.
+
+    Args:
+        source: readable binary stream of any length, zero included.
+        target: writable binary stream; need not be seekable.
+        key: passphrase, not empty.
+        work_factor: log2 of scrypt's N, 1 to 22.
+    """
+    file_key, salt, nonce = os.urandom(FILE_KEY_BYTES), os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
+    wrapped = ChaCha20Poly1305(_wrap_key(key, salt, work_factor)).encrypt(bytes(12), file_key, None)
+    header = b"%s-> scrypt %s %d\n%s\n---" % (MAGIC, _encode(salt), work_factor, _encode(wrapped))
+    target.write(b"%s %s\n" % (header, _encode(_header_mac(file_key, header).finalize())))
+    target.write(nonce)
+    cipher = ChaCha20Poly1305(_derive(file_key, nonce, b"payload"))
+    counter, chunk = 0, source.read(CHUNK_BYTES)
+    while True:
+        following = source.read(CHUNK_BYTES) if len(chunk) == CHUNK_BYTES else b""
+        target.write(cipher.encrypt(_chunk_nonce(counter, last=not following), chunk, None))
+        if not following:
+            return
+        counter, chunk = counter + 1, following
+
+
+def open(source: IO[bytes], target: IO[bytes], key: str) -> None:
+    """Decrypt `source` into `target`. What reaches `target` is authenticated chunk by chunk.
+
+    A caller must drop `target` when an error is raised: the chunks before it are already there.
+
+    Args:
+        source: readable binary stream at the start of an age v1 file.
+        target: writable binary stream.
+        key: passphrase.
+
+    Raises:
+        NotAgeError, NvidiaContainerError: another format.
+        WrongKeyError: the file key does not unwrap with `key`.
+        TruncatedError: the file ends in its header, its nonce or before its last chunk.
+        DamagedError: a header or a chunk does not authenticate.
+    """
+    file_key = _read_header(source, key)
+    nonce = source.read(NONCE_BYTES)
+    if len(nonce) < NONCE_BYTES:
+        raise _truncated()
+    cipher = ChaCha20Poly1305(_derive(file_key, nonce, b"payload"))
+    size = CHUNK_BYTES + TAG_BYTES
+    counter, chunk = 0, source.read(size)
+    while True:
+        following = source.read(size) if len(chunk) == size else b""
+        plain = _open_chunk(cipher, counter, chunk, last=not following)
+        if not plain and counter:
+            raise DamagedError("the encrypted file ends in an empty chunk", "copy the file again from its source")
+        target.write(plain)
+        if not following:
+            return
+        counter, chunk = counter + 1, following
+
+
+def seal_file(source: Path | str, target: Path | str, key: str) -> None:
+    """Encrypt the file `source` as `target`, atomically."""
+    with _open_for_reading(source) as stream, atomic_file(target) as out:
+        seal(stream, out, key)
+
+
+def open_file(source: Path | str, target: Path | str, key: str) -> None:
+    """Decrypt the file `source` as `target`; on any error `target` is not made. Raises as `open` does."""
+    with _open_for_reading(source) as stream, atomic_file(target) as out:
+        _named(source, stream, out, key)
+
+
+def read_sealed(path: Path | str, key: str) -> bytes:
+    """The decrypted bytes of a sealed file. Raises as `open` does, naming the file."""
+    plain = io.BytesIO()
+    with _open_for_reading(path) as stream:
+        _named(path, stream, plain, key)
+    return plain.getvalue()
+
+
+def is_sealed(path: Path | str) -> bool:
+    """Whether the file starts as an age v1 file does."""
+    with _open_for_reading(path) as stream:
+        return stream.read(len(MAGIC)) == MAGIC
+
+
+def _open_for_reading(path: Path | str) -> IO[bytes]:
+    try:
+        return builtins.open(path, "rb")
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
+
+
+def _named(path: Path | str, source: IO[bytes], target: IO[bytes], key: str) -> None:
+    try:
+        open(source, target, key)
+    except (WrongKeyError, TruncatedError, DamagedError, NotAgeError, NvidiaContainerError) as error:
+        raise type(error)(f"{path}: {error.message}", error.hint) from None
+
+
+def _read_header(source: IO[bytes], key: str) -> bytes:
+    """Check the header and return the file key."""
+    _check_magic(source)
+    stanza = re.fullmatch(rb"-> scrypt ([A-Za-z0-9+/]{22}) ([1-9][0-9]?)\n", _line(source))
+    if not stanza:
+        raise NotAgeError("the age file is not sealed with a passphrase", "open it with the age program and its identity")
+    work_factor = int(stanza[2])
+    if work_factor > MAX_WORK_FACTOR:
+        raise NotAgeError(f"scrypt work factor {work_factor} is above {MAX_WORK_FACTOR}", "seal the file again")
+    body, mac_line = _line(source), _line(source)
+    mac = re.fullmatch(rb"--- ([A-Za-z0-9+/]{43})\n", mac_line)
+    if not mac or not re.fullmatch(rb"[A-Za-z0-9+/]{43}\n", body):
+        raise DamagedError("the header of the encrypted file is damaged", "copy the file again from its source")
+    try:
+        wrap_key = _wrap_key(key, _decode(stanza[1]), work_factor)
+        file_key = ChaCha20Poly1305(wrap_key).decrypt(bytes(12), _decode(body.strip()), None)
+    except InvalidTag:
+        raise WrongKeyError("wrong key", "give the `key` of the spec that sealed this file") from None
+    header = MAGIC + stanza[0] + body + b"---"
+    try:
+        _header_mac(file_key, header).verify(_decode(mac[1]))
+    except InvalidSignature:
+        raise DamagedError(
+            "the header of the encrypted file is damaged", "copy the file again from its source"
+        ) from None
+    return file_key
+
+
+def _check_magic(source: IO[bytes]) -> None:
+    start = source.read(len(MAGIC))
+    if start == MAGIC:
+        return
+    if start and MAGIC.startswith(start):
+        raise _truncated()
+    if _looks_like_nvidia(start):
+        raise NvidiaContainerError(
+            "this file is in NVIDIA TAO's own closed container, which only NVIDIA's tools can open",
+            "export it from TAO as plain .onnx",
+        )
+    raise NotAgeError("not an age v1 file", "it may not be encrypted at all, or was made by another program")
+
+
+def _looks_like_nvidia(start: bytes) -> bool:
+    """TAO writes the length of the input's name in four little-endian bytes, then the name, then the payload.
+
+    The length 0 means ONNX; its payload follows at once (tao-facts 4.1).
+    """
+    if len(start) < len(MAGIC):
+        return False
+    length = int.from_bytes(start[:4], "little")
+    name = start[4 : 4 + length]
+    return length <= MAX_NVIDIA_NAME_BYTES and (not length or re.fullmatch(rb"[\w/:.\-]+", name) is not None)
+
+
+def _line(source: IO[bytes]) -> bytes:
+    line = source.readline(MAX_HEADER_BYTES)
+    if not line.endswith(b"\n"):
+        raise _truncated() if len(line) < MAX_HEADER_BYTES else NotAgeError("not an age v1 file")
+    return line
+
+
+def _open_chunk(cipher: ChaCha20Poly1305, counter: int, chunk: bytes, last: bool) -> bytes:
+    if len(chunk) < TAG_BYTES:
+        raise _truncated()
+    try:
+        return cipher.decrypt(_chunk_nonce(counter, last), chunk, None)
+    except InvalidTag:
+        pass
+    if last and _authentic(cipher, _chunk_nonce(counter, last=False), chunk):
+        raise _truncated()
+    if last and not _ends_complete(cipher, counter, chunk):
+        raise _truncated()
+    raise DamagedError(
+        f"the encrypted file is damaged in its part {counter + 1} of 64 KiB", "copy the file again from its source"
+    )
+
+
+def _authentic(cipher: ChaCha20Poly1305, nonce: bytes, chunk: bytes) -> bool:
+    try:
+        cipher.decrypt(nonce, chunk, None)
+    except InvalidTag:
+        return False
+    return True
+
+
+def _ends_complete(cipher: ChaCha20Poly1305, counter: int, chunk: bytes) -> bool:
+    """Whether a last chunk that fails still ends as our model files end, so that it was changed, not cut.
+
+    age has no length field: cut short and changed look alike in the last chunk. ChaCha20 is its own inverse,
+    so encrypting shows the unauthenticated text; only its ending is looked at, and nothing of it is released.
+    """
+    text = cipher.encrypt(_chunk_nonce(counter, last=True), chunk[:-TAG_BYTES], None)[:-TAG_BYTES]
+    return any(text.endswith(ending) for ending in ENDINGS) or ZIP_END in text[-22:-18]
+
+
+# How a plain file of ours ends: a zip's closing record, and the last entry that the ONNX writer adds.
+ZIP_END = b"PK\x05\x06"
+ONNX_END = b"secateur.end"
+ENDINGS = (ONNX_END,)
+
+
+def _truncated() -> TruncatedError:
+    return TruncatedError("the encrypted file is cut short", "copy the file again from its source")
+
+
+def _wrap_key(key: str, salt: bytes, work_factor: int) -> bytes:
+    return Scrypt(salt=SCRYPT_LABEL + salt, length=32, n=1 << work_factor, r=8, p=1).derive(key.encode("utf-8"))
+
+
+def _derive(file_key: bytes, salt: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=salt, info=info).derive(file_key)
+
+
+def _header_mac(file_key: bytes, header: bytes) -> HMAC:
+    mac = HMAC(_derive(file_key, b"", b"header"), SHA256())
+    mac.update(header)
+    return mac
+
+
+def _chunk_nonce(counter: int, last: bool) -> bytes:
+    return counter.to_bytes(11, "big") + bytes([last])
+
+
+def _encode(raw: bytes) -> bytes:
+    return base64.b64encode(raw).rstrip(b"=")
+
+
+def _decode(text: bytes) -> bytes:
+    """Canonical unpadded base64: bits beyond the data must be zero."""
+    try:
+        raw = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        raw = b""
+    if _encode(raw) != text:
+        raise DamagedError("the header of the encrypted file is damaged", "copy the file again from its source")
+    return raw
