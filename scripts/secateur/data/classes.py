@@ -1,0 +1,32 @@
+"""Class names and their indices: made once by split, read by every other step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from secateur.artifacts import read_json, write_json
+from secateur.errors import DataError
+
+MIN_CLASSES = 2
+
+
+def class_order(names: set[str]) -> list[str]:
+    """Classes in index order: alphanumerically by name as TAO sorts them, so that `10` comes before `2`."""
+    return sorted(names)
+
+
+def write_classmap(path: Path | str, names: list[str]) -> None:
+    """Write {class name: index} (tao-facts 1.6)."""
+    write_json(path, {name: index for index, name in enumerate(names)})
+
+
+def read_classmap(path: Path | str) -> list[str]:
+    """Class names in index order.
+
+    Raises:
+        DataError: the file does not map names to 0..n-1, each once.
+    """
+    mapping = read_json(path)
+    if not isinstance(mapping, dict) or sorted(map(str, mapping.values())) != sorted(map(str, range(len(mapping)))):
+        raise DataError(f"{path}: not a class map", 'it must look like {"cat": 0, "dog": 1}')
+    return sorted(mapping, key=lambda name: int(mapping[name]))

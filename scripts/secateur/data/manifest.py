@@ -1,0 +1,167 @@
+"""The manifest: every image with its class, split and digest. Made by split, read by all later steps."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from secateur.artifacts import read_csv
+from secateur.data.images import SIXTEEN_BIT_MODES, SUFFIXES, UnreadableImage, reason_of
+from secateur.errors import DataError
+
+COLUMNS = ["path", "class", "split", "width", "height", "mode", "depth", "bytes", "sha256"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image file.
+
+    Attributes:
+        path: as later steps open it.
+        class_name: its class folder.
+        width, height: pixels.
+        mode: Pillow's mode.
+        depth: bits a channel.
+        size_bytes: of the file.
+        sha256: of the file's bytes.
+    """
+
+    path: str
+    class_name: str
+    width: int
+    height: int
+    mode: str
+    depth: int
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that has an image's suffix and cannot be decoded."""
+
+    path: str
+    reason: str
+
+
+@dataclass
+class Scan:
+    """What one root of class folders holds.
+
+    Attributes:
+        root: the folder.
+        classes: names of its class folders, empty ones included.
+        entries: readable images, by path.
+        unreadable: the others.
+        ignored: number of files that have no image's suffix.
+    """
+
+    root: str
+    classes: set[str]
+    entries: list[Entry]
+    unreadable: list[Unreadable]
+    ignored: int
+
+
+def scan(root: str, key: str) -> Scan:
+    """Read and decode every image under `root/<class>/`, subfolders included.
+
+    Args:
+        root: a folder of class folders.
+        key: the spec key that names it, for errors.
+
+    Raises:
+        DataError: `root` is missing, cannot be read, or holds no class folders.
+    """
+    try:
+        folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not _hidden(entry.name))
+    except OSError as error:
+        raise DataError(f"{key}: cannot read the folder {root}: {error.strerror}", f"mend {key} in the spec") from error
+    if not folders:
+        raise DataError(f"{key}: {root} has no class folders", "put the images of each class into a folder of its own")
+    images, ignored = [], 0
+    for name in folders:
+        for path in _files(os.path.join(root, name)):
+            if Path(path).suffix.lower() in SUFFIXES:
+                images.append((path, name))
+            else:
+                ignored += 1
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        results = list(pool.map(lambda item: examine(*item), images))
+    return Scan(
+        root=root,
+        classes=set(folders),
+        entries=[result for result in results if isinstance(result, Entry)],
+        unreadable=[result for result in results if isinstance(result, Unreadable)],
+        ignored=ignored,
+    )
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX"))
+
+
+def _files(folder: str) -> Iterator[str]:
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        yield from (os.path.join(where, name) for name in sorted(files) if not _hidden(name))
+
+
+def examine(path: str, class_name: str) -> Entry | Unreadable:
+    """Decode one file to its last pixel and describe it."""
+    try:
+        content = Path(path).read_bytes()
+        if not content:
+            raise UnreadableImage("the file is empty")
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            sixteen = image.mode in SIXTEEN_BIT_MODES
+            digest = hashlib.sha256(content).hexdigest()
+            depth = 16 if sixteen else 8
+            return Entry(path, class_name, image.width, image.height, image.mode, depth, len(content), digest)
+    except UnreadableImage as error:
+        return Unreadable(path, error.message)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        return Unreadable(path, reason_of(error))
+
+
+def table_of(entries: list[tuple[Entry, str]]) -> pd.DataFrame:
+    """The manifest of (entry, split) pairs, sorted by path."""
+    names = {"class_name": "class", "size_bytes": "bytes"}
+    rows = [{**asdict(entry), "split": split} for entry, split in entries]
+    table = pd.DataFrame(rows).rename(columns=names)
+    return table[COLUMNS].sort_values("path", ignore_index=True)
+
+
+def read_manifest(path: Path | str) -> pd.DataFrame:
+    """Read a manifest; class names stay strings.
+
+    Raises:
+        DataError: a column is missing.
+    """
+    table = read_csv(path, dtype={"path": str, "class": str, "split": str})
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise DataError(f"{path}: no column {', '.join(missing)}", "run split again")
+    return table
+
+
+def listing_digest(roots: list[str]) -> str:
+    """Digest of the names and sizes of all files under `roots`: cheap, so that a workflow notices new images."""
+    digest = hashlib.sha256()
+    for root in roots:
+        for path in _files(root):
+            try:
+                size_bytes = os.stat(path).st_size
+            except OSError:
+                size_bytes = -1
+            digest.update(f"{path}\0{size_bytes}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]

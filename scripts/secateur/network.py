@@ -1,0 +1,70 @@
+"""A functional Keras model as a flat list of layer calls, in the order of computation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from secateur.errors import ModelError
+
+# A tensor's name within one walk: the layer, which of its calls, which of its outputs.
+TensorId = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of one layer.
+
+    Attributes:
+        layer: the layer; one that is shared appears in several calls.
+        inputs: the tensors it reads.
+        outputs: the tensors it makes.
+        input_shapes, output_shapes: with the batch axis as None.
+    """
+
+    layer: Any
+    inputs: tuple[TensorId, ...]
+    outputs: tuple[TensorId, ...]
+    input_shapes: tuple[tuple[int | None, ...], ...]
+    output_shapes: tuple[tuple[int | None, ...], ...]
+
+
+def calls_of(model: keras.Model) -> list[Call]:
+    """All calls, producers before consumers; input layers come first.
+
+    Raises:
+        ModelError: the model is not a built functional model, or holds another model as a layer.
+    """
+    # Keras has no public walk over calls; its own clone_model and visualisers use these nodes too.
+    depths = getattr(model, "_nodes_by_depth", None)
+    if depths is None:
+        raise ModelError(f"the model '{model.name}' has no graph of layers", "build it with the functional API")
+    calls = []
+    for depth in sorted(depths, reverse=True):
+        for node in depths[depth]:
+            if isinstance(node.operation, keras.Model):
+                raise ModelError(f"layer '{node.operation.name}' is a model inside the model", "make the graph flat")
+            calls.append(_call(node))
+    return calls
+
+
+def outputs_of(model: keras.Model) -> list[TensorId]:
+    """The model's outputs in order."""
+    return [_tensor_id(tensor) for tensor in model.outputs]
+
+
+def _call(node: Any) -> Call:
+    return Call(
+        layer=node.operation,
+        inputs=tuple(_tensor_id(tensor) for tensor in node.input_tensors),
+        outputs=tuple(_tensor_id(tensor) for tensor in node.outputs),
+        input_shapes=tuple(tuple(tensor.shape) for tensor in node.input_tensors),
+        output_shapes=tuple(tuple(tensor.shape) for tensor in node.outputs),
+    )
+
+
+def _tensor_id(tensor: Any) -> TensorId:
+    history = tensor._keras_history
+    return history.operation.name, history.node_index, history.tensor_index

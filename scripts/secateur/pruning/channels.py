@@ -1,0 +1,41 @@
+"""Identities of channels: which channels of which layers must live and die together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# What stands at each position of a tensor's last axis: the identity of the channel there.
+Channels = NDArray[np.int64]
+
+
+class ChannelIds:
+    """Numbers channels and joins those that are tied, as a disjoint-set forest."""
+
+    def __init__(self) -> None:
+        self._parent: list[int] = []
+
+    def new(self, count: int) -> Channels:
+        """Identities for `count` channels that are tied to nothing yet."""
+        start = len(self._parent)
+        self._parent.extend(range(start, start + count))
+        return np.arange(start, start + count)
+
+    def root(self, channel: int) -> int:
+        """The identity that stands for all channels tied to this one: the first that was numbered."""
+        parent = self._parent
+        while parent[channel] != channel:
+            parent[channel] = parent[parent[channel]]
+            channel = parent[channel]
+        return channel
+
+    def roots(self, channels: Channels) -> Channels:
+        """`root` of every position."""
+        unique, inverse = np.unique(channels, return_inverse=True)
+        return np.array([self.root(int(channel)) for channel in unique], dtype=np.int64)[inverse]
+
+    def tie(self, first: Channels, second: Channels) -> None:
+        """Tie the channels at equal positions."""
+        for one, other in zip(first.tolist(), second.tolist(), strict=True):
+            low, high = sorted((self.root(one), self.root(other)))
+            self._parent[high] = low

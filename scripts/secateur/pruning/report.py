@@ -1,0 +1,64 @@
+"""What pruning did, for people and programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from secateur.cost import Cost
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels that live and die together.
+
+    Attributes:
+        members: names of the layers whose filters they are.
+        total: channels before.
+        kept: ascending positions that stay, counted within the group.
+        fixed: why the group was left whole: `excluded`, `protected`, `fixed` or empty.
+        smallest, mean, largest: of the merged statistic.
+        above_threshold: number of channels strictly above the threshold.
+    """
+
+    members: tuple[str, ...]
+    total: int
+    kept: tuple[int, ...]
+    fixed: str
+    smallest: float
+    mean: float
+    largest: float
+    above_threshold: int
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """The result of one pruning.
+
+    Attributes:
+        groups: in the order of computation.
+        kept: prunable layer name -> ascending indices of its filters that stay.
+        before, after: parameters and MACs.
+    """
+
+    groups: tuple[Group, ...]
+    kept: dict[str, list[int]]
+    before: Cost
+    after: Cost
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data. Ratios are given both ways: what is kept and what is removed."""
+        return {
+            "params_before": self.before.params,
+            "params_after": self.after.params,
+            "params_kept_ratio": self.after.params / self.before.params,
+            "params_removed_ratio": 1 - self.after.params / self.before.params,
+            "macs_before": self.before.macs,
+            "macs_after": self.after.macs,
+            "macs_kept_ratio": self.after.macs / max(self.before.macs, 1),
+            "macs_removed_ratio": 1 - self.after.macs / max(self.before.macs, 1),
+            "groups": [
+                {**asdict(group), "members": list(group.members), "kept": len(group.kept)} for group in self.groups
+            ],
+            "kept": self.kept,
+        }
