@@ -82,3 +82,9 @@ class InterruptedRun(SecateurError):
     """The run was told to stop and can be resumed."""
 
     exit_code = 75
+
+
+def format_error(error: SecateurError) -> str:
+    """Two parts for a terminal: what is wrong, and one thing to do."""
+    hint = f"\nhint: {error.hint}" if error.hint else ""
+    return f"error: {error.message}{hint}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,3 +69,15 @@ def _call(node: Any) -> Call:
 def _tensor_id(tensor: Any) -> TensorId:
     history = tensor._keras_history
     return history.operation.name, history.node_index, history.tensor_index
+
+
+def copied(model: keras.Model, layer_of: Callable[[Any], Any] | None = None) -> keras.Model:
+    """An uncompiled copy of a model's graph with fresh weights.
+
+    Args:
+        model: functional.
+        layer_of: makes the copy of a layer; without it the layer's config is taken as it is.
+    """
+    clone = keras.models.clone_model(model, clone_function=layer_of)
+    # A clone of a compiled model is compiled too; a new model around its graph is not.
+    return keras.Model(clone.input, clone.output, name=model.name) if clone.compiled else clone

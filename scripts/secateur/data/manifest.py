@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 
 from secateur.artifacts import read_csv
 from secateur.data.images import SIXTEEN_BIT_MODES, SUFFIXES, UnreadableImage, reason_of
+from secateur.data.listing import files_below, is_hidden
 from secateur.errors import DataError
 
 COLUMNS = ["path", "class", "split", "width", "height", "mode", "depth", "bytes", "sha256"]
@@ -82,14 +82,14 @@ def scan(root: str, key: str) -> Scan:
         DataError: `root` is missing, cannot be read, or holds no class folders.
     """
     try:
-        folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not _hidden(entry.name))
+        folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not is_hidden(entry.name))
     except OSError as error:
         raise DataError(f"{key}: cannot read the folder {root}: {error.strerror}", f"mend {key} in the spec") from error
     if not folders:
         raise DataError(f"{key}: {root} has no class folders", "put the images of each class into a folder of its own")
     images, ignored = [], 0
     for name in folders:
-        for path in _files(os.path.join(root, name)):
+        for path in files_below(os.path.join(root, name)):
             if Path(path).suffix.lower() in SUFFIXES:
                 images.append((path, name))
             else:
@@ -103,16 +103,6 @@ def scan(root: str, key: str) -> Scan:
         unreadable=[result for result in results if isinstance(result, Unreadable)],
         ignored=ignored,
     )
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith((".", "__MACOSX"))
-
-
-def _files(folder: str) -> Iterator[str]:
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _hidden(name))
-        yield from (os.path.join(where, name) for name in sorted(files) if not _hidden(name))
 
 
 def examine(path: str, class_name: str) -> Entry | Unreadable:
@@ -152,16 +142,3 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)}", "run split again")
     return table
-
-
-def listing_digest(roots: list[str]) -> str:
-    """Digest of the names and sizes of all files under `roots`: cheap, so that a workflow notices new images."""
-    digest = hashlib.sha256()
-    for root in roots:
-        for path in _files(root):
-            try:
-                size_bytes = os.stat(path).st_size
-            except OSError:
-                size_bytes = -1
-            digest.update(f"{path}\0{size_bytes}\0".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()[:16]

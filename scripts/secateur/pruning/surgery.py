@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from secateur.network import copied
 from secateur.pruning.graph import ChannelGraph
 
 Indices = NDArray[np.int64]
@@ -19,7 +20,7 @@ class Cut:
 
     Args:
         graph: the model's channels.
-        alive: bool, indexed by channel identity root.
+        removed: identity roots of the channels that go.
     """
 
     def __init__(self, graph: ChannelGraph, removed: set[int]) -> None:
@@ -42,7 +43,7 @@ def rebuild(model: keras.Model, cut: Cut) -> keras.Model:
         model: left as it is.
         cut: what stays.
     """
-    narrow = keras.models.clone_model(model, clone_function=lambda layer: _narrow_layer(layer, cut))
+    narrow = copied(model, lambda layer: _narrow_layer(layer, cut))
     for layer in model.layers:
         weights = layer.get_weights()
         if weights:

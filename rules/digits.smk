@@ -1,0 +1,10 @@
+rule digits:
+    output:
+        index="data/digits.csv",
+        images=directory("data/digits"),
+    log:
+        "logs/digits.log",
+    params:
+        code=code_digest("digits"),
+    script:
+        "../scripts/digits.py"

@@ -1,0 +1,16 @@
+rule inference:
+    input:
+        lambda wildcards: EXPERIMENTS.inference_inputs(wildcards.experiment),
+    output:
+        result="results/{experiment}/inference/result.csv",
+        unreadable="results/{experiment}/inference/unreadable.csv",
+    log:
+        "logs/{experiment}/inference.log",
+    resources:
+        gpu=1,
+    params:
+        spec=lambda wildcards: EXPERIMENTS.paths[wildcards.experiment],
+        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "inference"),
+        code=code_digest("inference"),
+    script:
+        "../scripts/inference.py"

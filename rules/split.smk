@@ -1,0 +1,15 @@
+rule split:
+    input:
+        lambda wildcards: EXPERIMENTS.sources(wildcards.experiment),
+    output:
+        manifest="results/{experiment}/split/manifest.csv",
+        classmap="results/{experiment}/split/classmap.json",
+        report="results/{experiment}/split/report.json",
+    log:
+        "logs/{experiment}/split.log",
+    params:
+        spec=lambda wildcards: EXPERIMENTS.paths[wildcards.experiment],
+        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "split"),
+        code=code_digest("split"),
+    script:
+        "../scripts/split.py"

@@ -1,0 +1,10 @@
+"""Rule evaluate: every figure of one model."""
+
+from pathlib import Path
+
+from secateur.job import job
+
+with job(snakemake) as (run, stream):
+    from secateur.evaluation.evaluate import evaluate
+
+    evaluate(run, snakemake.wildcards.stage, Path(snakemake.input.model), stream)

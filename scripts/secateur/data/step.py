@@ -1,0 +1,31 @@
+"""The split step, with its status."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, Any
+
+from secateur.artifacts import require_writable
+from secateur.data.split import split
+from secateur.run import Run
+from secateur.status import reported
+
+
+def split_step(run: Run, stream: IO[str] = sys.stderr) -> dict[str, Any]:
+    """Write `split/manifest.csv`, `classmap.json` and `report.json`.
+
+    Returns:
+        The report.
+
+    Raises:
+        SecateurError: with what is wrong and what to do.
+    """
+    folder = run.results / "split"
+    require_writable(folder)
+    with reported(run.status("split")):
+        report = split(run.spec, folder)
+    counts = "  ".join(f"{name} {count}" for name, count in report["images_per_split"].items())
+    print(f"split  {len(report['classes'])} classes  {counts}", file=stream)
+    for item in report["duplicates"]:
+        print(f"split  left out {item['path']}: the same image as {item['same_as']}", file=stream)
+    return report

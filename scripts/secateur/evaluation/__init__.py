@@ -1,0 +1,1 @@
+"""Evaluation on labelled images, and inference on unlabelled ones."""

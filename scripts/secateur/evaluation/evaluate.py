@@ -1,0 +1,117 @@
+"""The evaluate step: one pass over the test images, every figure from it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from secateur.artifacts import require_writable, sha256_of, write_csv, write_json
+from secateur.cost import cost_of
+from secateur.data.classes import read_classmap
+from secateur.data.manifest import read_manifest
+from secateur.data.pipeline import ImageBatches, ImageReader
+from secateur.errors import DataError, ModelError
+from secateur.evaluation.metrics import classification_metrics, confusion
+from secateur.modelfile import load_model
+from secateur.run import Run
+from secateur.status import reported
+
+
+def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str] = sys.stderr) -> dict[str, Any]:
+    """Write `metrics.json`, `predictions.csv` and `confusion.csv` below `evaluate/<stage>/`.
+
+    The test split is measured; a spec without test images is measured on validation, and the metrics say so.
+
+    Args:
+        run: the run.
+        stage: `train` or `retrain` for this run's models, `given` for another.
+        model_path: the model.
+        stream: where progress goes.
+
+    Raises:
+        SecateurError: with what is wrong and what to do.
+    """
+    folder = run.results / "evaluate" / stage
+    require_writable(folder)
+    with reported(run.status("evaluate")) as status:
+        classes = read_classmap(run.classmap)
+        model, _ = load_model(model_path, run.key)
+        require_outputs(model, classes, model_path)
+        rows, split = measured_rows(read_manifest(run.manifest))
+        probabilities, labels = predict_rows(run, model, rows, classes)
+        metrics = {
+            "model": str(model_path),
+            "model_sha256": sha256_of(model_path),
+            "split": split,
+            **classification_metrics(probabilities, labels, classes, run.spec.evaluate.top_k),
+            "params": cost_of(model).params,
+            "macs": cost_of(model).macs,
+        }
+        write_csv(folder / "predictions.csv", _predictions(rows, probabilities, classes))
+        write_csv(folder / "confusion.csv", _confusion_table(probabilities, labels, classes))
+        write_json(folder / "metrics.json", metrics)
+        status.write("RUNNING", f"{stage} model", kpi={"loss": metrics["loss"], "top_k": metrics["top_k"]})
+    print(
+        f"evaluate  {stage}  {metrics['images']} {split} images  top-1 {metrics['top_1']:.4f}  "
+        f"top-{metrics['k']} {metrics['top_k']:.4f}  loss {metrics['loss']:.4f}",
+        file=stream,
+        flush=True,
+    )
+    return metrics
+
+
+def require_outputs(model: keras.Model, classes: list[str], path: Path | str) -> None:
+    """The model must have one output a class. Raises ModelError."""
+    outputs = model.output_shape[-1]
+    if outputs != len(classes):
+        raise ModelError(
+            f"{path}: the model has {outputs} outputs, the class map {len(classes)} classes",
+            "use the model that was trained on these classes",
+        )
+
+
+def measured_rows(manifest: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows of the test split, or of validation where there is no test split; and the split's name."""
+    for split in ("test", "val"):
+        rows = manifest[manifest["split"] == split].reset_index(drop=True)
+        if len(rows):
+            return rows, split
+    raise DataError("the manifest has no test and no validation images", "run split again")
+
+
+def predict_rows(
+    run: Run, model: keras.Model, rows: pd.DataFrame, classes: list[str]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Probabilities float32 [images, classes] and class indices int64 [images], in the order of `rows`."""
+    section = run.spec.evaluate
+    index = {name: position for position, name in enumerate(classes)}
+    labels = [index[name] for name in rows["class"]]
+    reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, section.n_workers)
+    batches = ImageBatches(reader, rows["path"].tolist(), labels, len(classes), section.batch_size)
+    return np.asarray(model.predict(batches, verbose=0)), np.array(labels, dtype=np.int64)
+
+
+def _predictions(rows: pd.DataFrame, probabilities: NDArray[np.float32], classes: list[str]) -> pd.DataFrame:
+    predicted = probabilities.argmax(axis=1)
+    return pd.DataFrame(
+        {
+            "path": rows["path"],
+            "class": rows["class"],
+            "predicted": [classes[index] for index in predicted],
+            "confidence": probabilities.max(axis=1),
+            "correct": [classes[index] == name for index, name in zip(predicted, rows["class"], strict=True)],
+        }
+    )
+
+
+def _confusion_table(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: list[str]) -> pd.DataFrame:
+    """Rows are true classes, columns predicted ones."""
+    table = pd.DataFrame(confusion(probabilities, labels, len(classes)), columns=classes)
+    table.insert(0, "true \\ predicted", classes, allow_duplicates=True)
+    return table

@@ -1,0 +1,110 @@
+"""The inference step: a folder of images in, a label for each out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import keras
+import numpy as np
+import pandas as pd
+
+from secateur.artifacts import require_writable, write_csv
+from secateur.data.classes import read_classmap
+from secateur.data.images import SUFFIXES, Pixels, UnreadableImage
+from secateur.data.pipeline import ImageReader
+from secateur.errors import DataError, SpecError
+from secateur.evaluation.evaluate import require_outputs
+from secateur.modelfile import load_model
+from secateur.run import Run
+from secateur.status import reported
+
+
+def inference(run: Run, stream: IO[str] = sys.stderr) -> pd.DataFrame:
+    """Label every image below `inference.image_dir`.
+
+    Writes `inference/result.csv` as TAO does, without header: path, label, confidence; and
+    `inference/unreadable.csv`: path and reason of the files that were skipped.
+
+    Raises:
+        SecateurError: with what is wrong and what to do.
+    """
+    section = run.spec.inference
+    if section.image_dir is None:
+        raise SpecError("inference.image_dir is missing", "name a folder of images")
+    folder = run.results / "inference"
+    require_writable(folder)
+    with reported(run.status("inference")):
+        classes = read_classmap(run.resolve(section.classmap, run.classmap))
+        model_path = run.resolve(section.model_path, run.model(run.final_step))
+        model, _ = load_model(model_path, run.key)
+        require_outputs(model, classes, model_path)
+        paths = image_files(section.image_dir)
+        reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.evaluate.n_workers)
+        results, skipped = label_images(model, reader, paths, classes, run.spec.evaluate.batch_size)
+        write_csv(folder / "unreadable.csv", skipped)
+        write_csv(folder / "result.csv", results, header=False)
+    for path, reason in skipped.itertuples(index=False):
+        print(f"inference  skipped {path}: {reason}", file=stream)
+    print(f"inference  {len(results)} images labelled, {len(skipped)} skipped", file=stream, flush=True)
+    return results
+
+
+def image_files(folder: str) -> list[str]:
+    """Image files below a folder, sorted; or the one file that `folder` names.
+
+    Raises:
+        DataError: it is missing or holds no images.
+    """
+    if os.path.isfile(folder):
+        return [folder]
+    if not os.path.isdir(folder):
+        raise DataError(f"inference.image_dir: no such folder: {folder}", "mend inference.image_dir in the spec")
+    found = [
+        os.path.join(where, name)
+        for where, _, names in os.walk(folder)
+        for name in names
+        if Path(name).suffix.lower() in SUFFIXES
+    ]
+    if not found:
+        raise DataError(f"inference.image_dir: no images in {folder}", "mend inference.image_dir in the spec")
+    return sorted(found)
+
+
+def label_images(
+    model: keras.Model, reader: ImageReader, paths: list[str], classes: list[str], batch_size: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predict batch by batch.
+
+    Returns:
+        Table of path, label, confidence; and table of path, reason for files that cannot be read.
+    """
+    results, skipped = [], []
+    for start in range(0, len(paths), batch_size):
+        batch: list[tuple[str, Pixels]] = []
+        for path, pixels in _read_all(reader, paths[start : start + batch_size]):
+            if isinstance(pixels, UnreadableImage):
+                skipped.append((path, pixels.message))
+            else:
+                batch.append((path, pixels))
+        if batch:
+            probabilities = np.asarray(model.predict_on_batch(np.stack([pixels for _, pixels in batch])))
+            for (path, _), row in zip(batch, probabilities, strict=True):
+                results.append((path, classes[int(row.argmax())], float(row.max())))
+    return (
+        pd.DataFrame(results, columns=["path", "label", "confidence"]),
+        pd.DataFrame(skipped, columns=["path", "reason"]),
+    )
+
+
+def _read_all(reader: ImageReader, paths: list[str]) -> Iterator[tuple[str, Pixels | UnreadableImage]]:
+    def attempt(path: str) -> Pixels | UnreadableImage:
+        try:
+            return reader.read(path)
+        except UnreadableImage as error:
+            return error
+
+    return zip(paths, reader.pool.map(attempt, paths), strict=True)

@@ -1,0 +1,56 @@
+"""Figures of a classifier from its probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+SMALLEST_PROBABILITY = 1e-7  # keeps the logarithm of a wrong and certain answer finite, as Keras does
+
+
+def classification_metrics(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: list[str], top_k: int
+) -> dict[str, Any]:
+    """Accuracy, loss and per-class figures.
+
+    Args:
+        probabilities: float32 [images, classes].
+        labels: class indices, int [images].
+        classes: names in index order.
+        top_k: how many of the likeliest classes count; at most all of them.
+
+    Returns:
+        `images`, `loss` (cross-entropy without smoothing or penalties), `top_1`, `top_k`, `k`, and `per_class`
+        with precision, recall, F1 and support.
+    """
+    predicted = probabilities.argmax(axis=1)
+    k = min(top_k, len(classes))
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    own = probabilities[np.arange(len(labels)), labels]
+    indices = list(range(len(classes)))
+    figures = precision_recall_fscore_support(labels, predicted, labels=indices, zero_division=0)
+    precision, recall, f1, support = (np.asarray(figure) for figure in figures)
+    return {
+        "images": len(labels),
+        "loss": float(-np.log(np.maximum(own, SMALLEST_PROBABILITY)).mean()),
+        "top_1": float((predicted == labels).mean()),
+        "top_k": float((best == labels[:, np.newaxis]).any(axis=1).mean()),
+        "k": k,
+        "per_class": {
+            name: {
+                "precision": float(precision[index]),
+                "recall": float(recall[index]),
+                "f1": float(f1[index]),
+                "support": int(support[index]),
+            }
+            for index, name in enumerate(classes)
+        },
+    }
+
+
+def confusion(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Counts, int [true class, predicted class]."""
+    return np.asarray(confusion_matrix(labels, probabilities.argmax(axis=1), labels=list(range(classes))))

@@ -1,0 +1,1 @@
+"""Files for deployment: ONNX, plain or sealed, checked against Keras."""

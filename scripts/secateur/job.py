@@ -1,0 +1,75 @@
+"""What every workflow script does around its step: log, errors, exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from secateur.errors import SecateurError, format_error
+from secateur.run import Run
+from secateur.spec import load_spec
+from secateur.workflow import workflow_run
+
+
+class Tee:
+    """Text stream to the terminal and to the log; what redraws a line stays out of the log."""
+
+    def __init__(self, console: IO[str], log: IO[str]) -> None:
+        self.console, self.log = console, log
+
+    def write(self, text: str) -> int:
+        """Write to both."""
+        self.console.write(text)
+        if "\r" not in text and "\x1b" not in text:
+            self.log.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush both."""
+        self.console.flush()
+        self.log.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person watches."""
+        return self.console.isatty()
+
+
+@contextmanager
+def logged(log_path: str) -> Iterator[IO[str]]:
+    """Send all that this process prints, TensorFlow's C++ included, to the log; yields a stream for people.
+
+    An error of ours ends the process with its message on the terminal, its traceback in the log, and its exit code.
+    """
+    Path(log_path).parent.mkdir(parents=True, exist_ok=True)
+    console = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+    log = open(log_path, "a", encoding="utf-8", errors="replace", buffering=1)  # noqa: SIM115 - lives as long as the process
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    stream: Any = Tee(console, log)
+    try:
+        yield stream
+    except SecateurError as error:
+        traceback.print_exc(file=log)
+        print(f"{format_error(error)}\nlog: {log_path}", file=console, flush=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        traceback.print_exc(file=log)
+        print(f"error: {type(error).__name__}: {error}\nlog: {log_path}", file=console, flush=True)
+        sys.exit(1)
+
+
+@contextmanager
+def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
+    """The run of a rule's experiment and the stream for people.
+
+    Args:
+        snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.spec, log.
+    """
+    with logged(snakemake.log[0]) as stream:
+        yield workflow_run(snakemake.wildcards.experiment, load_spec(snakemake.params.spec)), stream

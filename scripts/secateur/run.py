@@ -1,0 +1,93 @@
+"""One run of one spec: which file stands where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from secateur.secrets import key_of
+from secateur.spec import Spec
+from secateur.status import StatusLog
+
+STEPS = ("split", "train", "prune", "retrain", "evaluate", "inference", "export")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of one experiment.
+
+    Attributes:
+        name: of the experiment.
+        spec: what to do.
+        results: folder of the durable files.
+        work: folder of checkpoints.
+    """
+
+    name: str
+    spec: Spec
+    results: Path
+    work: Path
+
+    @cached_property
+    def key(self) -> str:
+        """The pass phrase. Raises VaultError."""
+        return key_of(self.spec)
+
+    @property
+    def manifest(self) -> Path:
+        """Images, classes and splits."""
+        return self.results / "split" / "manifest.csv"
+
+    @property
+    def classmap(self) -> Path:
+        """Class names and indices."""
+        return self.results / "split" / "classmap.json"
+
+    @property
+    def final_step(self) -> str:
+        """The step that makes the final model."""
+        return final_step(self.spec)
+
+    def model(self, step: str) -> Path:
+        """The model that `train`, `prune` or `retrain` makes."""
+        return self.results / step / "model.tlt"
+
+    def status(self, step: str) -> StatusLog:
+        """The status file, on behalf of a step."""
+        return StatusLog(self.results / "status.json", step)
+
+    def resolve(self, path: str | None, default: Path) -> Path:
+        """A path of the spec with its placeholder words replaced; `default` when there is none."""
+        if path is None:
+            return default
+        if path in ("EVALMODEL", "PRUNEDMODEL"):
+            return self.model(self.final_step if path == "EVALMODEL" else "prune")
+        if path == "RESULTSDIR/classmap.json":
+            return self.classmap
+        for word, folder in (("RESULTSDIR", self.results), ("EXPORTDIR", self.results / "export")):
+            if path == word or path.startswith(f"{word}/"):
+                return folder / path[len(word) :].lstrip("/")
+        return Path(path)
+
+
+def final_step(spec: Spec) -> str:
+    """`retrain` when the spec prunes, else `train`."""
+    return "retrain" if spec.prunes else "train"
+
+
+def export_name(spec: Spec) -> str:
+    """File name of the exported model; without an output_path it is the arch, encrypted."""
+    return Path(spec.export.output_path).name if spec.export.output_path else f"{spec.model.arch}.etlt"
+
+
+def given_model(spec: Spec) -> str | None:
+    """A model file of the user's own that `evaluate.model_path` names; None for this run's models."""
+    path = spec.evaluate.model_path
+    return None if path is None or path in ("EVALMODEL", "PRUNEDMODEL") else path
+
+
+def run_of(name: str, spec: Spec, root: Path | str = ".") -> Run:
+    """The run of a spec outside the workflow, or inside it with `root` as the working directory."""
+    results = Path(spec.results_dir) if spec.results_dir else Path(root) / "results" / name
+    return Run(name, spec, results, Path(root) / "work" / name)

@@ -1,0 +1,162 @@
+"""The training loop: epochs, validation, checkpoints, the best model."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import keras
+
+from secateur.errors import ModelError
+from secateur.spec import TrainSpec
+from secateur.training.checkpoints import TrainingState, forget_checkpoint, read_checkpoint, write_checkpoint
+from secateur.training.optimizers import optimizer_of
+from secateur.training.progress import Progress
+from secateur.training.schedules import learning_rate
+
+EpochBatches = Callable[[int], keras.utils.PyDataset]
+
+
+@dataclass
+class Trainer:
+    """Trains one model as one `train` section says.
+
+    Attributes:
+        model: functional, softmax output; it is compiled and changed.
+        section: `train` or `retrain`.
+        batches: epoch from 0 -> that epoch's batches of (images, one-hot labels).
+        validation: batches to choose the best epoch by.
+        images: number of training images.
+        step: name for people.
+        stream: where progress goes.
+        checkpoints: folder for them; None keeps none.
+        key: pass phrase of checkpoints.
+        identity: digests that a checkpoint must share with this run.
+        on_epoch: is told each row of the history.
+    """
+
+    model: keras.Model
+    section: TrainSpec
+    batches: EpochBatches
+    validation: keras.utils.PyDataset
+    images: int
+    step: str = "train"
+    stream: IO[str] = field(default_factory=lambda: sys.stderr)
+    checkpoints: Path | None = None
+    key: str = ""
+    identity: dict[str, str] = field(default_factory=dict)
+    on_epoch: Callable[[dict[str, float], float], None] = lambda row, seconds: None
+
+    def run(self) -> TrainingState:
+        """Train to the last epoch, from a checkpoint when there is one; the model ends with its best weights.
+
+        Raises:
+            ModelError: the loss is no longer a number.
+            SpecError, VaultError: the checkpoint cannot be continued.
+        """
+        compile_for_training(self.model, self.section)
+        state = TrainingState()
+        if self.checkpoints:
+            state = read_checkpoint(self.checkpoints, self.key, self.model, self.identity)
+        if state.epoch:
+            print(f"{self.step}  resuming after epoch {state.epoch}", file=self.stream, flush=True)
+        progress = Progress(self.step, self.section.num_epochs, self.images, self.stream, state.epoch)
+        while state.epoch < self.section.num_epochs:
+            self._epoch(state, progress)
+        self.model.set_weights(state.best_weights)
+        return state
+
+    def finish(self) -> None:
+        """Drop the checkpoint, once the model is safely written."""
+        if self.checkpoints:
+            forget_checkpoint(self.checkpoints)
+
+    def _epoch(self, state: TrainingState, progress: Progress) -> None:
+        started = time.monotonic()
+        batches = self.batches(state.epoch)
+        schedule = _Schedule(self.section, state.epoch * len(batches), len(batches) * self.section.num_epochs)
+        logs = self.model.fit(
+            batches,
+            initial_epoch=state.epoch,
+            epochs=state.epoch + 1,
+            shuffle=False,
+            verbose=0,
+            callbacks=[schedule, progress],
+        ).history
+        seconds = time.monotonic() - started
+        state.epoch += 1
+        row = {
+            "epoch": state.epoch,
+            "accuracy": logs["accuracy"][0],
+            "loss": logs["loss"][0],
+            "lr": schedule.rate,
+            **self._validate(state.epoch),
+        }
+        self._require_finite(row)
+        state.history.append(row)
+        self._remember_best(state, row)
+        if self.checkpoints and state.epoch % self.section.checkpoint_interval == 0:
+            write_checkpoint(self.checkpoints, self.key, self.model, state, self.identity)
+        progress.report(row, seconds)
+        self.on_epoch(row, seconds)
+
+    def _validate(self, epoch: int) -> dict[str, Any]:
+        if epoch % self.section.validation_interval and epoch < self.section.num_epochs:
+            return {"val_accuracy": None, "val_loss": None}
+        logs = self.model.evaluate(self.validation, return_dict=True, verbose=0)
+        return {"val_accuracy": logs["accuracy"], "val_loss": logs["loss"]}
+
+    def _require_finite(self, row: dict[str, float]) -> None:
+        if not math.isfinite(row["loss"]):
+            raise ModelError(
+                f"{self.step}: the loss is {row['loss']} in epoch {row['epoch']:.0f}",
+                f"lower {self.step}.lr_config.learning_rate",
+            )
+
+    def _remember_best(self, state: TrainingState, row: dict[str, Any]) -> None:
+        if row["val_accuracy"] is None:
+            return
+        loss = row["val_loss"] if math.isfinite(row["val_loss"]) else math.inf
+        score = (row["val_accuracy"], -loss)
+        if score > state.best_score or not state.best_epoch:
+            state.best_epoch, state.best_score, state.best_weights = state.epoch, score, self.model.get_weights()
+
+
+def compile_for_training(model: keras.Model, section: TrainSpec) -> None:
+    """Attach optimizer, smoothed cross-entropy and accuracy.
+
+    XLA's convolutions on a CPU are ten times slower than TensorFlow's own, so it is off there; JAX needs it.
+    """
+    on_cpu = keras.backend.backend() == "tensorflow" and not has_gpu()
+    model.compile(
+        optimizer=optimizer_of(section.optim_config, learning_rate(section.lr_config, 0.0)),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=section.label_smoothing),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=False if on_cpu else "auto",
+    )
+    optimizer: Any = model.optimizer
+    optimizer.build(model.trainable_variables)
+
+
+def has_gpu() -> bool:
+    """Whether the backend sees a GPU."""
+    return bool(keras.distribution.list_devices("gpu"))
+
+
+class _Schedule(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sets the learning rate before each batch."""
+
+    def __init__(self, section: TrainSpec, done: int, total: int) -> None:
+        super().__init__()
+        self.config, self.done, self.total = section.lr_config, done, total
+        self.rate = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.rate = learning_rate(self.config, self.done / self.total)
+        self.model.optimizer.learning_rate = self.rate
+        self.done += 1

@@ -1,0 +1,45 @@
+"""Apply `reg_config` and `bn_config` to a model, fresh or loaded (tao-facts 1.3 and 1.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from secateur.network import copied
+from secateur.spec import BnConfig, RegConfig, TrainSpec
+
+# Exact classes: a depthwise convolution is none of them and is never regularised.
+SCOPES = {"conv2d": layers.Conv2D, "dense": layers.Dense}
+
+
+def configured(model: keras.Model, train: TrainSpec) -> keras.Model:
+    """A copy of `model`, weights included, with kernel penalties in scope and the batch normalisation's override.
+
+    A kernel penalty that the model had before is replaced. Biases and batch normalisation are never penalised.
+    """
+
+    def with_options(layer: Any) -> Any:
+        config = layer.get_config()
+        if "kernel_regularizer" in config:
+            config["kernel_regularizer"] = _penalty(layer, train.reg_config)
+        if isinstance(layer, layers.BatchNormalization) and train.bn_config:
+            config.update(_statistics(train.bn_config))
+        return type(layer).from_config(config)
+
+    copy = copied(model, with_options)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _penalty(layer: Any, config: RegConfig) -> Any:
+    in_scope = any(type(layer) is SCOPES[name] for name in config.scope)
+    if config.type == "none" or not config.weight_decay or not in_scope:
+        return None
+    penalty = {"l1": keras.regularizers.L1, "l2": keras.regularizers.L2}[config.type]
+    return penalty(config.weight_decay)
+
+
+def _statistics(config: BnConfig) -> dict[str, float]:
+    return {"momentum": config.momentum, "epsilon": config.epsilon}

@@ -1,0 +1,66 @@
+"""What a person sees while a model trains."""
+
+from __future__ import annotations
+
+import time
+from typing import IO, Any
+
+import keras
+from tqdm import tqdm
+
+
+class Progress(keras.callbacks.Callback):  # type: ignore[misc]
+    """A bar on a terminal, one plain line an epoch elsewhere.
+
+    Args:
+        step: `train` or `retrain`.
+        epochs: in all.
+        images: a training epoch's.
+        stream: where to write.
+        epoch: epochs done before.
+    """
+
+    def __init__(self, step: str, epochs: int, images: int, stream: IO[str], epoch: int = 0) -> None:
+        super().__init__()
+        self.step, self.epochs, self.images, self.stream = step, epochs, images, stream
+        self.epoch, self.first_epoch = epoch, epoch
+        self.started = time.monotonic()
+        self.bar: Any = None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Open the bar."""
+        self.epoch = epoch
+        if self.stream.isatty():
+            label = f"{self.step} {epoch + 1}/{self.epochs}"
+            self.bar = tqdm(total=self.images, desc=label, unit="img", file=self.stream, leave=False)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Move the bar."""
+        if self.bar is not None:
+            batch_images = -(-self.images // self.params["steps"])
+            self.bar.set_postfix(loss=f"{logs['loss']:.3f}", accuracy=f"{logs['accuracy']:.3f}", refresh=False)
+            self.bar.update(min(batch_images, self.images - self.bar.n))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def report(self, row: dict[str, float], seconds: float) -> None:
+        """One line for a finished epoch, validation included."""
+        done = self.epoch + 1
+        rate = (time.monotonic() - self.started) / (done - self.first_epoch)
+        validation = f"  val_accuracy {row['val_accuracy']:.4f}" if row.get("val_accuracy") is not None else ""
+        print(
+            f"{self.step}  epoch {done}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
+            f"{validation}  {self.images / max(seconds, 1e-9):.0f} images/s  ETA {clock(rate * (self.epochs - done))}",
+            file=self.stream,
+            flush=True,
+        )
+
+
+def clock(seconds: float) -> str:
+    """`h:mm:ss`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

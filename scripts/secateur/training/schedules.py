@@ -1,0 +1,52 @@
+"""Learning-rate schedules of the specification, as functions of progress (tao-facts 1.2, design section 3)."""
+
+from __future__ import annotations
+
+import math
+
+from secateur.spec import LrConfig
+
+SOFT_ANNEAL_START = 3e-4  # TAO's first rate of soft_anneal; here never above the base rate
+# Progress is a quotient of whole batches: 3/10 is 0.3 and must count as three drops of 10 %.
+ROUNDING = 1e-9
+
+
+def learning_rate(lr_config: LrConfig, progress: float, devices: int = 1) -> float:
+    """The rate for the batch that starts at `progress`.
+
+    Args:
+        lr_config: the spec's section.
+        progress: batches done over all batches, 0 to 1.
+        devices: number of devices; the base rate is multiplied by it.
+
+    Raises:
+        ValueError: progress outside 0 to 1.
+    """
+    if not 0 <= progress <= 1:
+        raise ValueError(f"progress must be 0 to 1, not {progress}")
+    base = lr_config.learning_rate * devices
+    return {"step": _step, "soft_anneal": _soft_anneal, "cosine": _cosine}[lr_config.scheduler](
+        lr_config, base, progress
+    )
+
+
+def _step(config: LrConfig, base: float, progress: float) -> float:
+    """A staircase: one drop each `step_size` percent."""
+    return float(base * config.gamma ** math.floor(progress * 100 / config.step_size + ROUNDING))
+
+
+def _soft_anneal(config: LrConfig, base: float, progress: float) -> float:
+    start = min(SOFT_ANNEAL_START, base)
+    if progress < config.soft_start:
+        return start + (base - start) * progress / config.soft_start
+    drops = sum(progress > point for point in config.annealing_points)
+    return float(base / config.annealing_divider**drops)
+
+
+def _cosine(config: LrConfig, base: float, progress: float) -> float:
+    """Warm-up, then half a cosine that ends at `min_lr_ratio` of the base."""
+    least = base * config.min_lr_ratio
+    if progress < config.soft_start:
+        return least + (base - least) * progress / config.soft_start
+    phase = (progress - config.soft_start) / (1 - config.soft_start)
+    return least + (base - least) * (1 + math.cos(math.pi * phase)) / 2

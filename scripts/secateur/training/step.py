@@ -1,0 +1,197 @@
+"""The train and retrain steps: files in, a trained model and its history out."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import keras
+import pandas as pd
+from tensorboardX import SummaryWriter
+
+from secateur.artifacts import require_writable, sha256_of, write_csv, write_json
+from secateur.cost import cost_of
+from secateur.data.classes import read_classmap
+from secateur.data.manifest import read_manifest
+from secateur.data.pipeline import ImageBatches, ImageReader, TrainingBatches
+from secateur.errors import DataError
+from secateur.modelfile import load_model, save_model
+from secateur.run import Run
+from secateur.spec import TrainSpec
+from secateur.status import StatusLog, reported
+from secateur.training.checkpoints import TrainingState, identity_of
+from secateur.training.loop import Trainer, has_gpu
+from secateur.training.overrides import configured
+from secateur.training.pretrained import start_from
+from secateur.training.progress import clock
+from secateur.zoo import build, freeze
+
+HISTORY_COLUMNS = ["epoch", "accuracy", "loss", "lr", "val_accuracy", "val_loss"]
+
+
+def train(run: Run, stream: IO[str] = sys.stderr) -> dict[str, Any]:
+    """Train the spec's network; write `train/model.tlt`, `history.csv`, `metrics.json` and TensorBoard events.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        SecateurError: with what is wrong and what to do.
+    """
+    return _Step(run, "train", run.spec.train, stream).run()
+
+
+def retrain(run: Run, stream: IO[str] = sys.stderr) -> dict[str, Any]:
+    """Train the pruned network as the `retrain` section says; writes as `train` does, below `retrain/`."""
+    return _Step(run, "retrain", run.spec.retrain or run.spec.train, stream).run()
+
+
+class _Step:
+    """One training of a run."""
+
+    def __init__(self, run: Run, step: str, section: TrainSpec, stream: IO[str]) -> None:
+        self.run_files, self.step, self.section, self.stream = run, step, section, stream
+        self.spec = run.spec
+        self.folder = run.results / step
+        self.pruned = False
+        self.weights: dict[str, Any] | None = None
+
+    def run(self) -> dict[str, Any]:
+        require_writable(self.folder)
+        require_writable(self.run_files.work / self.step)
+        with reported(self.run_files.status(self.step)) as status:
+            self.run_files.key  # noqa: B018 - a missing key must fail before hours of training
+            classes = read_classmap(self.run_files.classmap)
+            manifest = read_manifest(self.run_files.manifest)
+            keras.utils.set_random_seed(self.section.random_seed)
+            model = configured(self._initial_model(len(classes)), self.section)
+            trainer = self._trainer(model, manifest, classes, status)
+            started = time.monotonic()
+            state = trainer.run()
+            metrics = self._metrics(model, state, trainer.images, time.monotonic() - started)
+            self._write(model, state, metrics, classes)
+            trainer.finish()
+            status.write("RUNNING", f"{self.step} wrote its model", kpi={"val_accuracy": metrics["val_accuracy"]})
+        return metrics
+
+    def _initial_model(self, classes: int) -> keras.Model:
+        if self.step == "retrain":
+            model, _ = load_model(self.run_files.model("prune"), self.run_files.key)
+            self.pruned = True
+            freeze(model, self.spec.model)
+            return model
+        model = build(self.spec.model, classes)
+        path = self.section.pretrained_model_path
+        if path is not None:
+            source = self.run_files.resolve(path, Path(path))
+            model, report = start_from(model, source, self.run_files.key)
+            self.pruned, self.weights = report.replaced, report.as_json()
+            print(report, file=self.stream, flush=True)
+            freeze(model, self.spec.model)
+        return model
+
+    def _trainer(self, model: keras.Model, manifest: pd.DataFrame, classes: list[str], status: StatusLog) -> Trainer:
+        section, spec = self.section, self.spec
+        reader = ImageReader(spec.data, spec.augment, spec.model, section.n_workers)
+        index = {name: position for position, name in enumerate(classes)}
+        paths, labels = _of_split(manifest, "train", index)
+        val_paths, val_labels = _of_split(manifest, "val", index)
+        size = section.batch_size_per_gpu
+        if size > len(paths):
+            raise DataError(
+                f"{self.step}.batch_size_per_gpu is {size}, but there are {len(paths)} training images",
+                f"set {self.step}.batch_size_per_gpu to {len(paths)} or less",
+            )
+        return Trainer(
+            model=model,
+            section=section,
+            batches=lambda epoch: TrainingBatches(
+                reader, paths, labels, len(classes), size, section.random_seed, epoch
+            ),
+            validation=ImageBatches(reader, val_paths, val_labels, len(classes), size),
+            images=len(paths),
+            step=self.step,
+            stream=self.stream,
+            checkpoints=self.run_files.work / self.step,
+            key=self.run_files.key,
+            identity=self._identity(classes),
+            on_epoch=_Recorder(self.folder / "tb_events", section.num_epochs, status),
+        )
+
+    def _identity(self, classes: list[str]) -> dict[str, str]:
+        section = self.section.model_dump(mode="json", exclude={"n_workers", "checkpoint_interval"})
+        parts: dict[str, Any] = {
+            "data section": self.spec.data.model_dump(mode="json"),
+            "augment section": self.spec.augment.model_dump(mode="json"),
+            "model section": self.spec.model.model_dump(mode="json"),
+            f"{self.step} section": section,
+            "class map": classes,
+            "images": sha256_of(self.run_files.manifest),
+        }
+        if self.step == "retrain":
+            # A pruned file is sealed anew each time; what counts is the network that was cut.
+            parts["pruned model"] = sha256_of(self.run_files.results / "prune" / "report.json")
+        return identity_of(parts)
+
+    def _metrics(self, model: keras.Model, state: TrainingState, images: int, seconds: float) -> dict[str, Any]:
+        cost = cost_of(model)
+        best = state.history[state.best_epoch - 1]
+        return {
+            "arch": self.spec.model.arch,
+            "epochs": state.epoch,
+            "best_epoch": state.best_epoch,
+            "val_accuracy": best["val_accuracy"],
+            "val_loss": best["val_loss"],
+            "params": cost.params,
+            "macs": cost.macs,
+            "training_images": images,
+            "seconds": round(seconds, 2),
+            "random_seed": self.section.random_seed,
+            "pretrained": self.weights,
+            "device": "gpu" if has_gpu() else "cpu",
+            "backend": keras.backend.backend(),
+            "versions": {"python": platform.python_version(), "keras": version("keras"), "numpy": version("numpy")},
+        }
+
+    def _write(self, model: keras.Model, state: TrainingState, metrics: dict[str, Any], classes: list[str]) -> None:
+        card = {"pruned": self.pruned, "classes": classes, "step": self.step, "best_epoch": state.best_epoch}
+        write_csv(self.folder / "history.csv", pd.DataFrame(state.history, columns=HISTORY_COLUMNS))
+        write_json(self.folder / "metrics.json", metrics)
+        save_model(model, self.folder / "model.tlt", self.run_files.key, card)
+        print(
+            f"{self.step}  {metrics['arch']}  {state.epoch} epochs  best val_accuracy {metrics['val_accuracy']:.4f} "
+            f"(epoch {state.best_epoch})  {clock(metrics['seconds'])}",
+            file=self.stream,
+            flush=True,
+        )
+
+
+class _Recorder:
+    """Sends each epoch to TensorBoard and to the status file."""
+
+    def __init__(self, folder: Path, epochs: int, status: StatusLog) -> None:
+        self.folder, self.epochs, self.status = folder, epochs, status
+        self.events: SummaryWriter | None = None
+
+    def __call__(self, row: dict[str, float], seconds: float) -> None:
+        epoch = int(row["epoch"])
+        kpi = {name: value for name, value in row.items() if name != "epoch" and value is not None}
+        if epoch == 1 and self.folder.exists():
+            shutil.rmtree(self.folder)
+        if self.events is None:
+            self.events = SummaryWriter(str(self.folder))
+        for name, value in kpi.items():
+            self.events.add_scalar(name, value, epoch)
+        self.events.flush()
+        times = {"time_per_epoch": clock(seconds), "eta": clock(seconds * (self.epochs - epoch))}
+        self.status.write("RUNNING", f"epoch {epoch} of {self.epochs}", kpi=kpi, epoch=epoch, **times)
+
+
+def _of_split(manifest: pd.DataFrame, split: str, index: dict[str, int]) -> tuple[list[str], list[int]]:
+    rows = manifest[manifest["split"] == split]
+    return rows["path"].tolist(), [index[name] for name in rows["class"]]
