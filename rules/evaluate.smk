@@ -1,6 +1,8 @@
 rule evaluate:
     input:
-        model=lambda wildcards: EXPERIMENTS.evaluated_model(wildcards.experiment, wildcards.stage),
+        model=lambda wildcards: EXPERIMENTS.evaluated_model(
+            wildcards.experiment, wildcards.stage
+        ),
         manifest="results/{experiment}/split/manifest.csv",
         classmap="results/{experiment}/split/classmap.json",
     output:

@@ -80,7 +80,8 @@ def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
         ArtifactError: the file is missing or is not CSV.
     """
     try:
-        return pd.read_csv(path, keep_default_na=False, **options)
+        table: pd.DataFrame = pd.read_csv(path, keep_default_na=False, **options)
+        return table
     except (OSError, ValueError) as error:
         raise ArtifactError(f"cannot read {path}: {error}", "run the step that makes it again") from error
 

@@ -32,4 +32,5 @@ def _macs(call: Call) -> int:
     if not isinstance(call.layer, (layers.Conv2D, layers.DepthwiseConv2D, layers.Conv2DTranspose, layers.Dense)):
         return 0
     shape = call.input_shapes[0] if isinstance(call.layer, layers.Conv2DTranspose) else call.output_shapes[0]
-    return math.prod(side or 1 for side in shape[1:-1]) * math.prod(call.layer.kernel.shape)
+    positions = math.prod(side or 1 for side in shape[1:-1])
+    return positions * int(math.prod(call.layer.kernel.shape))

@@ -78,7 +78,7 @@ class ArtifactError(SecateurError):
     exit_code = 74
 
 
-class InterruptedRun(SecateurError):
+class InterruptedRunError(SecateurError):
     """The run was told to stop and can be resumed."""
 
     exit_code = 75

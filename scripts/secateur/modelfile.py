@@ -22,12 +22,12 @@ MEMBERS = {"config.json", "metadata.json", "model.weights.h5", CARD}
 MAX_CONFIG_BYTES = 8 << 20
 MAX_TOTAL_BYTES = 2 << 30
 ALLOWED_LAYERS = frozenset(
-    """
-    Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D
-    DTypePolicy Dense DepthwiseConv2D Dropout ELU Flatten Functional GlobalAveragePooling2D GlobalMaxPooling2D InputLayer LeakyReLU
-    MaxPooling2D Maximum Minimum Multiply ReLU Reshape Sequential Softmax SpatialDropout2D Subtract UpSampling2D
-    ZeroPadding2D
-    """.split()
+    (
+        "Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D "
+        "DTypePolicy Dense DepthwiseConv2D Dropout ELU Flatten Functional GlobalAveragePooling2D GlobalMaxPooling2D "
+        "InputLayer LeakyReLU MaxPooling2D Maximum Minimum Multiply ReLU Reshape Softmax SpatialDropout2D Subtract "
+        "UpSampling2D ZeroPadding2D"
+    ).split()
 )
 # Parts of a layer's config that are objects: of these modules any class may stand, they hold numbers only.
 ALLOWED_MODULES = ("keras.initializers", "keras.regularizers", "keras.dtype_policies")
@@ -83,7 +83,9 @@ def _plain_bytes(path: Path | str, key: str) -> bytes:
         with open(path, "rb") as stream:
             start = stream.read(4)
     except OSError as error:
-        raise ArtifactError(f"cannot read the model {path}: {error.strerror}", "check model_path in the spec") from error
+        raise ArtifactError(
+            f"cannot read the model {path}: {error.strerror}", "check model_path in the spec"
+        ) from error
     if start == b"PK\x03\x04":
         return Path(path).read_bytes()
     return vault.read_sealed(path, key)
@@ -96,11 +98,15 @@ def _checked_card(path: Path | str, content: bytes) -> dict[str, Any]:
             members = archive.infolist()
             names = [member.filename for member in members]
             if len(set(names)) != len(names) or not set(names) <= MEMBERS or "config.json" not in names:
-                raise UntrustedModelError(f"{path}: not a Keras archive: {', '.join(names[:8])}", "save it with Keras 3")
+                raise UntrustedModelError(
+                    f"{path}: not a Keras archive: {', '.join(names[:8])}", "save it with Keras 3"
+                )
             if sum(member.file_size for member in members) > MAX_TOTAL_BYTES:
                 raise UntrustedModelError(f"{path}: unpacks to more than {MAX_TOTAL_BYTES} bytes", "do not trust it")
             if archive.getinfo("config.json").file_size > MAX_CONFIG_BYTES:
-                raise UntrustedModelError(f"{path}: its config is larger than {MAX_CONFIG_BYTES} bytes", "do not trust it")
+                raise UntrustedModelError(
+                    f"{path}: its config is larger than {MAX_CONFIG_BYTES} bytes", "do not trust it"
+                )
             _check_config(path, json.loads(archive.read("config.json")))
             card = json.loads(archive.read(CARD)) if CARD in names else {}
     except (zipfile.BadZipFile, ValueError, RecursionError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -79,7 +79,5 @@ def reported(status: StatusLog) -> Iterator[StatusLog]:
 
 def _write_last(status: StatusLog, state: State, message: str) -> None:
     """The failure itself is worth more than a failure to note it."""
-    try:
+    with suppress(ArtifactError):
         status.write(state, message)
-    except ArtifactError:
-        pass

@@ -157,7 +157,9 @@ def _read_header(source: IO[bytes], key: str) -> bytes:
     _check_magic(source)
     stanza = re.fullmatch(rb"-> scrypt ([A-Za-z0-9+/]{22}) ([1-9][0-9]?)\n", _line(source))
     if not stanza:
-        raise NotAgeError("the age file is not sealed with a passphrase", "open it with the age program and its identity")
+        raise NotAgeError(
+            "the age file is not sealed with a passphrase", "open it with the age program and its identity"
+        )
     work_factor = int(stanza[2])
     if work_factor > MAX_WORK_FACTOR:
         raise NotAgeError(f"scrypt work factor {work_factor} is above {MAX_WORK_FACTOR}", "seal the file again")

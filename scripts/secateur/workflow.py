@@ -51,7 +51,9 @@ class Experiments:
     def __init__(self, config: Mapping[str, Any]) -> None:
         paths = config.get("experiments")
         if not isinstance(paths, Mapping) or not paths:
-            raise SpecError("the configuration names no experiments", "write `experiments:` and `name: spec.yaml` below it")
+            raise SpecError(
+                "the configuration names no experiments", "write `experiments:` and `name: spec.yaml` below it"
+            )
         self.paths = {str(name): str(path) for name, path in paths.items()}
         for name in self.paths:
             if not EXPERIMENT_NAME.fullmatch(name):
@@ -65,7 +67,8 @@ class Experiments:
             folder = os.path.abspath(spec.results_dir or RESULTS / name)
             if folder in owner:
                 raise SpecError(
-                    f"the experiments {owner[folder]} and {name} both write to {folder}", "give each its own results_dir"
+                    f"the experiments {owner[folder]} and {name} both write to {folder}",
+                    "give each its own results_dir",
                 )
             owner[folder] = name
 
@@ -105,14 +108,19 @@ class Experiments:
     def inference_inputs(self, name: str) -> list[str]:
         """The model, the class map, and the digits' index when images are taken from there."""
         section, run = self.specs[name].inference, self.run(name)
-        files = [run.resolve(section.model_path, run.model(run.final_step)), run.resolve(section.classmap, run.classmap)]
+        files = [
+            run.resolve(section.model_path, run.model(run.final_step)),
+            run.resolve(section.classmap, run.classmap),
+        ]
         index = [DIGITS_INDEX] if _is_digits(section.image_dir or "") else []
         return [str(file) for file in files] + index
 
     def evaluated_model(self, name: str, stage: str) -> str:
         """The model that `evaluate/<stage>` measures."""
         run = self.run(name)
-        return str(run.resolve(given_model(self.specs[name]), run.model(stage)) if stage == "given" else run.model(stage))
+        return str(
+            run.resolve(given_model(self.specs[name]), run.model(stage)) if stage == "given" else run.model(stage)
+        )
 
     def pruned_model(self, name: str) -> str:
         """The model that is pruned."""
@@ -159,7 +167,11 @@ class Experiments:
     def _roots(self, name: str) -> list[str]:
         spec = self.specs[name]
         data = spec.data
-        roots = [data.source] if data.source else [data.train_dataset_path, data.val_dataset_path, spec.evaluate.dataset_path]
+        roots = (
+            [data.source]
+            if data.source
+            else [data.train_dataset_path, data.val_dataset_path, spec.evaluate.dataset_path]
+        )
         return [root for root in roots if root]
 
     def link_results(self) -> None:

@@ -31,9 +31,7 @@ def _no_crop(image: Image.Image, width: int, height: int, resampling: str, _: np
     return plain_resize(image, width, height, resampling)
 
 
-def random_crop(
-    image: Image.Image, width: int, height: int, resampling: str, rng: np.random.Generator
-) -> Image.Image:
+def random_crop(image: Image.Image, width: int, height: int, resampling: str, rng: np.random.Generator) -> Image.Image:
     """Resize by a random factor, then cut the target out of a random place.
 
     An image that has the target's size already is returned as it is. TAO truncates the resized size, which

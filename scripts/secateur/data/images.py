@@ -27,7 +27,7 @@ TORCH_STD = 0.224  # one value for all channels, as TAO's runtime has it
 Pixels = NDArray[np.float32]
 
 
-class UnreadableImage(DataError):
+class UnreadableImageError(DataError):
     """One image file that cannot be used; its message is the reason alone."""
 
 
@@ -40,14 +40,14 @@ def read_image(path: Path | str, model: ModelSpec) -> Image.Image:
         Mode `RGB` or `L`, 0..255; or mode `F`, 0..65535, when `input_image_depth` is 16.
 
     Raises:
-        UnreadableImage: the file is missing, no image, cut short, or above Pillow's pixel limit.
+        UnreadableImageError: the file is missing, no image, cut short, or above Pillow's pixel limit.
     """
     try:
         with Image.open(path) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(reason_of(error), "replace or remove the file") from error
+        raise UnreadableImageError(reason_of(error), "replace or remove the file") from error
     if model.input_image_depth == 16:
         return _sixteen_bit_gray(upright)
     return _eight_bit(upright, "RGB" if model.input_image_size[0] == 3 else "L")

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from secateur.artifacts import read_csv
-from secateur.data.images import SIXTEEN_BIT_MODES, SUFFIXES, UnreadableImage, reason_of
+from secateur.data.images import SIXTEEN_BIT_MODES, SUFFIXES, UnreadableImageError, reason_of
 from secateur.data.listing import files_below, is_hidden
 from secateur.errors import DataError
 
@@ -110,14 +110,14 @@ def examine(path: str, class_name: str) -> Entry | Unreadable:
     try:
         content = Path(path).read_bytes()
         if not content:
-            raise UnreadableImage("the file is empty")
+            raise UnreadableImageError("the file is empty")
         with Image.open(io.BytesIO(content)) as image:
             image.load()
             sixteen = image.mode in SIXTEEN_BIT_MODES
             digest = hashlib.sha256(content).hexdigest()
             depth = 16 if sixteen else 8
             return Entry(path, class_name, image.width, image.height, image.mode, depth, len(content), digest)
-    except UnreadableImage as error:
+    except UnreadableImageError as error:
         return Unreadable(path, error.message)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         return Unreadable(path, reason_of(error))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.data.augment import augment, mixup
-from secateur.data.images import Pixels, UnreadableImage, fit, preprocess, read_image
+from secateur.data.images import Pixels, UnreadableImageError, fit, preprocess, read_image
 from secateur.errors import DataError
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
 
@@ -39,12 +39,12 @@ class ImageReader:
         self.pool = ThreadPoolExecutor(max_workers=workers)
 
     def read(self, path: str) -> Pixels:
-        """One image as evaluation sees it: float32 [height, width, channels], scaled. Raises UnreadableImage."""
+        """One image as evaluation sees it: float32 [height, width, channels], scaled. Raises UnreadableImageError."""
         pixels = fit(read_image(path, self.model), self.model, self.augmentation.enable_center_crop)
         return self.scaled(pixels)
 
     def read_augmented(self, path: str, rng: np.random.Generator) -> Pixels:
-        """One image as training sees it. Raises UnreadableImage."""
+        """One image as training sees it. Raises UnreadableImageError."""
         return self.scaled(augment(read_image(path, self.model), self.model, self.augmentation, rng))
 
     def scaled(self, pixels: Pixels) -> Pixels:
@@ -85,7 +85,7 @@ class ImageBatches(keras.utils.PyDataset):
         path = self.paths[position]
         try:
             return self.reader.read(path)
-        except UnreadableImage as error:
+        except UnreadableImageError as error:
             raise DataError(f"{path}: {error.message}", "the file changed after split; run again") from error
 
 
@@ -123,7 +123,7 @@ class TrainingBatches(ImageBatches):
         path = self.paths[position]
         try:
             return self.reader.read_augmented(path, self._rng(SAMPLE_STREAM, int(position)))
-        except UnreadableImage as error:
+        except UnreadableImageError as error:
             raise DataError(f"{path}: {error.message}", "the file changed after split; run again") from error
 
     def _rng(self, *stream: int) -> np.random.Generator:

@@ -208,7 +208,9 @@ def _require_every_split(placed: Placed, classes: list[str]) -> None:
             )
 
 
-def _report(scans: dict[str, Scan], placed: Placed, dropped: list[tuple[Entry, str]], classes: list[str]) -> dict[str, Any]:
+def _report(
+    scans: dict[str, Scan], placed: Placed, dropped: list[tuple[Entry, str]], classes: list[str]
+) -> dict[str, Any]:
     counts = Counter((name, entry.class_name) for entry, name in placed)
     present = [name for name in ("train", "val", "test") if any(split == name for split, _ in counts)]
     class_of = {entry.path: entry.class_name for entry, _ in placed}

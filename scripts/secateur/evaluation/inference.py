@@ -14,7 +14,7 @@ import pandas as pd
 
 from secateur.artifacts import require_writable, write_csv
 from secateur.data.classes import read_classmap
-from secateur.data.images import SUFFIXES, Pixels, UnreadableImage
+from secateur.data.images import SUFFIXES, Pixels, UnreadableImageError
 from secateur.data.pipeline import ImageReader
 from secateur.errors import DataError, SpecError
 from secateur.evaluation.evaluate import require_outputs
@@ -86,7 +86,7 @@ def label_images(
     for start in range(0, len(paths), batch_size):
         batch: list[tuple[str, Pixels]] = []
         for path, pixels in _read_all(reader, paths[start : start + batch_size]):
-            if isinstance(pixels, UnreadableImage):
+            if isinstance(pixels, UnreadableImageError):
                 skipped.append((path, pixels.message))
             else:
                 batch.append((path, pixels))
@@ -100,11 +100,11 @@ def label_images(
     )
 
 
-def _read_all(reader: ImageReader, paths: list[str]) -> Iterator[tuple[str, Pixels | UnreadableImage]]:
-    def attempt(path: str) -> Pixels | UnreadableImage:
+def _read_all(reader: ImageReader, paths: list[str]) -> Iterator[tuple[str, Pixels | UnreadableImageError]]:
+    def attempt(path: str) -> Pixels | UnreadableImageError:
         try:
             return reader.read(path)
-        except UnreadableImage as error:
+        except UnreadableImageError as error:
             return error
 
     return zip(paths, reader.pool.map(attempt, paths), strict=True)

@@ -141,7 +141,9 @@ class _Writer:
 
     def node(self, op: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """Add a node with one output; returns the output's name."""
-        output = f"{name}:0" if not any(f"{name}:0" in node.output for node in self.nodes) else f"{name}:{len(self.nodes)}"
+        output = (
+            f"{name}:0" if not any(f"{name}:0" in node.output for node in self.nodes) else f"{name}:{len(self.nodes)}"
+        )
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
@@ -192,7 +194,9 @@ def _unknown(layer: Any, what: str = "") -> ModelError:
     )
 
 
-def same_pads(size: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]) -> list[int]:
+def same_pads(
+    size: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
+) -> list[int]:
     """ONNX pads [top, left, bottom, right] for `same` padding as TensorFlow computes it."""
     begin, end = [], []
     for side, window, stride, spread in zip(size, kernel, strides, dilation, strict=True):
@@ -233,9 +237,7 @@ def _depthwise(writer: _Writer, call: Call, inputs: list[str]) -> str:
     return _emit_convolution(writer, call, inputs, kernel, channels)
 
 
-def _emit_convolution(
-    writer: _Writer, call: Call, inputs: list[str], kernel: NDArray[Any], groups: int
-) -> str:
+def _emit_convolution(writer: _Writer, call: Call, inputs: list[str], kernel: NDArray[Any], groups: int) -> str:
     layer = call.layer
     kernel, bias = writer.affine(call, kernel, channel_axis=0)
     operands = [*inputs, writer.constant(f"{layer.name}/kernel", kernel)]

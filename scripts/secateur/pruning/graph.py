@@ -226,8 +226,9 @@ def _flatten(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channel
 
 def _reshape(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
     """Possible when all elements that land on one channel come from one channel."""
-    before, after = call.input_shapes[0][1:], call.output_shapes[0][1:]
-    if None in before or None in after:
+    before = tuple(side for side in call.input_shapes[0][1:] if side is not None)
+    after = tuple(side for side in call.output_shapes[0][1:] if side is not None)
+    if len(before) < len(call.input_shapes[0]) - 1 or len(after) < len(call.output_shapes[0]) - 1:
         return _opaque(graph, call, inputs)
     elements = np.broadcast_to(inputs[0], before).reshape(-1, after[-1])
     if not (elements == elements[0]).all():

@@ -19,8 +19,8 @@ def filter_norms(layer: Any) -> Statistics:
     """
     kernel = np.asarray(layer.get_weights()[0], dtype=np.float64)
     if isinstance(layer, layers.DepthwiseConv2D):
-        return np.sqrt(np.square(kernel).sum(axis=(0, 1, 3)))
-    return np.sqrt(np.square(kernel).reshape(-1, kernel.shape[-1]).sum(axis=0))
+        return np.asarray(np.sqrt(np.square(kernel).sum(axis=(0, 1, 3))))
+    return np.asarray(np.sqrt(np.square(kernel).reshape(-1, kernel.shape[-1]).sum(axis=0)))
 
 
 def normalized(norms: Statistics, normalizer: Literal["max", "L2"]) -> Statistics:

@@ -65,7 +65,9 @@ def parse_source(text: bytes | str, name: str) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise SpecError(f"{where}: not valid YAML: {error.problem}", "mend the line; YAML indents with spaces") from None
+        raise SpecError(
+            f"{where}: not valid YAML: {error.problem}", "mend the line; YAML indents with spaces"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(f"{name}: not valid YAML: {str(error).splitlines()[0]}", "save it as UTF-8 text") from None
     except RecursionError:

@@ -41,8 +41,7 @@ class TrainingState:
 def identity_of(parts: dict[str, Any]) -> dict[str, str]:
     """A digest of each thing that must not change between a checkpoint and the run that goes on from it."""
     return {
-        name: hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
-        for name, part in parts.items()
+        name: hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16] for name, part in parts.items()
     }
 
 
@@ -95,9 +94,7 @@ def read_checkpoint(folder: Path, key: str, model: keras.Model, identity: dict[s
         for index, variable in enumerate(_variables(model)):
             variable.assign(arrays[f"state.{index:05d}"])
         best = [arrays[name] for name in sorted(arrays.files) if name.startswith("best.")]
-    return TrainingState(
-        about["epoch"], about["history"], about["best_epoch"], tuple(about["best_score"]), best
-    )
+    return TrainingState(about["epoch"], about["history"], about["best_epoch"], tuple(about["best_score"]), best)
 
 
 def forget_checkpoint(folder: Path) -> None:

@@ -72,7 +72,9 @@ def residual_block(x: Any, style: Style, filters: int, stride: int, project: boo
         shortcut = norm(shortcut, style, f"{name}_bn_shortcut")
     for index, kernel in enumerate(kernels, start=1):
         last = index == len(kernels)
-        x = conv(x, style, last_filters if last else filters, kernel, f"{name}_conv_{index}", stride if index == 1 else 1)
+        x = conv(
+            x, style, last_filters if last else filters, kernel, f"{name}_conv_{index}", stride if index == 1 else 1
+        )
         x = norm(x, style, f"{name}_bn_{index}")
         if not last:
             x = activate(x, style, f"{name}_act_{index}")

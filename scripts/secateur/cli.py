@@ -1,0 +1,175 @@
+"""The command line: `python -m secateur`. Each step is the function that the workflow calls too."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from secateur import __version__
+from secateur.errors import InterruptedRunError, SecateurError, SpecError, VaultError, format_error
+from secateur.run import Run, run_of
+from secateur.spec import Spec, load_spec
+
+STEP_HELP = {
+    "split": "folders of images -> split/manifest.csv, classmap.json, report.json",
+    "train": "split, then the first training -> train/model.tlt",
+    "prune": "remove weak channels -> prune/model.tlt",
+    "retrain": "train the pruned network -> retrain/model.tlt",
+    "evaluate": "accuracy and confusion of a model -> evaluate/<model>/",
+    "inference": "labels for a folder of images -> inference/result.csv",
+    "export": "ONNX, plain or encrypted -> export/",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (0, or the error's as in docs/errors.md)."""
+    options = _parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        options.command(options)
+    except SecateurError as error:
+        print(format_error(error), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("error: interrupted\nhint: run the same command again to go on", file=sys.stderr)
+        return InterruptedRunError.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="secateur",
+        description="Labelled images to a pruned, encrypted classifier. The whole chain at once: snakemake --cores all",
+    )
+    parser.add_argument("--version", action="version", version=f"secateur {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser("check", help="read a spec; print what it means, what was renamed, what has no effect")
+    check.add_argument("spec", metavar="SPEC")
+    check.add_argument("overrides", nargs="*", metavar="section.key=value")
+    check.set_defaults(command=_check)
+    for name, text in STEP_HELP.items():
+        step = commands.add_parser(name, help=text)
+        step.add_argument("-e", "--experiment-spec", dest="spec", required=True, metavar="SPEC")
+        step.add_argument("overrides", nargs="*", metavar="section.key=value")
+        step.set_defaults(command=_step, step=name)
+    for name, text in (("encrypt", "seal a file as age v1 with a pass phrase"), ("decrypt", "open a sealed file")):
+        crypt = commands.add_parser(name, help=text)
+        crypt.add_argument("file", metavar="FILE")
+        crypt.add_argument("-o", "--output", required=True, metavar="OUT")
+        crypt.add_argument("--key", required=True, metavar="env:NAME|file:PATH")
+        crypt.set_defaults(command=_crypt, action=name)
+    return parser
+
+
+def _check(options: Any) -> None:
+    spec = load_spec(options.spec, options.overrides)
+    print(effective(spec), end="")
+    for notice in spec.notices:
+        print(f"# {notice}")
+
+
+def effective(spec: Spec) -> str:
+    """The spec with every default filled in, as YAML; the key is not shown."""
+    values = spec.model_dump(mode="json", exclude_none=True, exclude={"key"})
+    shown = {"results_dir": values.pop("results_dir", None), "key": "(set)" if spec.key else "(missing)", **values}
+    return yaml.safe_dump({name: value for name, value in shown.items() if value is not None}, sort_keys=False)
+
+
+def _step(options: Any) -> None:
+    spec = load_spec(options.spec, options.overrides)
+    for notice in spec.notices:
+        if notice.kind == "warning":
+            print(notice, file=sys.stderr)
+    if options.step != "split":
+        _import_keras_quietly()
+    STEPS[options.step](run_of(Path(options.spec).stem, spec))
+
+
+def _import_keras_quietly() -> None:
+    """TensorFlow logs about its build while it is imported, before any of its own settings can stop it."""
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
+
+
+def _split(run: Run) -> None:
+    from secateur.data.step import split_step
+
+    split_step(run)
+
+
+def _train(run: Run) -> None:
+    from secateur.data.step import split_step
+    from secateur.training.step import train
+
+    split_step(run)
+    train(run)
+
+
+def _prune(run: Run) -> None:
+    from secateur.pruning.step import prune_step
+
+    prune_step(run)
+
+
+def _retrain(run: Run) -> None:
+    from secateur.training.step import retrain
+
+    if not run.spec.prunes:
+        raise SpecError("the spec has no prune section, so there is nothing to retrain", "add `prune:`")
+    retrain(run)
+
+
+def _evaluate(run: Run) -> None:
+    from secateur.evaluation.evaluate import evaluate
+
+    model = run.resolve(run.spec.evaluate.model_path, run.model(run.final_step))
+    stage = next((step for step in ("train", "retrain") if run.model(step) == model), "given")
+    evaluate(run, stage, model)
+
+
+def _inference(run: Run) -> None:
+    from secateur.evaluation.inference import inference
+
+    inference(run)
+
+
+def _export(run: Run) -> None:
+    from secateur.export.step import export, sidecars
+
+    sidecars(run)
+    export(run)
+
+
+STEPS = {
+    "split": _split,
+    "train": _train,
+    "prune": _prune,
+    "retrain": _retrain,
+    "evaluate": _evaluate,
+    "inference": _inference,
+    "export": _export,
+}
+
+
+def _crypt(options: Any) -> None:
+    from secateur.secrets import resolve_key
+    from secateur.vault import open_file, seal_file
+
+    if not options.key.startswith(("env:", "file:")):
+        raise VaultError("--key takes env:NAME or file:PATH, not the key itself", "other users can read command lines")
+    if os.path.realpath(options.file) == os.path.realpath(options.output):
+        raise VaultError("the input and the output are the same file", "give -o another name")
+    action = seal_file if options.action == "encrypt" else open_file
+    action(options.file, options.output, resolve_key(options.key))

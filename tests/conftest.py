@@ -1,0 +1,45 @@
+"""What many tests share: real images, a small spec, a seeded Keras."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def clothing() -> Path:
+    """The clothing images, or a skip where they are not at hand."""
+    folder = REPOSITORY.parent / "shared" / "data" / "clothing"
+    if not folder.is_dir():
+        pytest.skip(f"no clothing images at {folder}")
+    return folder
+
+
+@pytest.fixture
+def class_folders(tmp_path: Path) -> Path:
+    """Two classes of 12 noisy JPEG images each: `dark` and `light`."""
+    root = tmp_path / "images"
+    rng = np.random.default_rng(0)
+    for name, level in (("dark", 60), ("light", 190)):
+        for number in range(12):
+            write_jpeg(root / name / f"{number:02d}.jpg", rng.normal(level, 25, (24, 30, 3)))
+    return root
+
+
+def write_jpeg(path: Path, pixels: np.ndarray) -> None:
+    """Write pixel values, clipped to 0..255."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)

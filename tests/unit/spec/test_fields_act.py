@@ -1,0 +1,31 @@
+"""Every field of the spec acts somewhere: a table of where, checked against the sources."""
+
+import pytest
+from pydantic import BaseModel
+
+from secateur.spec.load import NO_EFFECT
+from secateur.spec.sections import Spec
+
+# Fields that only the loader itself reads.
+LOADER = {"model.n_layers", "model.dropout", "model.byom_model", "num_gpus", "train.qat", "export.data_type"}
+
+
+def fields(section: type[BaseModel], prefix: str = ""):
+    for name, field in section.model_fields.items():
+        inner = [part for part in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(part, type)]
+        nested = [part for part in inner if issubclass(part, BaseModel)]
+        if nested:
+            yield from fields(nested[0], f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", name
+
+
+@pytest.mark.parametrize(("dotted", "name"), [pair for pair in fields(Spec) if not pair[0].startswith("retrain.")])
+def test_field_acts_or_is_reported(dotted, name, repository):
+    if dotted in NO_EFFECT or dotted in LOADER:
+        return
+    sources = "".join(
+        path.read_text() for path in (repository / "scripts/secateur").rglob("*.py") if path.parent.name != "spec"
+    )
+    section = dotted.split(".")[-2] if "." in dotted else ""
+    assert f".{name}" in sources, f"{dotted} (section {section}) is read nowhere"
