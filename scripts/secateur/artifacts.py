@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,7 +41,8 @@ def atomic_file(path: Path | str) -> Iterator[IO[bytes]]:
             f"cannot write {path}: {error.strerror or error}", "free space, or choose a writable results_dir"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -122,20 +123,3 @@ def require_writable(folder: Path | str) -> None:
         raise ArtifactError(
             f"cannot write into {folder}: {error.strerror or error}", "choose a writable results_dir"
         ) from error
-
-
-def write_through(path: Path | str, writer: Callable[[str], object]) -> None:
-    """Let a library that only takes a file name write `path` atomically.
-
-    Args:
-        path: the final name.
-        writer: is called with a temporary name of the same suffix in the same folder.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        writer(str(temporary))
-        write_bytes(path, temporary.read_bytes())
-    finally:
-        temporary.unlink(missing_ok=True)

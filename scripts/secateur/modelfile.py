@@ -107,9 +107,11 @@ def _checked_card(path: Path | str, content: bytes) -> dict[str, Any]:
                 raise UntrustedModelError(
                     f"{path}: its config is larger than {MAX_CONFIG_BYTES} bytes", "do not trust it"
                 )
-            _check_config(path, json.loads(archive.read("config.json")))
+            config = json.loads(archive.read("config.json"))
+            config.pop("compile_config", None)  # loading with compile=False never looks at it
+            _check_config(path, config)
             card = json.loads(archive.read(CARD)) if CARD in names else {}
-    except (zipfile.BadZipFile, ValueError, RecursionError) as error:
+    except (zipfile.BadZipFile, ValueError, AttributeError, RecursionError) as error:
         raise UntrustedModelError(f"{path}: not a Keras archive ({error})", "save it with Keras 3") from error
     return card if isinstance(card, dict) else {}
 

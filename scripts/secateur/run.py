@@ -10,7 +10,8 @@ from secateur.secrets import key_of
 from secateur.spec import Spec
 from secateur.status import StatusLog
 
-STEPS = ("split", "train", "prune", "retrain", "evaluate", "inference", "export")
+# Keys of a train section: another number of threads, or of checkpoints, gives the same model.
+WITHOUT_EFFECT_ON_RESULTS = {"n_workers", "checkpoint_interval"}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from secateur.data.listing import listing_digest
 from secateur.errors import SecateurError, SpecError, format_error
-from secateur.run import Run, export_name, given_model
+from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run, export_name, given_model
 from secateur.spec import Spec, load_spec
 
 RESULTS, WORK = Path("results"), Path("work")
@@ -144,18 +144,30 @@ class Experiments:
         spec = self.specs[name]
         pixels = {"data": _plain(spec.data, SOURCE_KEYS), "model": _plain(spec.model)}
         crop = {"enable_center_crop": spec.augment.enable_center_crop}
-        measured = {**pixels, **crop, "evaluate": _plain(spec.evaluate, {"model_path", "dataset_path"})}
         by_step: dict[str, dict[str, Any]] = {
             "split": {
                 "data": spec.data.model_dump(mode="json", include=SOURCE_KEYS),
                 "test": spec.evaluate.dataset_path,
                 "listing": _listing(tuple(root for root in self._roots(name) if not _is_digits(root))),
             },
-            "train": {**pixels, "augment": _plain(spec.augment), "train": _plain(spec.train)},
+            "train": {
+                **pixels,
+                "augment": _plain(spec.augment),
+                "train": _plain(spec.train, WITHOUT_EFFECT_ON_RESULTS),
+            },
             "prune": {"prune": _plain(spec.prune)},
-            "retrain": {**pixels, "augment": _plain(spec.augment), "train": _plain(spec.retrain)},
-            "evaluate": measured,
-            "inference": {**measured, "inference": _plain(spec.inference), "listing": self._inference_listing(name)},
+            "retrain": {
+                **pixels,
+                "augment": _plain(spec.augment),
+                "train": _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS),
+            },
+            "evaluate": {**pixels, **crop, "top_k": spec.evaluate.top_k},
+            "inference": {
+                **pixels,
+                **crop,
+                "inference": _plain(spec.inference),
+                "listing": self._inference_listing(name),
+            },
             "export": {**pixels, **crop, "export": _plain(spec.export)},
         }
         return by_step[step]

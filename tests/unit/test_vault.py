@@ -95,7 +95,12 @@ def test_appended_swapped_and_repeated_chunks_are_refused():
     start = len(whole) - (2 * size + 10 + vault.TAG_BYTES)
     head, first, second, last = whole[:start], whole[start:][:size], whole[start + size :][:size], whole[-26:]
     assert opened(head + first + second + last)
-    for changed in (head + second + first + last, head + first + first + second + last, head + first + last, whole + b"x"):
+    for changed in (
+        head + second + first + last,
+        head + first + first + second + last,
+        head + first + last,
+        whole + b"x",
+    ):
         with pytest.raises((DamagedError, TruncatedError)):
             opened(changed)
 

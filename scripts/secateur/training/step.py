@@ -21,7 +21,7 @@ from secateur.data.manifest import read_manifest
 from secateur.data.pipeline import ImageBatches, ImageReader, TrainingBatches
 from secateur.errors import DataError
 from secateur.modelfile import load_model, save_model
-from secateur.run import Run
+from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import TrainSpec
 from secateur.status import StatusLog, reported
 from secateur.training.checkpoints import TrainingState, identity_of
@@ -124,7 +124,7 @@ class _Step:
         )
 
     def _identity(self, classes: list[str]) -> dict[str, str]:
-        section = self.section.model_dump(mode="json", exclude={"n_workers", "checkpoint_interval"})
+        section = self.section.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS)
         parts: dict[str, Any] = {
             "data section": self.spec.data.model_dump(mode="json"),
             "augment section": self.spec.augment.model_dump(mode="json"),

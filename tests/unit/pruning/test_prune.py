@@ -91,7 +91,9 @@ def spread(model, seed=0):
 def test_kept_weights_are_slices_bit_for_bit(options, criterion):
     model = build(ModelSpec(input_image_size="3,32,32", **{"use_batch_norm": True, **options}), 5)
     spread(model)
-    narrow, report = prune(model, PruneSpec(threshold=0.5, granularity=4, min_num_filters=4, equalization_criterion=criterion))
+    narrow, report = prune(
+        model, PruneSpec(threshold=0.5, granularity=4, min_num_filters=4, equalization_criterion=criterion)
+    )
     assert report.after.params < 0.9 * report.before.params
     assert set(report.kept) == {layer.name for layer in model.layers if isinstance(layer, PRUNABLE)}
     for name, kept in report.kept.items():
@@ -231,7 +233,9 @@ def dense_chain(x):
 
 def dense_merge(x):
     flat = layers.Flatten()(x)
-    return layers.Dense(3, name="logits")(layers.Add()([layers.Dense(8, name="c1")(flat), layers.Dense(8, name="c2")(flat)]))
+    return layers.Dense(3, name="logits")(
+        layers.Add()([layers.Dense(8, name="c1")(flat), layers.Dense(8, name="c2")(flat)])
+    )
 
 
 def depthwise_behind_merge(x):

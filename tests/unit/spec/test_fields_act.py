@@ -12,7 +12,9 @@ LOADER = {"model.n_layers", "model.dropout", "model.byom_model", "num_gpus", "tr
 
 def fields(section: type[BaseModel], prefix: str = ""):
     for name, field in section.model_fields.items():
-        inner = [part for part in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(part, type)]
+        inner = [
+            part for part in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(part, type)
+        ]
         nested = [part for part in inner if issubclass(part, BaseModel)]
         if nested:
             yield from fields(nested[0], f"{prefix}{name}.")

@@ -92,7 +92,9 @@ def test_misplaced_key_names_its_section():
 
 
 def test_errors_use_the_words_of_the_file():
-    assert "my.yaml:1: dataset.augmentation.mixup_alpha" in mistake("dataset: {augmentation: {mixup_alpha: 1.5}}").message
+    assert (
+        "my.yaml:1: dataset.augmentation.mixup_alpha" in mistake("dataset: {augmentation: {mixup_alpha: 1.5}}").message
+    )
 
 
 def test_all_mistakes_at_once():
@@ -128,7 +130,16 @@ def test_what_is_refused(text, said):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[1]", "a: {", "a: 1\na: 2", "\t: x", "x: !!python/object/apply:os.system [ls]", "a: &a [*a]", b"\xff\xfe\x00"],
+    [
+        "",
+        "[1]",
+        "a: {",
+        "a: 1\na: 2",
+        "\t: x",
+        "x: !!python/object/apply:os.system [ls]",
+        "a: &a [*a]",
+        b"\xff\xfe\x00",
+    ],
 )
 def test_bad_yaml_is_one_spec_error(text):
     with pytest.raises(SpecError):
@@ -179,7 +190,9 @@ def test_spellings_of_an_arch(name):
 
 
 def test_enums_are_case_folded():
-    spec = parse_spec("model: {resize_interpolation_method: BICUBIC}\nprune: {normalizer: l2}\ndata: {preprocess_mode: TF}")
+    spec = parse_spec(
+        "model: {resize_interpolation_method: BICUBIC}\nprune: {normalizer: l2}\ndata: {preprocess_mode: TF}"
+    )
     assert spec.model.resize_interpolation_method == "bicubic"
     assert (spec.prune.normalizer, spec.data.preprocess_mode) == ("L2", "tf")
 

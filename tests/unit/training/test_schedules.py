@@ -9,7 +9,11 @@ from secateur.training.schedules import learning_rate
 
 COSINE = LrConfig(scheduler="cosine", learning_rate=0.05, min_lr_ratio=3e-5, soft_start=0.05)
 ANNEAL = LrConfig(
-    scheduler="soft_anneal", learning_rate=0.05, soft_start=0.056, annealing_points=[0.3, 0.6, 0.8], annealing_divider=10
+    scheduler="soft_anneal",
+    learning_rate=0.05,
+    soft_start=0.056,
+    annealing_points=[0.3, 0.6, 0.8],
+    annealing_divider=10,
 )
 STEP = LrConfig(scheduler="step", learning_rate=0.006, gamma=0.1, step_size=10)
 
@@ -40,7 +44,9 @@ def test_soft_anneal_never_warms_down():
     assert learning_rate(small, 0) == learning_rate(small, 0.05) == 1e-4
 
 
-@pytest.mark.parametrize(("progress", "drops"), [(0, 0), (0.05, 0), (0.1, 1), (0.15, 1), (0.3, 3), (0.7, 7), (0.999, 9)])
+@pytest.mark.parametrize(
+    ("progress", "drops"), [(0, 0), (0.05, 0), (0.1, 1), (0.15, 1), (0.3, 3), (0.7, 7), (0.999, 9)]
+)
 def test_step_is_a_staircase(progress, drops):
     assert learning_rate(STEP, progress) == pytest.approx(0.006 * 0.1**drops, rel=1e-9)
 

@@ -1,0 +1,34 @@
+"""Figures by hand."""
+
+import numpy as np
+import pytest
+
+from secateur.evaluation.metrics import classification_metrics, confusion
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.3, 0.6], [0.2, 0.3, 0.5]], np.float32)
+LABELS = np.array([0, 1, 2, 0])
+CLASSES = ["a", "b", "c"]
+
+
+def test_metrics_by_hand():
+    metrics = classification_metrics(PROBABILITIES, LABELS, CLASSES, top_k=2)
+    assert metrics["top_1"] == 0.5
+    assert metrics["top_k"] == 0.75
+    assert metrics["loss"] == pytest.approx(-np.log([0.7, 0.4, 0.6, 0.2]).mean(), rel=1e-5)
+    assert metrics["per_class"]["a"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
+    assert metrics["per_class"]["b"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+    assert metrics["per_class"]["c"]["precision"] == 0.5
+
+
+def test_top_k_is_at_most_all_classes():
+    metrics = classification_metrics(PROBABILITIES, LABELS, CLASSES, top_k=50)
+    assert (metrics["k"], metrics["top_k"]) == (3, 1.0)
+
+
+def test_confusion_has_true_classes_in_rows():
+    assert confusion(PROBABILITIES, LABELS, 3).tolist() == [[1, 0, 1], [1, 0, 0], [0, 0, 1]]
+
+
+def test_a_certain_mistake_has_a_finite_loss():
+    metrics = classification_metrics(np.array([[0, 1]], np.float32), np.array([0]), ["a", "b"], 1)
+    assert np.isfinite(metrics["loss"])

@@ -1,0 +1,225 @@
+"""What reruns when: real Snakemake over files that stand for results."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+SPEC = """
+key: env:TEST_KEY
+data: {source: images, preprocess_mode: tf}
+model: {arch: resnet_10, input_image_size: [3, 32, 32], use_batch_norm: True}
+train: {num_epochs: 1, batch_size_per_gpu: 4}
+prune: {threshold: 0.5}
+evaluate: {top_k: 2}
+inference: {image_dir: images/dark}
+export: {output_path: EXPORTDIR/m.onnx}
+"""
+
+
+class Project:
+    """A folder with images, a configuration and one experiment called `one`."""
+
+    def __init__(self, folder, repository):
+        self.folder, self.snakefile = folder, repository / "Snakefile"
+
+    def write(self, name="one", text=SPEC):
+        (self.folder / f"{name}.yaml").write_text(text)
+        specs = {path.stem: path.name for path in self.folder.glob("*.yaml")}
+        (self.folder / "config").mkdir(exist_ok=True)
+        (self.folder / "config/config.yaml").write_text(yaml.safe_dump({"experiments": specs}))
+
+    def change(self, dotted, value, name="one"):
+        spec = yaml.safe_load((self.folder / f"{name}.yaml").read_text())
+        *sections, key = dotted.split(".")
+        holder = spec
+        for section in sections:
+            holder = holder.setdefault(section, {})
+        holder[key] = value
+        self.write(name, yaml.safe_dump(spec))
+
+    def snakemake(self, *words):
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        command = [sys.executable, "-m", "snakemake", "-s", str(self.snakefile), "-d", str(self.folder), "--cores", "2"]
+        return subprocess.run([*command, *words], capture_output=True, text=True, env=environment, check=False)
+
+    def jobs(self):
+        """Rule -> number of jobs that a run would start."""
+        result = self.snakemake("-n")
+        assert result.returncode == 0, result.stderr + result.stdout
+        text = result.stdout + result.stderr
+        if "Nothing to be done" in text:
+            return {}
+        table = text.split("Job stats:")[-1]
+        found = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
+        return {name: count for name, count in found.items() if name not in ("all", "total")}
+
+
+STAND_IN = """
+from pathlib import Path
+for path in snakemake.output:
+    Path(path).write_text(path)
+"""
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory, repository):
+    """The workflow with scripts that only write a name into each output: Snakemake itself is real."""
+    folder = tmp_path_factory.mktemp("workflow")
+    for part in ("rules", "profiles"):
+        shutil.copytree(repository / part, folder / part)
+    shutil.copy(repository / "Snakefile", folder)
+    (folder / "scripts").mkdir()
+    (folder / "scripts/secateur").symlink_to(repository / "scripts/secateur")
+    for script in (repository / "scripts").glob("*.py"):
+        (folder / "scripts" / script.name).write_text(STAND_IN)
+    return folder
+
+
+@pytest.fixture
+def project(class_folders, tmp_path, repository):
+    project = Project(tmp_path, repository)
+    project.write()
+    return project
+
+
+@pytest.fixture
+def done(project, stand_in):
+    """A project whose every result is there, with Snakemake's own records of it."""
+    project.snakefile = stand_in / "Snakefile"
+    result = project.snakemake()
+    assert result.returncode == 0, result.stderr
+    return project
+
+
+ALL = {"split": 1, "train": 1, "prune": 1, "retrain": 1, "evaluate": 2, "inference": 1, "export": 1, "sidecars": 1}
+
+
+def test_a_new_experiment_runs_everything(project):
+    assert project.jobs() == ALL
+
+
+def test_without_prune_there_is_no_retrain(project):
+    spec = yaml.safe_load(SPEC)
+    del spec["prune"]
+    project.write(text=yaml.safe_dump(spec))
+    assert project.jobs() == {"split": 1, "train": 1, "evaluate": 1, "inference": 1, "export": 1, "sidecars": 1}
+
+
+def test_when_all_is_done_there_is_nothing_to_do(done):
+    assert done.jobs() == {}
+
+
+RERUNS = {
+    ("evaluate.top_k", 3): {"evaluate": 2},
+    ("prune.threshold", 0.6): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
+    ("retrain.num_epochs", 3): {"retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
+    ("train.lr_config.learning_rate", 0.01): {
+        key: value for key, value in ALL.items() if key not in ("split", "sidecars")
+    },
+    ("inference.image_dir", "images/light"): {"inference": 1},
+    ("export.layout", "nhwc"): {"export": 1, "sidecars": 1},
+    ("train.n_workers", 3): {},
+    ("evaluate.batch_size", 3): {},
+    ("key", "env:OTHER_KEY"): {},
+}
+
+
+@pytest.mark.parametrize(("dotted", "value"), RERUNS, ids=lambda part: str(part))
+def test_a_change_reruns_its_step_and_what_follows(done, dotted, value):
+    done.change(dotted, value)
+    assert done.jobs() == RERUNS[dotted, value]
+
+
+def test_a_comment_reruns_nothing(done):
+    done.write(text="# a comment\n" + SPEC)
+    assert done.jobs() == {}
+
+
+def test_new_images_are_noticed(done, class_folders):
+    shutil.copy(class_folders / "dark/00.jpg", class_folders / "light/new.jpg")
+    assert done.jobs()["split"] == 1
+
+
+def test_a_missing_result_is_made_again_even_if_nothing_later_needs_it(done):
+    (done.folder / "results/one/evaluate/train/confusion.csv").unlink()
+    assert done.jobs()["evaluate"] >= 1
+
+
+def test_experiments_are_independent(done):
+    done.write("two", SPEC)
+    assert done.jobs() == ALL
+
+
+def test_results_dir_is_honoured_through_a_link(project):
+    project.change("results_dir", str(project.folder / "elsewhere"))
+    result = project.snakemake("results/one/split/manifest.csv")
+    assert result.returncode == 0, result.stderr
+    assert (project.folder / "elsewhere/split/manifest.csv").is_file()
+    assert (project.folder / "results/one").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("train: {num_epoch: 3}", 2, "one.yaml:1: train.num_epoch: unknown key"),
+        ("model: {arch: resnet_19}", 2, "did you mean 'resnet_18'?"),
+    ],
+)
+def test_a_bad_spec_is_two_lines_before_anything_runs(project, text, code, said):
+    project.write(text=text)
+    result = project.snakemake("-n")
+    assert result.returncode == code
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    assert not (project.folder / "results").exists()
+
+
+def test_two_experiments_with_one_results_dir_are_refused(project):
+    project.write("two", SPEC + "results_dir: results/one")
+    result = project.snakemake("-n")
+    assert result.returncode == 2
+    assert "both write to" in result.stderr
+
+
+def test_a_step_that_fails_says_why_with_its_exit_code_in_the_log(project, class_folders):
+    (class_folders / "dark/00.jpg").write_text("no image")
+    result = project.snakemake()
+    assert result.returncode != 0
+    assert "error: 1 image files cannot be read:" in result.stderr
+    assert "hint: " in result.stderr
+    assert "log: logs/one/split.log" in result.stderr
+    assert not (project.folder / "results/one/split/manifest.csv").exists()
+
+
+def test_lint(repository):
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    complaints = [line for line in result.stderr.splitlines() if line.startswith("    * ")]
+    # Environments are one lock for all; lambdas are the one-line input functions; paths of code are digests.
+    allowed = (
+        "No conda",
+        "Specify a conda environment",
+        "Param",
+        "Mixed rules",
+        "Path composition",
+        "Environment variable",
+    )
+    assert not [line for line in complaints if not line.strip("* ").startswith(allowed)], result.stderr
+
+
+def test_after_a_failure_no_stale_result_passes_for_new(done):
+    """snakemake#3808: the output of a failed job is missing, and its old consequences must not count as done."""
+    done.change("prune.threshold", 0.6)
+    script = done.snakefile.parent / "scripts/evaluate.py"
+    script.write_text("raise SystemExit(1)")
+    try:
+        assert done.snakemake("--keep-going").returncode != 0
+    finally:
+        script.write_text(STAND_IN)
+    assert done.jobs()["evaluate"] == 1
