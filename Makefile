@@ -1,12 +1,13 @@
 # make demo   the whole chain on scikit-learn's digits        make test   every test
 # make check  format, lint and types                          make locks  envs/*.lock from pyproject.toml
+# make reference  config/README.md from the spec's models
 PYTHON ?= python3.11
 BIN := .venv/bin
 
 # Bytecode caching turned off makes every TensorFlow import three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast check format locks clean
+.PHONY: demo test test-fast check format reference locks clean
 
 demo: .venv/stamp
 	$(BIN)/snakemake --cores all --resources gpu=2
@@ -29,6 +30,9 @@ format: .venv/stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile rules
 
+reference: .venv/stamp
+	PYTHONPATH=scripts $(BIN)/python -m secateur.spec.reference > config/README.md
+
 locks:
 	uv pip compile -q --python-version 3.11 --generate-hashes --extra cpu --extra dev pyproject.toml -o envs/cpu.lock
 	uv pip compile -q --python-version 3.11 --generate-hashes --extra gpu --extra dev pyproject.toml -o envs/gpu.lock
@@ -37,6 +41,7 @@ locks:
 .venv/stamp: envs/cpu.lock
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/cpu.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean:

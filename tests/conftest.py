@@ -22,7 +22,7 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def clothing() -> Path:
     """The clothing images, or a skip where they are not at hand."""
-    folder = REPOSITORY.parent / "shared" / "data" / "clothing"
+    folder = REPOSITORY.resolve().parent / "shared" / "data" / "clothing"
     if not folder.is_dir():
         pytest.skip(f"no clothing images at {folder}")
     return folder

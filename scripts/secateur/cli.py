@@ -106,21 +106,21 @@ def _import_keras_quietly() -> None:
 def _split(run: Run) -> None:
     from secateur.data.step import split_step
 
-    split_step(run)
+    split_step(run, sys.stderr)
 
 
 def _train(run: Run) -> None:
     from secateur.data.step import split_step
     from secateur.training.step import train
 
-    split_step(run)
-    train(run)
+    split_step(run, sys.stderr)
+    train(run, sys.stderr)
 
 
 def _prune(run: Run) -> None:
     from secateur.pruning.step import prune_step
 
-    prune_step(run)
+    prune_step(run, sys.stderr)
 
 
 def _retrain(run: Run) -> None:
@@ -128,7 +128,7 @@ def _retrain(run: Run) -> None:
 
     if not run.spec.prunes:
         raise SpecError("the spec has no prune section, so there is nothing to retrain", "add `prune:`")
-    retrain(run)
+    retrain(run, sys.stderr)
 
 
 def _evaluate(run: Run) -> None:
@@ -136,20 +136,20 @@ def _evaluate(run: Run) -> None:
 
     model = run.resolve(run.spec.evaluate.model_path, run.model(run.final_step))
     stage = next((step for step in ("train", "retrain") if run.model(step) == model), "given")
-    evaluate(run, stage, model)
+    evaluate(run, stage, model, sys.stderr)
 
 
 def _inference(run: Run) -> None:
     from secateur.evaluation.inference import inference
 
-    inference(run)
+    inference(run, sys.stderr)
 
 
 def _export(run: Run) -> None:
     from secateur.export.step import export, sidecars
 
     sidecars(run)
-    export(run)
+    export(run, sys.stderr)
 
 
 STEPS = {

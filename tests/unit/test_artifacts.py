@@ -4,7 +4,6 @@ import json
 
 import pandas as pd
 import pytest
-
 from secateur.artifacts import atomic_file, read_csv, require_writable, write_csv, write_json, write_text
 from secateur.errors import ArtifactError, DataError
 from secateur.status import StatusLog, reported

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pyrage
 import pytest
-
 from secateur import vault
 from secateur.errors import ArtifactError, UntrustedModelError, WrongKeyError
 from secateur.modelfile import load_model, save_model

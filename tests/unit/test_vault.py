@@ -4,7 +4,6 @@ import io
 
 import pyrage
 import pytest
-
 from secateur import vault
 from secateur.errors import DamagedError, NotAgeError, NvidiaContainerError, TruncatedError, WrongKeyError
 

@@ -129,7 +129,7 @@ RERUNS = {
 }
 
 
-@pytest.mark.parametrize(("dotted", "value"), RERUNS, ids=lambda part: str(part))
+@pytest.mark.parametrize(("dotted", "value"), RERUNS, ids=str)
 def test_a_change_reruns_its_step_and_what_follows(done, dotted, value):
     done.change(dotted, value)
     assert done.jobs() == RERUNS[dotted, value]

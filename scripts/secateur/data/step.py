@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import IO, Any
 
 from secateur.artifacts import require_writable
@@ -11,7 +10,7 @@ from secateur.run import Run
 from secateur.status import reported
 
 
-def split_step(run: Run, stream: IO[str] = sys.stderr) -> dict[str, Any]:
+def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Write `split/manifest.csv`, `classmap.json` and `report.json`.
 
     Returns:

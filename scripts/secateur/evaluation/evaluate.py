@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +22,7 @@ from secateur.run import Run
 from secateur.status import reported
 
 
-def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str] = sys.stderr) -> dict[str, Any]:
+def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[str, Any]:
     """Write `metrics.json`, `predictions.csv` and `confusion.csv` below `evaluate/<stage>/`.
 
     The test split is measured; a spec without test images is measured on validation, and the metrics say so.

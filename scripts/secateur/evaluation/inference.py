@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -23,7 +22,7 @@ from secateur.run import Run
 from secateur.status import reported
 
 
-def inference(run: Run, stream: IO[str] = sys.stderr) -> pd.DataFrame:
+def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
     """Label every image below `inference.image_dir`.
 
     Writes `inference/result.csv` as TAO does, without header: path, label, confidence; and

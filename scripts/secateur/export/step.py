@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,7 +33,7 @@ MAX_DIFFERENCE = 1e-4  # of a probability, between Keras and ONNX Runtime
 TIE = 2 * MAX_DIFFERENCE
 
 
-def export(run: Run, stream: IO[str] = sys.stderr) -> dict[str, Any]:
+def export(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Write the ONNX model, plain or sealed by its suffix, with its parity figures beside it.
 
     Returns:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import IO, Any
 
 from secateur.artifacts import require_writable, write_json
@@ -13,7 +12,7 @@ from secateur.run import Run
 from secateur.status import reported
 
 
-def prune_step(run: Run, stream: IO[str] = sys.stderr) -> dict[str, Any]:
+def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Write `prune/model.tlt` and `prune/report.json`, and `prune.output_path` when it is given.
 
     Returns:

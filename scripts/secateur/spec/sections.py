@@ -104,7 +104,10 @@ class AugmentSpec(Section):
 class ModelSpec(Section):
     """The backbone and its input."""
 
-    arch: str = Field("efficientnet-b0", description="backbone")
+    arch: str = Field(
+        "efficientnet-b0",
+        description="backbone: resnet_10, _18, _34, _50, _101, _152, efficientnet-b0 to efficientnet-b7",
+    )
     n_layers: int | None = Field(None, description="depth, for specs that write `arch: resnet`")
     input_image_size: tuple[int, int, int] = Field((3, 224, 224), description="channels, height, width")
     input_image_depth: Literal[8, 16] = Field(8, description="bits a channel")
@@ -339,7 +342,7 @@ class ExportSpec(Section):
 class Spec(Section):
     """A whole experiment."""
 
-    results_dir: OptionalPath = Field(None, description="absent: results/<experiment>")
+    results_dir: OptionalPath = Field(None, description="absent: `results/<experiment>`")
     key: SecretStr | None = Field(None, description="pass phrase: literal, env:NAME or file:PATH")
     data: DataSpec = Field(default_factory=DataSpec)
     augment: AugmentSpec = Field(default_factory=AugmentSpec)

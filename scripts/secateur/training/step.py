@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +33,7 @@ from secateur.zoo import build, freeze
 HISTORY_COLUMNS = ["epoch", "accuracy", "loss", "lr", "val_accuracy", "val_loss"]
 
 
-def train(run: Run, stream: IO[str] = sys.stderr) -> dict[str, Any]:
+def train(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Train the spec's network; write `train/model.tlt`, `history.csv`, `metrics.json` and TensorBoard events.
 
     Returns:
@@ -46,7 +45,7 @@ def train(run: Run, stream: IO[str] = sys.stderr) -> dict[str, Any]:
     return _Step(run, "train", run.spec.train, stream).run()
 
 
-def retrain(run: Run, stream: IO[str] = sys.stderr) -> dict[str, Any]:
+def retrain(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Train the pruned network as the `retrain` section says; writes as `train` does, below `retrain/`."""
     return _Step(run, "retrain", run.spec.retrain or run.spec.train, stream).run()
 

@@ -5,7 +5,6 @@ import colorsys
 import numpy as np
 import pytest
 from PIL import Image
-
 from secateur.data.augment import augment, color_shift, from_hsv, hue_and_saturation, mixup, random_crop
 from secateur.spec import AugmentSpec, ModelSpec
 
@@ -50,7 +49,7 @@ def test_hsv_agrees_with_the_standard_library():
     pixels = rng().random((5, 7, 3)).astype(np.float32)
     hue, saturation = hue_and_saturation(pixels)
     for row, column in np.ndindex(5, 7):
-        h, s, v = colorsys.rgb_to_hsv(*map(float, pixels[row, column]))
+        h, s, _ = colorsys.rgb_to_hsv(*map(float, pixels[row, column]))
         assert hue[row, column] / 360 == pytest.approx(h, abs=1e-5)
         assert saturation[row, column] == pytest.approx(s, abs=1e-5)
     np.testing.assert_allclose(from_hsv(hue, saturation, pixels.max(axis=-1)), pixels, atol=1e-5)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from PIL import Image
-
 from secateur.data.images import UnreadableImageError, center_crop, fit, preprocess, read_image
 from secateur.errors import DataError
 from secateur.spec import ModelSpec

@@ -1,7 +1,6 @@
 """Batches: order, shapes, and that draws depend on seed, epoch and position alone."""
 
 import numpy as np
-
 from secateur.data.listing import files_below
 from secateur.data.pipeline import ImageBatches, ImageReader, TrainingBatches
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec

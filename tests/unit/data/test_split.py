@@ -6,12 +6,12 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-
 from secateur.data.digits import write_digits
 from secateur.data.manifest import read_manifest
 from secateur.data.split import split
 from secateur.errors import DataError, SpecError
 from secateur.spec import parse_spec
+
 from tests.conftest import write_jpeg
 
 
@@ -21,7 +21,8 @@ def from_source(root, more=""):
 
 def from_folders(root):
     return parse_spec(
-        f"data: {{train_dataset_path: {root}/train, val_dataset_path: {root}/val}}\nevaluate: {{dataset_path: {root}/test}}"
+        f"data: {{train_dataset_path: {root}/train, val_dataset_path: {root}/val}}\n"
+        f"evaluate: {{dataset_path: {root}/test}}"
     )
 
 
@@ -127,7 +128,7 @@ def test_corrupt_images_are_all_listed(class_folders, tmp_path):
     [
         (lambda root: shutil.rmtree(root / "dark"), "one class only"),
         (lambda root: (root / "none").mkdir(), "no images in the class folders none"),
-        (lambda root: shutil.rmtree(root), "cannot read the folder"),
+        (shutil.rmtree, "cannot read the folder"),
         (lambda root: [shutil.rmtree(root / name) for name in ("dark", "light")], "no class folders"),
         (lambda root: [path.unlink() for path in sorted((root / "dark").iterdir())[1:]], "no images for"),
     ],

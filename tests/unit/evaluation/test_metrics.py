@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from secateur.evaluation.metrics import classification_metrics, confusion
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.3, 0.6], [0.2, 0.3, 0.5]], np.float32)

@@ -5,14 +5,13 @@ import numpy as np
 import onnx
 import pytest
 from keras import layers
-
+from secateur.data.images import preprocess
 from secateur.errors import ModelError
 from secateur.export.onnx_writer import to_onnx
 from secateur.export.preprocessing import preprocessing_of
 from secateur.export.step import run_onnx
 from secateur.export.tf2onnx_route import to_onnx_by_tf2onnx
 from secateur.pruning import prune
-from secateur.data.images import preprocess
 from secateur.spec import ModelSpec, PruneSpec, parse_spec
 from secateur.vault import ONNX_END
 from secateur.zoo import build
@@ -133,7 +132,8 @@ def test_metadata_and_ending():
 @pytest.mark.parametrize(("channels", "depth"), [(3, 8), (1, 8), (1, 16)])
 def test_preprocessing_json_says_what_preprocess_does(mode, channels, depth):
     spec = parse_spec(
-        f"data: {{preprocess_mode: {mode}}}\nmodel: {{input_image_size: [{channels}, 32, 48], input_image_depth: {depth}}}"
+        f"data: {{preprocess_mode: {mode}}}\n"
+        f"model: {{input_image_size: [{channels}, 32, 48], input_image_depth: {depth}}}"
     )
     card = preprocessing_of(spec)
     pixels = np.random.default_rng(0).integers(0, 2**depth, (4, 4, channels)).astype(np.float32)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from secateur.pruning.choose import kept_channels, kept_count
 from secateur.pruning.importance import merged, normalized
 from secateur.spec import PruneSpec

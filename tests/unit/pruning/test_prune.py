@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-
 from secateur.errors import ModelError, SpecError
 from secateur.pruning import prune
 from secateur.spec import ModelSpec, PruneSpec
@@ -183,7 +182,7 @@ def test_zeroed_network_has_the_same_output():
     narrow, report = check(model, PruneSpec(threshold=1e-6, granularity=1, min_num_filters=1))
     assert len(report.kept["conv1"]) == 32
     assert len(report.kept["block_3a_conv_2"]) == 128
-    again, second = prune(narrow, PruneSpec(threshold=1e-6, granularity=1, min_num_filters=1))
+    _, second = prune(narrow, PruneSpec(threshold=1e-6, granularity=1, min_num_filters=1))
     assert second.after == report.after, "pruning again removes nothing more"
 
 
@@ -364,7 +363,7 @@ def test_what_cannot_follow_is_refused_by_name_unless_its_producer_is_excluded(l
 def test_depth_multiplier_is_refused():
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, head(layers.DepthwiseConv2D(3, depth_multiplier=2, name="dw")(conv(inputs, "c1"))))
-    with pytest.raises(ModelError, match="'dw'.*depth_multiplier 2"):
+    with pytest.raises(ModelError, match=r"'dw'.*depth_multiplier 2"):
         prune(model, SMALL)
 
 

@@ -2,7 +2,6 @@
 
 import pytest
 from pydantic import BaseModel
-
 from secateur.spec.load import NO_EFFECT
 from secateur.spec.sections import Spec
 

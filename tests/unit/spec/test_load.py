@@ -1,7 +1,6 @@
 """The spec: three vintages, ranges, and errors a person can act on."""
 
 import pytest
-
 from secateur.errors import SpecError
 from secateur.spec import ModelSpec, PruneSpec, load_spec, parse_spec
 
@@ -180,7 +179,7 @@ def test_overrides_replace_what_the_file_says(tmp_path):
     (tmp_path / "s.yaml").write_text("train: {num_epochs: 9}")
     spec = load_spec(tmp_path / "s.yaml", ["train.num_epochs=3", "prune.threshold=0.5"])
     assert (spec.train.num_epochs, spec.prune.threshold) == (3, 0.5)
-    with pytest.raises(SpecError, match="section.key=value"):
+    with pytest.raises(SpecError, match=r"section\.key=value"):
         load_spec(tmp_path / "s.yaml", ["nonsense"])
 
 

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-
 from secateur.errors import ModelError, SpecError
 from secateur.spec import BnConfig, ModelSpec, OptimConfig, RegConfig, TrainSpec
 from secateur.training.checkpoints import FILE_NAME, identity_of
@@ -91,16 +90,16 @@ def test_the_model_ends_with_its_best_weights():
     assert state.history[state.best_epoch - 1]["val_accuracy"] == best
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
 def interrupted(folder, after, identity):
     def stop(row, seconds):
         if row["epoch"] == after:
-            raise Stop
+            raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         trainer(network(retain_head=False), folder=folder, identity=identity, on_epoch=stop).run()
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from secateur.errors import ModelError
 from secateur.modelfile import save_model
 from secateur.pruning import prune

@@ -3,7 +3,6 @@
 import math
 
 import pytest
-
 from secateur.spec import LrConfig
 from secateur.training.schedules import learning_rate
 

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-
 from secateur.errors import ModelError, SpecError
 from secateur.spec import ModelSpec
 from secateur.spec.architectures import ARCHITECTURES

@@ -1,0 +1,98 @@
+"""`config/README.md`: every key of the spec, generated from the models: `python -m secateur.spec.reference`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from secateur.spec.load import NO_EFFECT
+from secateur.spec.sections import ENGINE_KEYS, Spec
+from secateur.spec.vintages import KEYS, SECTIONS
+
+INTRODUCTION = """# Configuration
+
+`config.yaml` lists the experiments: a name, which becomes `results/<name>`, and a spec file.
+
+A spec file describes one experiment. The tables below are generated from the code (`make reference`). Unknown keys
+are errors. `python -m secateur check SPEC` prints a spec with all defaults filled in, what was renamed and what has
+no effect. Specs of other TAO releases are read too; their words stand in the last column.
+
+In paths these words stand for files of the run: `EVALMODEL` the final model, `PRUNEDMODEL` the pruned one,
+`RESULTSDIR` the results folder, `EXPORTDIR` the export folder.
+
+`retrain` takes every key of `train` and inherits what it does not set.
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    return INTRODUCTION + "".join(_section(Spec, "")) + "\n"
+
+
+def _section(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    fields = {name: field for name, field in model.model_fields.items() if name not in ENGINE_KEYS}
+    plain = {name: field for name, field in fields.items() if _nested(field.annotation) is None}
+    if plain:
+        yield f"\n## {prefix.rstrip('.') or 'top level'}\n"
+        yield "\n| key | values | default | meaning | other names |\n|---|---|---|---|---|\n"
+        for name, field in plain.items():
+            yield _row(f"{prefix}{name}", name, field)
+    for name, field in fields.items():
+        nested = _nested(field.annotation)
+        if nested is not None and name != "retrain":
+            yield from _section(nested, f"{prefix}{name}.")
+
+
+def _row(dotted: str, name: str, field: FieldInfo) -> str:
+    meaning = field.description or ""
+    if dotted in NO_EFFECT and "no effect" not in meaning:
+        meaning = f"{meaning}; no effect: {NO_EFFECT[dotted]}".lstrip("; ")
+    values = " ".join(filter(None, [_kind(field.annotation), _range(field.metadata, field.annotation)]))
+    return f"| `{name}` | {values} | {_default(field)} | {meaning} | {', '.join(_other_names(dotted))} |\n"
+
+
+def _nested(annotation: Any) -> type[BaseModel] | None:
+    for part in (annotation, *get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return part
+    return None
+
+
+def _kind(annotation: Any) -> str:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " / ".join(f"`{part}`" for part in parts)
+    if origin is Annotated:
+        return _kind(parts[0])
+    if origin in (Union, UnionType):
+        return _kind(next(part for part in parts if part is not type(None)))
+    if origin in (list, tuple):
+        return "list of " + _kind(parts[0])
+    names = {"str": "text", "SecretStr": "text", "bool": "True / False", "float": "number", "int": "whole number"}
+    return names.get(getattr(annotation, "__name__", ""), "mapping" if origin is dict else "any")
+
+
+def _range(metadata: list[Any], annotation: Any) -> str:
+    limits = [*metadata, *(part for inner in get_args(annotation) for part in getattr(inner, "metadata", ()))]
+    signs = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+    found = [f"{sign} {getattr(limit, word)}" for limit in limits for word, sign in signs if hasattr(limit, word)]
+    return ", ".join(dict.fromkeys(found))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined or field.default is None:
+        return ""
+    return f"`{list(field.default) if isinstance(field.default, tuple) else field.default}`"
+
+
+def _other_names(dotted: str) -> list[str]:
+    return [f"`{old}`" for old, new in {**SECTIONS, **KEYS}.items() if new == dotted]
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

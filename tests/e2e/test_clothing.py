@@ -1,0 +1,52 @@
+"""Photographs through the whole chain at the command line, a few epochs."""
+
+import json
+
+import pyrage
+import pytest
+from secateur.cli import main
+
+pytestmark = pytest.mark.slow
+
+SPEC = """
+results_dir: {results}
+key: file:{key}
+data: {{train_dataset_path: {images}/train, val_dataset_path: {images}/validation, preprocess_mode: torch}}
+augment: {{enable_center_crop: False}}
+model: {{arch: resnet_18, input_image_size: "3,64,64", use_batch_norm: True, use_pooling: True}}
+train:
+  num_epochs: 3
+  batch_size_per_gpu: 32
+  optim_config: {{optimizer: adam}}
+  lr_config: {{learning_rate: 0.001}}
+  reg_config: {{weight_decay: 0.001}}
+prune: {{threshold: 0.9}}
+retrain: {{num_epochs: 2, reg_config: {{type: none}}}}
+evaluate: {{dataset_path: {images}/test, top_k: 3}}
+inference: {{image_dir: {images}/test/shoes}}
+export: {{output_path: EXPORTDIR/clothing.etlt}}
+"""
+
+
+def test_the_whole_chain(clothing, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").write_text("a pass phrase\n")
+    spec = tmp_path / "clothing.yaml"
+    spec.write_text(SPEC.format(images=clothing, results=tmp_path / "out", key=tmp_path / "key"))
+    for step in ("train", "prune", "retrain", "evaluate", "inference", "export"):
+        assert main([step, "-e", str(spec)]) == 0, capsys.readouterr().err
+    assert main(["evaluate", "-e", str(spec), f"evaluate.model_path={tmp_path}/out/train/model.tlt"]) == 0
+    after, before = (
+        json.loads((tmp_path / f"out/evaluate/{s}/metrics.json").read_text()) for s in ("retrain", "train")
+    )
+    assert before["images"] == after["images"] == 372
+    assert after["top_1"] > 0.35, "ten classes, the largest of them a fifth of the images"
+    assert after["params"] < before["params"]
+    assert after["top_k"] > after["top_1"]
+    parity = json.loads((tmp_path / "out/export/clothing.etlt.parity.json").read_text())
+    assert parity["max_difference"] < 1e-4
+    assert len((tmp_path / "out/inference/result.csv").read_text().splitlines()) == len(
+        list((clothing / "test/shoes").iterdir())
+    )
+    sealed = (tmp_path / "out/export/clothing.etlt").read_bytes()
+    assert b"predictions" in pyrage.passphrase.decrypt(sealed, "a pass phrase")

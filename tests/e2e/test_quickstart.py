@@ -1,0 +1,173 @@
+"""The demonstration as a user runs it: real Snakemake, real training, every promise of the README."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pyrage
+import pytest
+
+pytestmark = pytest.mark.slow
+KEY = "correct-horse-battery-staple"
+FILES = """
+split/manifest.csv split/classmap.json split/report.json
+train/model.tlt train/history.csv train/metrics.json
+prune/model.tlt prune/report.json
+retrain/model.tlt retrain/history.csv retrain/metrics.json
+evaluate/train/metrics.json evaluate/train/predictions.csv evaluate/train/confusion.csv
+evaluate/retrain/metrics.json evaluate/retrain/predictions.csv evaluate/retrain/confusion.csv
+inference/result.csv inference/unreadable.csv
+export/resnet_10.etlt export/resnet_10.etlt.parity.json export/labels.txt export/preprocessing.json
+status.json
+""".split()
+
+
+def snakemake(folder, repository, *words, key=KEY):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["TEST_KEY"] = key
+    command = [sys.executable, "-m", "snakemake", "-s", str(repository / "Snakefile"), "-d", str(folder)]
+    return subprocess.run(
+        [*command, "--cores", "all", *words], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, repository):
+    """The quickstart, run in a folder whose name has spaces, with the key in the environment."""
+    folder = tmp_path_factory.mktemp("quick start")
+    shutil.copytree(repository / "config", folder / "config")
+    spec = folder / "config/specs/quickstart.yaml"
+    text = spec.read_text()
+    assert "key: demo-only" in text
+    spec.write_text(text.replace("key: demo-only", "key: env:TEST_KEY"))
+    result = snakemake(folder, repository, "--resources", "gpu=2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder, result
+
+
+def read(folder, name):
+    return json.loads((folder / "results/quickstart" / name).read_text())
+
+
+def test_every_file_of_the_table_is_there(finished):
+    folder, _ = finished
+    missing = [name for name in FILES if not (folder / "results/quickstart" / name).is_file()]
+    assert not missing
+    assert list((folder / "results/quickstart/train/tb_events").iterdir())
+    assert not list((folder / "work").rglob("*.ckpt")), "a finished training needs no checkpoint"
+
+
+def test_accuracy_and_size(finished):
+    folder, _ = finished
+    before, after = (read(folder, f"evaluate/{stage}/metrics.json") for stage in ("train", "retrain"))
+    assert after["top_1"] >= 0.97
+    assert after["params"] <= 0.5 * before["params"]
+    assert after["images"] == before["images"] == read(folder, "split/report.json")["images_per_split"]["test"]
+    assert read(folder, "prune/report.json")["params_after"] == after["params"]
+
+
+def test_tables_agree_with_the_metrics(finished):
+    folder, _ = finished
+    where = folder / "results/quickstart/evaluate/retrain"
+    metrics = json.loads((where / "metrics.json").read_text())
+    predictions = pd.read_csv(where / "predictions.csv", dtype={"class": str, "predicted": str})
+    confusion = pd.read_csv(where / "confusion.csv", index_col=0)
+    assert (predictions["class"] == predictions["predicted"]).mean() == pytest.approx(metrics["top_1"])
+    assert np.trace(confusion.to_numpy()) / confusion.to_numpy().sum() == pytest.approx(metrics["top_1"])
+    history = pd.read_csv(folder / "results/quickstart/train/history.csv")
+    assert list(history) == ["epoch", "accuracy", "loss", "lr", "val_accuracy", "val_loss"]
+    assert history["epoch"].tolist() == list(range(1, 9))
+
+
+def test_another_age_program_opens_the_etlt_and_it_classifies(finished):
+    folder, _ = finished
+    sealed = (folder / "results/quickstart/export/resnet_10.etlt").read_bytes()
+    session = onnxruntime.InferenceSession(pyrage.passphrase.decrypt(sealed, KEY))
+    card = read(folder, "export/preprocessing.json")
+    labels = (folder / "results/quickstart/export/labels.txt").read_text().split()
+    predictions = pd.read_csv(
+        folder / "results/quickstart/evaluate/retrain/predictions.csv", dtype={"class": str, "predicted": str}
+    )
+    from PIL import Image
+
+    for row in predictions.head(20).itertuples():
+        image = Image.open(folder / row.path).resize((card["width"], card["height"]), Image.Resampling.BILINEAR)
+        pixels = (np.asarray(image, np.float32)[None, None] - card["mean"][0]) * card["scale"][0]
+        probabilities = session.run(["predictions"], {"input_1": pixels.astype(np.float32)})[0][0]
+        assert labels[probabilities.argmax()] == row.predicted
+        assert probabilities.max() == pytest.approx(row.confidence, abs=1e-4)
+
+
+def test_inference_has_taos_form(finished):
+    folder, _ = finished
+    table = pd.read_csv(folder / "results/quickstart/inference/result.csv", header=None, dtype={1: str})
+    assert len(table) == 179
+    assert (table[1] == "7").mean() > 0.9
+    assert table[2].between(0.1, 1).all()
+
+
+def test_status_ends_in_success(finished):
+    folder, _ = finished
+    lines = [json.loads(line) for line in (folder / "results/quickstart/status.json").read_text().splitlines()]
+    assert {line["step"] for line in lines if line["status"] == "SUCCESS"} == {
+        "split", "train", "prune", "retrain", "evaluate", "inference", "export",
+    }  # fmt: skip
+    assert not [line for line in lines if line["status"] == "FAILURE"]
+    assert any({"epoch", "time_per_epoch", "eta", "kpi"} <= set(line) for line in lines)
+
+
+def test_the_key_is_nowhere(finished):
+    folder, result = finished
+    assert KEY not in result.stdout + result.stderr
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert KEY.encode() not in path.read_bytes(), path
+
+
+def test_a_second_run_has_nothing_to_do(finished, repository):
+    folder, _ = finished
+    result = snakemake(folder, repository)
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_terminal_says_what_each_step_did(finished):
+    _, result = finished
+    for step in ("split  10 classes", "train  resnet_10  8 epochs", "prune  threshold 0.68: kept", "export  results/"):
+        assert step in result.stderr
+    assert "oneDNN" not in result.stderr, "TensorFlow's noise belongs into the log"
+
+
+def test_an_unfinished_training_goes_on_after_its_last_checkpoint(finished, tmp_path, repository):
+    """Killed without warning after its second checkpoint; the next run resumes and ends with the same history."""
+    folder, _ = finished
+    shutil.copytree(folder, tmp_path / "again", symlinks=True)
+    again = tmp_path / "again"
+    expected = (again / "results/quickstart/retrain/history.csv").read_text()
+    shutil.rmtree(again / "results/quickstart/retrain")
+    script = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from secateur.spec import load_spec\n"
+        "from secateur.workflow import workflow_run\n"
+        "from secateur.training import step\n"
+        "class Killed(step._Recorder):\n"
+        "    def __call__(self, row, seconds):\n"
+        "        if row['epoch'] == 5: os._exit(9)\n"
+        "step._Recorder = Killed\n"
+        "step.retrain(workflow_run('quickstart', load_spec('config/specs/quickstart.yaml')), sys.stderr)\n"
+    )
+    environment = {**os.environ, "TEST_KEY": KEY}
+    killed = subprocess.run(
+        [sys.executable, "-c", script, str(repository / "scripts")], cwd=again, env=environment, check=False
+    )
+    assert killed.returncode == 9
+    assert list((again / "work").rglob("*.ckpt"))
+    result = snakemake(again, repository, "results/quickstart/retrain/model.tlt")
+    assert result.returncode == 0, result.stderr
+    assert "resuming after epoch 4" in result.stderr
+    assert (again / "results/quickstart/retrain/history.csv").read_text() == expected
