@@ -91,7 +91,7 @@ def ours(model: keras.Model, images: np.ndarray, labels: np.ndarray, section: Tr
 
 def plain(model: keras.Model, images: np.ndarray, labels: np.ndarray, section: TrainSpec) -> None:
     """Keras as its documentation shows it."""
-    compile_for_training(model, section)
+    compile_for_training(model, section, len(images) // BATCH)
     held_out = (images[: BATCH * 2], labels[: BATCH * 2])
     model.fit(images, labels, BATCH, epochs=section.num_epochs, validation_data=held_out, verbose=0)
 

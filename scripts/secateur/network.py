@@ -78,6 +78,6 @@ def copied(model: keras.Model, layer_of: Callable[[Any], Any] | None = None) -> 
         model: functional.
         layer_of: makes the copy of a layer; without it the layer's config is taken as it is.
     """
-    clone = keras.models.clone_model(model, clone_function=layer_of)
-    # A clone of a compiled model is compiled too; a new model around its graph is not.
-    return keras.Model(clone.input, clone.output, name=model.name) if clone.compiled else clone
+    # Keras would compile the clone of a compiled model; a model around the same graph is not compiled.
+    bare = keras.Model(model.input, model.output, name=model.name) if model.compiled else model
+    return keras.models.clone_model(bare, clone_function=layer_of)

@@ -17,7 +17,7 @@ from secateur.spec import TrainSpec
 from secateur.training.checkpoints import TrainingState, forget_checkpoint, read_checkpoint, write_checkpoint
 from secateur.training.optimizers import optimizer_of
 from secateur.training.progress import Progress
-from secateur.training.schedules import learning_rate
+from secateur.training.rates import RateTable, rate_of_batch
 
 EpochBatches = Callable[[int], keras.utils.PyDataset]
 
@@ -59,7 +59,7 @@ class Trainer:
             ModelError: the loss is no longer a number.
             SpecError, VaultError: the checkpoint cannot be continued.
         """
-        compile_for_training(self.model, self.section)
+        compile_for_training(self.model, self.section, len(self.batches(0)))
         state = TrainingState()
         if self.checkpoints:
             state = read_checkpoint(self.checkpoints, self.key, self.model, self.identity)
@@ -79,14 +79,13 @@ class Trainer:
     def _epoch(self, state: TrainingState, progress: Progress) -> None:
         started = time.monotonic()
         batches = self.batches(state.epoch)
-        schedule = _Schedule(self.section, state.epoch * len(batches), len(batches) * self.section.num_epochs)
         logs = self.model.fit(
             batches,
             initial_epoch=state.epoch,
             epochs=state.epoch + 1,
             shuffle=False,
             verbose=0,
-            callbacks=[schedule, progress],
+            callbacks=[progress],
         ).history
         seconds = time.monotonic() - started
         state.epoch += 1
@@ -94,7 +93,7 @@ class Trainer:
             "epoch": state.epoch,
             "accuracy": logs["accuracy"][0],
             "loss": logs["loss"][0],
-            "lr": schedule.rate,
+            "lr": rate_of_batch(self.section, state.epoch * len(batches) - 1, len(batches)),
             **self._validate(state.epoch),
         }
         self._require_finite(row)
@@ -127,14 +126,19 @@ class Trainer:
             state.best_epoch, state.best_score, state.best_weights = state.epoch, score, self.model.get_weights()
 
 
-def compile_for_training(model: keras.Model, section: TrainSpec) -> None:
-    """Attach optimizer, smoothed cross-entropy and accuracy.
+def compile_for_training(model: keras.Model, section: TrainSpec, batches: int) -> None:
+    """Attach optimizer with its schedule, smoothed cross-entropy and accuracy.
+
+    Args:
+        model: it is compiled.
+        section: `train` or `retrain`.
+        batches: number of batches an epoch.
 
     XLA's convolutions on a CPU are ten times slower than TensorFlow's own, so it is off there; JAX needs it.
     """
     on_cpu = keras.backend.backend() == "tensorflow" and not has_gpu()
     model.compile(
-        optimizer=optimizer_of(section.optim_config, learning_rate(section.lr_config, 0.0)),
+        optimizer=optimizer_of(section.optim_config, RateTable(section, batches)),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=section.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=False if on_cpu else "auto",
@@ -146,17 +150,3 @@ def compile_for_training(model: keras.Model, section: TrainSpec) -> None:
 def has_gpu() -> bool:
     """Whether the backend sees a GPU."""
     return bool(keras.distribution.list_devices("gpu"))
-
-
-class _Schedule(keras.callbacks.Callback):  # type: ignore[misc]
-    """Sets the learning rate before each batch."""
-
-    def __init__(self, section: TrainSpec, done: int, total: int) -> None:
-        super().__init__()
-        self.config, self.done, self.total = section.lr_config, done, total
-        self.rate = 0.0
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.rate = learning_rate(self.config, self.done / self.total)
-        self.model.optimizer.learning_rate = self.rate
-        self.done += 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from secateur.spec import OptimConfig
 
 
-def optimizer_of(config: OptimConfig, first_rate: float) -> keras.optimizers.Optimizer:
-    """The optimizer, starting at `first_rate`; the schedule sets the rate before each batch."""
+def optimizer_of(config: OptimConfig, rate: Any) -> keras.optimizers.Optimizer:
+    """The optimizer with its rate: a number or a Keras schedule."""
     if config.optimizer == "adam":
-        return keras.optimizers.Adam(first_rate, beta_1=config.beta_1, beta_2=config.beta_2, epsilon=config.epsilon)
+        return keras.optimizers.Adam(rate, beta_1=config.beta_1, beta_2=config.beta_2, epsilon=config.epsilon)
     if config.optimizer == "rmsprop":
-        return keras.optimizers.RMSprop(first_rate, rho=config.rho, epsilon=config.epsilon)
-    return keras.optimizers.SGD(first_rate, momentum=config.momentum, nesterov=config.nesterov)
+        return keras.optimizers.RMSprop(rate, rho=config.rho, epsilon=config.epsilon)
+    return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=config.nesterov)

@@ -64,11 +64,11 @@ def test_it_learns_and_two_runs_are_the_same():
     assert [row["epoch"] for row in states[0].history] == [1, 2, 3, 4]
 
 
-def test_rate_is_set_before_each_batch():
+def test_each_batch_has_its_rate():
     rates = []
 
     class Watch(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
+        def on_train_batch_begin(self, batch, logs=None):
             rates.append(float(self.model.optimizer.learning_rate))
 
     work = trainer(network())
