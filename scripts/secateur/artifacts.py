@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-import pandas as pd
-
 from secateur.errors import ArtifactError
 
 READ_CHUNK_BYTES = 1 << 20
@@ -67,24 +65,6 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN is refused: it is not JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_csv(path: Path | str, table: pd.DataFrame, header: bool = True) -> None:
-    """Write `table` without its index as CSV, atomically."""
-    write_text(path, table.to_csv(index=False, header=header, lineterminator="\n"))
-
-
-def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
-    """Read a CSV that `write_csv` wrote: a class called `NA` or `null` stays a string.
-
-    Raises:
-        ArtifactError: the file is missing or is not CSV.
-    """
-    try:
-        table: pd.DataFrame = pd.read_csv(path, keep_default_na=False, **options)
-        return table
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot read {path}: {error}", "run the step that makes it again") from error
 
 
 def read_json(path: Path | str) -> Any:

@@ -30,7 +30,8 @@ STEP_HELP = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0, or the error's as in docs/errors.md)."""
     options = _parser().parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Without a GPU driver TensorFlow reports its absence as an error, several times.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
     try:
         options.command(options)
     except SecateurError as error:

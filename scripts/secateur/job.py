@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from secateur.errors import SecateurError, format_error
+from secateur.errors import InterruptedRunError, SecateurError, format_error
 from secateur.run import Run
 from secateur.spec import load_spec
 from secateur.workflow import workflow_run
@@ -58,6 +58,9 @@ def logged(log_path: str) -> Iterator[IO[str]]:
         traceback.print_exc(file=log)
         print(f"{format_error(error)}\nlog: {log_path}", file=console, flush=True)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("error: interrupted\nhint: run the same command again to go on", file=console, flush=True)
+        sys.exit(InterruptedRunError.exit_code)
     except Exception as error:
         traceback.print_exc(file=log)
         print(f"error: {type(error).__name__}: {error}\nlog: {log_path}", file=console, flush=True)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from secateur.artifacts import require_writable
 from secateur.data.listing import listing_digest
 from secateur.errors import SecateurError, SpecError, format_error
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run, export_name, given_model
@@ -60,6 +61,7 @@ class Experiments:
                 raise SpecError(f"'{name}' cannot name an experiment", "use letters, digits, - and _")
         self.specs = {name: load_spec(path) for name, path in self.paths.items()}
         self._refuse_shared_results()
+        self._refuse_missing_models()
 
     def _refuse_shared_results(self) -> None:
         owner: dict[str, str] = {}
@@ -71,6 +73,18 @@ class Experiments:
                     "give each its own results_dir",
                 )
             owner[folder] = name
+
+    def _refuse_missing_models(self) -> None:
+        """Specs of TAO can name files of an earlier run by their full path; say so before anything runs."""
+        for name, spec in self.specs.items():
+            for key, path in _model_paths(spec).items():
+                file = self.run(name).resolve(path, Path())
+                made_here = file.parts[:1] == RESULTS.parts
+                if path and not made_here and not file.exists():
+                    raise SpecError(
+                        f"{self.paths[name]}: {key}: there is no file {file}",
+                        "write EVALMODEL for the model of this run, or remove the key",
+                    )
 
     def run(self, name: str) -> Run:
         """The files of one experiment as the workflow names them."""
@@ -191,9 +205,10 @@ class Experiments:
 
         Raises:
             SpecError: `results/<experiment>` holds other results already.
+            ArtifactError: the folder or the link cannot be made.
         """
         for name, spec in self.specs.items():
-            if spec.results_dir:
+            if spec.results_dir and os.path.abspath(spec.results_dir) != os.path.abspath(RESULTS / name):
                 _link(RESULTS / name, Path(spec.results_dir))
 
 
@@ -249,6 +264,16 @@ def _link(link: Path, target: Path) -> None:
         link.unlink()
     elif link.exists():
         raise SpecError(f"{link} holds results, but the spec has results_dir {target}", f"move {link} away")
-    target.mkdir(parents=True, exist_ok=True)
+    require_writable(target)
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(target.resolve())
+
+
+def _model_paths(spec: Spec) -> dict[str, str | None]:
+    return {
+        "train.pretrained_model_path": spec.train.pretrained_model_path,
+        "prune.model_path": spec.prune.model_path if spec.prune else None,
+        "evaluate.model_path": spec.evaluate.model_path,
+        "inference.model_path": spec.inference.model_path,
+        "export.model_path": spec.export.model_path,
+    }

@@ -4,9 +4,10 @@ import json
 
 import pandas as pd
 import pytest
-from secateur.artifacts import atomic_file, read_csv, require_writable, write_csv, write_json, write_text
+from secateur.artifacts import atomic_file, require_writable, write_json, write_text
 from secateur.errors import ArtifactError, DataError
 from secateur.status import StatusLog, reported
+from secateur.tables import read_csv, write_csv
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

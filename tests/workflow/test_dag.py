@@ -163,11 +163,27 @@ def test_results_dir_is_honoured_through_a_link(project):
     assert (project.folder / "results/one").is_symlink()
 
 
+def test_results_dir_may_name_the_usual_place(project):
+    project.change("results_dir", "results/one")
+    result = project.snakemake("results/one/split/manifest.csv")
+    assert result.returncode == 0, result.stderr
+    assert not (project.folder / "results/one").is_symlink()
+
+
+def test_a_results_dir_that_cannot_be_written_is_said_before_anything_runs(project):
+    project.change("results_dir", "/dev/null/results")
+    result = project.snakemake()
+    assert result.returncode != 0
+    assert "error: cannot write into /dev/null/results" in result.stderr
+    assert "split" not in {path.name for path in project.folder.rglob("*")}
+
+
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [
         ("train: {num_epoch: 3}", 2, "one.yaml:1: train.num_epoch: unknown key"),
         ("model: {arch: resnet_19}", 2, "did you mean 'resnet_18'?"),
+        ("evaluate: {model_path: /old/weights/b0_080.tlt}", 2, "evaluate.model_path: there is no file /old/weights"),
     ],
 )
 def test_a_bad_spec_is_two_lines_before_anything_runs(project, text, code, said):

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from secateur.artifacts import atomic_file, write_csv
+from secateur.artifacts import atomic_file
+from secateur.tables import write_csv
 
 SOURCE_MAX = 16  # scikit-learn's digits hold ink counts from 0 to 16
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from secateur.artifacts import read_csv
 from secateur.data.images import SIXTEEN_BIT_MODES, SUFFIXES, UnreadableImageError, reason_of
 from secateur.data.listing import files_below, is_hidden
 from secateur.errors import DataError
+from secateur.tables import read_csv
 
 COLUMNS = ["path", "class", "split", "width", "height", "mode", "depth", "bytes", "sha256"]
 

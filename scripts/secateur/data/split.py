@@ -8,11 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from secateur.artifacts import write_csv, write_json
+from secateur.artifacts import write_json
 from secateur.data.classes import MIN_CLASSES, class_order, write_classmap
 from secateur.data.manifest import Entry, Scan, scan, table_of
 from secateur.errors import DataError, SpecError
 from secateur.spec import DataSpec, Spec, SplitSpec
+from secateur.tables import write_csv
 
 Placed = list[tuple[Entry, str]]
 # Where an image that stands in several folders is kept: never in training when it is measured on.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secateur.artifacts import require_writable, sha256_of, write_csv, write_json
+from secateur.artifacts import require_writable, sha256_of, write_json
 from secateur.cost import cost_of
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
@@ -20,6 +20,7 @@ from secateur.evaluation.metrics import classification_metrics, confusion
 from secateur.modelfile import load_model
 from secateur.run import Run
 from secateur.status import reported
+from secateur.tables import write_csv
 
 
 def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from secateur.artifacts import require_writable, write_csv
+from secateur.artifacts import require_writable
 from secateur.data.classes import read_classmap
 from secateur.data.images import SUFFIXES, Pixels, UnreadableImageError
 from secateur.data.pipeline import ImageReader
@@ -20,6 +20,7 @@ from secateur.evaluation.evaluate import require_outputs
 from secateur.modelfile import load_model
 from secateur.run import Run
 from secateur.status import reported
+from secateur.tables import write_csv
 
 
 def inference(run: Run, stream: IO[str]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import keras
 import pandas as pd
 from tensorboardX import SummaryWriter
 
-from secateur.artifacts import require_writable, sha256_of, write_csv, write_json
+from secateur.artifacts import require_writable, sha256_of, write_json
 from secateur.cost import cost_of
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
@@ -23,6 +23,7 @@ from secateur.modelfile import load_model, save_model
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import TrainSpec
 from secateur.status import StatusLog, reported
+from secateur.tables import write_csv
 from secateur.training.checkpoints import TrainingState, identity_of
 from secateur.training.loop import Trainer, has_gpu
 from secateur.training.overrides import configured
