@@ -210,6 +210,7 @@ def test_a_step_that_fails_says_why_with_its_exit_code_in_the_log(project, class
     assert "hint: " in result.stderr
     assert "log: logs/one/split.log" in result.stderr
     assert not (project.folder / "results/one/split/manifest.csv").exists()
+    assert "dark/00.jpg" in (project.folder / "results/one/split/unreadable.csv").read_text()
 
 
 def test_lint(repository):

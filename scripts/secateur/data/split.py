@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from secateur.artifacts import write_json
 from secateur.data.classes import MIN_CLASSES, class_order, write_classmap
 from secateur.data.manifest import Entry, Scan, scan, table_of
@@ -30,7 +32,7 @@ def split(spec: Spec, folder: Path | str) -> dict[str, Any]:
 
     Raises:
         SpecError: the spec names no images.
-        DataError: folders or images that cannot be used; `report.json` then lists all of them.
+        DataError: folders or images that cannot be used; `unreadable.csv` then lists all of them.
     """
     scans = _scan_all(spec)
     _refuse_unreadable(scans, Path(folder))
@@ -75,15 +77,18 @@ def _scan_all(spec: Spec) -> dict[str, Scan]:
 
 
 def _refuse_unreadable(scans: dict[str, Scan], folder: Path) -> None:
+    # No output of the workflow, which removes the outputs of a step that fails.
+    listing = folder / "unreadable.csv"
     bad = [item for result in scans.values() for item in result.unreadable]
     if not bad:
+        listing.unlink(missing_ok=True)
         return
-    write_json(folder / "report.json", {"unreadable": [asdict(item) for item in bad]})
+    write_csv(listing, pd.DataFrame([asdict(item) for item in bad]))
     lines = [f"  {item.path}: {item.reason}" for item in bad[:MAX_LISTED]]
     more = [f"  and {len(bad) - MAX_LISTED} more"] if len(bad) > MAX_LISTED else []
     raise DataError(
         "\n".join([f"{len(bad)} image files cannot be read:", *lines, *more]),
-        f"replace or remove them; the whole list is in {folder / 'report.json'}",
+        f"replace or remove them; the whole list is in {listing}",
     )
 
 
@@ -226,5 +231,4 @@ def _report(
             {"path": entry.path, "same_as": other, "same_class": class_of[other] == entry.class_name}
             for entry, other in dropped
         ],
-        "unreadable": [],
     }

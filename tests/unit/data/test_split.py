@@ -119,7 +119,7 @@ def test_corrupt_images_are_all_listed(class_folders, tmp_path):
     assert message.startswith("3 image files cannot be read:")
     for part in ("dark/00.jpg: ", "runcated", "01.jpg: the file is empty", "02.jpg: not an image that can be read"):
         assert part in message
-    assert len(json.loads((tmp_path / "out/report.json").read_text())["unreadable"]) == 3
+    assert len((tmp_path / "out/unreadable.csv").read_text().splitlines()) == 4
     assert not (tmp_path / "out/manifest.csv").exists()
 
 
