@@ -39,7 +39,7 @@ def calls_of(model: keras.Model) -> list[Call]:
         ModelError: the model is not a built functional model, or holds another model as a layer.
     """
     # Keras has no public walk over calls; its own clone_model and visualisers use these nodes too.
-    depths = getattr(model, "_nodes_by_depth", None)
+    depths = getattr(_functional(model), "_nodes_by_depth", None)
     if depths is None:
         raise ModelError(f"the model '{model.name}' has no graph of layers", "build it with the functional API")
     calls = []
@@ -79,5 +79,11 @@ def copied(model: keras.Model, layer_of: Callable[[Any], Any] | None = None) -> 
         layer_of: makes the copy of a layer; without it the layer's config is taken as it is.
     """
     # Keras would compile the clone of a compiled model; a model around the same graph is not compiled.
-    bare = keras.Model(model.input, model.output, name=model.name) if model.compiled else model
+    graph = _functional(model)
+    bare = keras.Model(graph.input, graph.output, name=model.name) if model.compiled or graph is not model else model
     return keras.models.clone_model(bare, clone_function=layer_of)
+
+
+def _functional(model: keras.Model) -> keras.Model:
+    """The functional model that a built Sequential keeps inside; any other model itself."""
+    return getattr(model, "_functional", None) or model

@@ -35,6 +35,7 @@ from secateur.errors import (
     NotAgeError,
     NvidiaContainerError,
     TruncatedError,
+    VaultError,
     WrongKeyError,
 )
 
@@ -62,7 +63,12 @@ def seal(source: IO[bytes], target: IO[bytes], key: str, work_factor: int = WORK
         target: writable binary stream; need not be seekable.
         key: passphrase, not empty.
         work_factor: log2 of scrypt's N, 1 to 22.
+
+    Raises:
+        VaultError: the key is empty.
     """
+    if not key:
+        raise VaultError("the key is empty", "give a pass phrase")
     file_key, salt, nonce = os.urandom(FILE_KEY_BYTES), os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
     wrapped = ChaCha20Poly1305(_wrap_key(key, salt, work_factor)).encrypt(bytes(12), file_key, None)
     header = b"%s-> scrypt %s %d\n%s\n---" % (MAGIC, _encode(salt), work_factor, _encode(wrapped))

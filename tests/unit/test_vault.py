@@ -5,7 +5,7 @@ import io
 import pyrage
 import pytest
 from secateur import vault
-from secateur.errors import DamagedError, NotAgeError, NvidiaContainerError, TruncatedError, WrongKeyError
+from secateur.errors import DamagedError, NotAgeError, NvidiaContainerError, TruncatedError, VaultError, WrongKeyError
 
 FAST = 4  # work factor: tests need no protection
 CHUNK = vault.CHUNK_BYTES
@@ -39,6 +39,11 @@ def test_another_implementation_opens_ours(size):
 def test_ours_opens_another_implementations(size):
     content = b"y" * size
     assert opened(pyrage.passphrase.encrypt(content, "käse")[:], "käse") == content
+
+
+def test_an_empty_key_is_refused():
+    with pytest.raises(VaultError, match="empty"):
+        sealed(b"content", "")
 
 
 def test_wrong_key():

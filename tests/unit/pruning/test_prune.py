@@ -317,6 +317,21 @@ def test_concatenate_then_add_couples_by_position():
     assert report.kept["c3"] == joined
 
 
+def test_a_sequential_model():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(8, 3, name="c1"),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(3, name="logits"),
+        ]
+    )
+    silence(model, ["c1"])
+    _, report = check(model, PruneSpec(threshold=1e-6, granularity=1, min_num_filters=1))
+    assert len(report.kept["c1"]) == 4
+
+
 def test_several_inputs_and_outputs_keep_their_order():
     one, other = keras.Input((8, 8, 3), name="b"), keras.Input((8, 8, 1), name="a")
     x, y = conv(one, "c1"), conv(other, "c2")
