@@ -55,4 +55,12 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         file=stream,
         flush=True,
     )
+    if result.before == result.after:
+        weakest = min((group.smallest for group in result.groups if not group.fixed), default=0.0)
+        print(
+            f"hint: nothing was removed: the weakest channel has {weakest:.2f}; raise prune.threshold, or train with a "
+            "larger train.reg_config.weight_decay",
+            file=stream,
+            flush=True,
+        )
     return report

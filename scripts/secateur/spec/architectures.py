@@ -24,9 +24,11 @@ def canonical_arch(name: str, n_layers: int | None = None) -> str:
         ValueError: no such backbone; the message names the nearest one.
     """
     folded = re.sub(r"[\s_\-]+", "", name.strip().lower())
-    if n_layers is not None and not folded.endswith(str(n_layers)):
-        folded += str(n_layers)
     by_folded = {re.sub(r"[_\-]", "", arch): arch for arch in ARCHITECTURES}
+    if n_layers is not None and not folded.endswith(str(n_layers)):
+        if folded in by_folded:
+            raise ValueError(f"arch '{name}' and n_layers {n_layers} contradict each other; remove n_layers")
+        folded += str(n_layers)
     if folded in by_folded:
         return by_folded[folded]
     if folded.startswith(PLANNED_FAMILIES):

@@ -70,6 +70,8 @@ def parse_spec(text: str | bytes, name: str = "spec") -> Spec:
 
 def _typed(source: Source) -> Spec:
     values, renamed = to_v1(source)
+    if "prune" in values and values["prune"] is None:
+        values["prune"] = {}  # `prune:` with nothing below it asks for the defaults
     explicit = set(_paths(values))
     remarks = [Notice("renamed", old, f"is {new}") for new, old in renamed.items()]
     remarks += _prune_for_placeholder(values)

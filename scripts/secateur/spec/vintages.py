@@ -126,7 +126,7 @@ def _layout(source: Source, values: dict[str, Any], renamed: dict[str, str]) -> 
             continue
         layout = holder.pop(name)
         export = values.setdefault("export", {})
-        if layout not in LAYOUTS:
+        if not isinstance(layout, str) or layout not in LAYOUTS:
             raise SpecError(f"{source.at(written)}: {written}: '{layout}'", f"use {' or '.join(LAYOUTS)}")
         if isinstance(export, dict):
             export.setdefault("layout", LAYOUTS[layout])

@@ -106,6 +106,8 @@ def test_all_mistakes_at_once():
     [
         ("model: {arch: resnet_19}", "did you mean 'resnet_18'?"),
         ("model: {arch: vgg_16}", "not built yet"),
+        ("model: {arch: resnet_18, n_layers: 34}", "contradict"),
+        ("data_format: [1]", "use channels_first or channels_last"),
         ("model: {input_image_size: '3,8,8'}", "16 to"),
         ("model: {input_image_size: [2, 32, 32]}", "channels must be 1 or 3"),
         ("model: {input_image_depth: 16}", "needs input_image_size with 1 channel"),
@@ -173,6 +175,11 @@ def test_retrain_inherits_from_train():
     )
     assert (spec.retrain.num_epochs, spec.retrain.lr_config.scheduler) == (9, "step")
     assert (spec.retrain.lr_config.learning_rate, spec.retrain.pretrained_model_path) == (0.01, None)
+
+
+def test_an_empty_prune_section_prunes_with_the_defaults():
+    assert parse_spec("prune:").prune == PruneSpec()
+    assert parse_spec("train: {}").prune is None
 
 
 def test_overrides_replace_what_the_file_says(tmp_path):

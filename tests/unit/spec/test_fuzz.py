@@ -1,0 +1,42 @@
+"""Whatever is in a spec file: a typed spec or one SpecError, never another exception."""
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from secateur.errors import SpecError
+from secateur.spec import parse_spec
+from secateur.spec.sections import Spec
+from secateur.spec.vintages import KEYS, SECTIONS
+
+WORDS = [*Spec.model_fields, *SECTIONS, "data_format"]
+NAMES = sorted(
+    {name for field in Spec.model_fields.values() for name in getattr(field.annotation, "model_fields", ())}
+    | {path.split(".")[-1] for path in (*KEYS, *KEYS.values())}
+    | {"input_channels", "input_height", "data_format", "lr_config", "reg_config", "scheduler", "PRUNEDMODEL"}
+)
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.sampled_from(["PRUNEDMODEL", "torch"])
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3)
+)
+SPECS = st.dictionaries(st.sampled_from(WORDS), VALUES | st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
+
+
+def attempt(text):
+    try:
+        assert isinstance(parse_spec(text), Spec)
+    except SpecError as error:
+        assert error.message
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=200)))
+def test_any_bytes(text):
+    attempt(text)
+
+
+@settings(max_examples=600, deadline=None)
+@given(SPECS)
+def test_any_mapping_of_known_words(values):
+    attempt(yaml.safe_dump(values, allow_unicode=True))
