@@ -60,6 +60,8 @@ def test_every_file_of_the_table_is_there(finished):
     assert not missing
     assert list((folder / "results/quickstart/train/tb_events").iterdir())
     assert not list((folder / "work").rglob("*.ckpt")), "a finished training needs no checkpoint"
+    assert (folder / "work/quickstart/train/last.tlt").is_file()
+    assert (folder / "work/quickstart/retrain/last.tlt").is_file()
 
 
 def test_accuracy_and_size(finished):

@@ -140,6 +140,7 @@ def test_a_key_on_the_command_line_is_refused(tmp_path, capsys):
 def test_inference_lists_and_skips_what_cannot_be_read(spec, capsys, class_folders):
     for step in ("train", "prune", "retrain"):
         assert main([step, "-e", str(spec), "retrain.num_epochs=1"]) == 0
+    assert "hint: nothing was removed" in capsys.readouterr().err, "0.5 is far below the norms of so short a training"
     (class_folders / "dark/broken.jpg").write_bytes(b"no image")
     (class_folders / "dark/notes.txt").write_text("ignored")
     code, error = outcome(capsys, "inference", "-e", spec)

@@ -29,6 +29,7 @@ class TrainingState:
         best_epoch: of the best validation accuracy, from 1; 0 before the first validation.
         best_score: (validation accuracy, minus validation loss) of that epoch.
         best_weights: the model's weights then.
+        last_weights: the weights after the last epoch, once it is done.
     """
 
     epoch: int = 0
@@ -36,6 +37,7 @@ class TrainingState:
     best_epoch: int = 0
     best_score: tuple[float, float] = (-1.0, 0.0)
     best_weights: list[Any] = field(default_factory=list)
+    last_weights: list[Any] = field(default_factory=list)
 
 
 def identity_of(parts: dict[str, Any]) -> dict[str, str]:

@@ -68,6 +68,7 @@ class Trainer:
         progress = Progress(self.step, self.section.num_epochs, self.images, self.stream, state.epoch)
         while state.epoch < self.section.num_epochs:
             self._epoch(state, progress)
+        state.last_weights = self.model.get_weights()
         self.model.set_weights(state.best_weights)
         return state
 

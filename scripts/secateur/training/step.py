@@ -37,6 +37,8 @@ HISTORY_COLUMNS = ["epoch", "accuracy", "loss", "lr", "val_accuracy", "val_loss"
 def train(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Train the spec's network; write `train/model.tlt`, `history.csv`, `metrics.json` and TensorBoard events.
 
+    The model is that of the best epoch; the last epoch's is kept as `last.tlt` in the work folder.
+
     Returns:
         The metrics.
 
@@ -163,6 +165,9 @@ class _Step:
         write_csv(self.folder / "history.csv", pd.DataFrame(state.history, columns=HISTORY_COLUMNS))
         write_json(self.folder / "metrics.json", metrics)
         save_model(model, self.folder / "model.tlt", self.run_files.key, card)
+        model.set_weights(state.last_weights)
+        last = {**card, "best_epoch": None, "epoch": state.epoch}
+        save_model(model, self.run_files.work / self.step / "last.tlt", self.run_files.key, last)
         print(
             f"{self.step}  {metrics['arch']}  {state.epoch} epochs  best val_accuracy {metrics['val_accuracy']:.4f} "
             f"(epoch {state.best_epoch})  {clock(metrics['seconds'])}",

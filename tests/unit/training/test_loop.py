@@ -88,6 +88,9 @@ def test_the_model_ends_with_its_best_weights():
     work.model.compile(loss="categorical_crossentropy", metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
     assert work.model.evaluate(Noise(99), return_dict=True, verbose=0)["accuracy"] == pytest.approx(best)
     assert state.history[state.best_epoch - 1]["val_accuracy"] == best
+    work.model.set_weights(state.last_weights)
+    last = work.model.evaluate(Noise(99), return_dict=True, verbose=0)["accuracy"]
+    assert last == pytest.approx(state.history[-1]["val_accuracy"])
 
 
 class StopError(Exception):
