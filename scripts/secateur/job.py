@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 from secateur.errors import InterruptedRunError, SecateurError, format_error
 from secateur.run import Run
@@ -19,8 +19,9 @@ from secateur.workflow import workflow_run
 class Tee:
     """Text stream to the terminal and to the log; what redraws a line stays out of the log."""
 
-    def __init__(self, console: IO[str], log: IO[str]) -> None:
+    def __init__(self, console: TextIO, log: TextIO) -> None:
         self.console, self.log = console, log
+        self.encoding = console.encoding
 
     def write(self, text: str) -> int:
         """Write to both."""
@@ -33,6 +34,10 @@ class Tee:
         """Flush both."""
         self.console.flush()
         self.log.flush()
+
+    def fileno(self) -> int:
+        """The terminal's, so that its width can be asked for."""
+        return self.console.fileno()
 
     def isatty(self) -> bool:
         """Whether a person watches."""

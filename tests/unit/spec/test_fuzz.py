@@ -23,7 +23,7 @@ VALUES = st.recursive(
 SPECS = st.dictionaries(st.sampled_from(WORDS), VALUES | st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
 
 
-def attempt(text):
+def check(text):
     try:
         assert isinstance(parse_spec(text), Spec)
     except SpecError as error:
@@ -33,10 +33,10 @@ def attempt(text):
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200)))
 def test_any_bytes(text):
-    attempt(text)
+    check(text)
 
 
 @settings(max_examples=600, deadline=None)
 @given(SPECS)
 def test_any_mapping_of_known_words(values):
-    attempt(yaml.safe_dump(values, allow_unicode=True))
+    check(yaml.safe_dump(values, allow_unicode=True))
