@@ -138,12 +138,6 @@ def read_sealed(path: Path | str, key: str) -> bytes:
     return plain.getvalue()
 
 
-def is_sealed(path: Path | str) -> bool:
-    """Whether the file starts as an age v1 file does."""
-    with _open_for_reading(path) as stream:
-        return stream.read(len(MAGIC)) == MAGIC
-
-
 def _open_for_reading(path: Path | str) -> IO[bytes]:
     try:
         return builtins.open(path, "rb")
