@@ -15,6 +15,7 @@ from secateur import __version__
 from secateur.errors import InterruptedRunError, SecateurError, SpecError, VaultError, format_error
 from secateur.run import Run, run_of
 from secateur.spec import Spec, load_spec
+from secateur.spec.architectures import canonical_arch
 
 STEP_HELP = {
     "split": "folders of images -> split/manifest.csv, classmap.json, report.json",
@@ -59,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("-e", "--experiment-spec", dest="spec", required=True, metavar="SPEC")
         step.add_argument("overrides", nargs="*", metavar="section.key=value")
         step.set_defaults(command=_step, step=name)
+    weights = commands.add_parser("weights", help="download keras.applications' ImageNet weights of a backbone")
+    weights.add_argument("arch", metavar="ARCH")
+    weights.add_argument("-o", "--output", metavar="OUT", help="default: weights/ARCH.weights.h5")
+    weights.add_argument("--with-head", action="store_true", help="also the layers for ImageNet's 1000 classes")
+    weights.set_defaults(command=_weights)
     for name, text in (("encrypt", "seal a file as age v1 with a pass phrase"), ("decrypt", "open a sealed file")):
         crypt = commands.add_parser(name, help=text)
         crypt.add_argument("file", metavar="FILE")
@@ -162,6 +168,21 @@ STEPS = {
     "inference": _inference,
     "export": _export,
 }
+
+
+def _weights(options: Any) -> None:
+    try:
+        arch = canonical_arch(options.arch)
+    except ValueError as error:
+        raise SpecError(str(error), "") from error
+    _import_keras_quietly()
+    from secateur.zoo.keras_applications import download
+
+    target = options.output or f"weights/{arch}.weights.h5"
+    lines = download(arch, target, options.with_head)
+    print(f"wrote {target}; write into the spec:")
+    for line in lines:
+        print(f"  {line}")
 
 
 def _crypt(options: Any) -> None:

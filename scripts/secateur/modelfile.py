@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -15,17 +16,23 @@ import keras
 from secateur import __version__, vault
 from secateur.artifacts import atomic_file
 from secateur.errors import ArtifactError, ModelError, UntrustedModelError
+from secateur.h5weights import HDF5_MAGIC, NamedWeights, read_named_weights, require_finite, shapes_by_name
 from secateur.network import copied
 
-CARD = "secateur.json"
-MEMBERS = {"config.json", "metadata.json", "model.weights.h5", CARD}
+CARD, WEIGHTS = "secateur.json", "model.weights.h5"
+MEMBERS = {"config.json", "metadata.json", WEIGHTS, CARD}
+ZIP_MAGIC = b"PK\x03\x04"
 MAX_CONFIG_BYTES = 8 << 20
 MAX_TOTAL_BYTES = 2 << 30
+MAX_RATIO = 100
+MAX_PARTS = 50_000
+MAX_SIDE = 65_536
 ALLOWED_LAYERS = frozenset(
     (
         "Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D "
         "DTypePolicy Dense DepthwiseConv2D Dropout ELU Flatten Functional GlobalAveragePooling2D GlobalMaxPooling2D "
-        "InputLayer LeakyReLU MaxPooling2D Maximum Minimum Multiply ReLU Reshape Softmax SpatialDropout2D Subtract "
+        "InputLayer LayerNormalization LeakyReLU MaxPooling2D Maximum Minimum Multiply ReLU Rescaling Reshape Softmax "
+        "SpatialDropout2D Subtract "
         "UpSampling2D ZeroPadding2D"
     ).split()
 )
@@ -63,57 +70,127 @@ def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]
     Raises:
         ArtifactError: the file cannot be read.
         VaultError: it cannot be opened with this key.
-        UntrustedModelError: it holds something other than plain layers and weights.
+        UntrustedModelError: it holds something other than plain layers and finite weights.
+        ModelError: Keras cannot build it.
     """
-    content = _plain_bytes(path, key)
-    card = _checked_card(path, content)
+    content = plain_bytes(path, key)
+    archive = _Archive(path, content)
+    archive.check_layers()
     with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "model.keras"
-        archive.write_bytes(content)
+        file = Path(folder) / "model.keras"
+        file.write_bytes(content)
         try:
-            model = keras.saving.load_model(archive, compile=False)
+            model = keras.saving.load_model(file, compile=False)
         except (ValueError, TypeError, KeyError, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelError(f"{path}: Keras cannot build this model: {reason}", "save it again") from error
-    return model, card
+    require_finite({layer.name: layer.get_weights() for layer in model.layers}, path)
+    return model, archive.card
 
 
-def _plain_bytes(path: Path | str, key: str) -> bytes:
+def load_weights(path: Path | str, key: str) -> tuple[NamedWeights, dict[str, Any]]:
+    """Weights by layer name and the card of a `.tlt`, `.keras`, `.weights.h5` or `.h5`, without building its network.
+
+    Raises:
+        ArtifactError, VaultError, UntrustedModelError: as `load_model`.
+    """
+    content = plain_bytes(path, key)
+    if content.startswith(HDF5_MAGIC):
+        weights, card = read_named_weights(content, path), {}
+    else:
+        archive = _Archive(path, content)
+        weights, card = read_named_weights(archive.weights, path), archive.card
+    require_finite(weights.layers, path)
+    return weights, card
+
+
+def plain_bytes(path: Path | str, key: str) -> bytes:
+    """Content of a model file, opened with the key where it is sealed. Raises ArtifactError, VaultError."""
     try:
         with open(path, "rb") as stream:
-            start = stream.read(4)
+            start = stream.read(len(HDF5_MAGIC))
+        if start.startswith(ZIP_MAGIC) or start == HDF5_MAGIC:
+            return Path(path).read_bytes()
     except OSError as error:
         raise ArtifactError(
             f"cannot read the model {path}: {error.strerror}", "check model_path in the spec"
         ) from error
-    if start == b"PK\x03\x04":
-        return Path(path).read_bytes()
     return vault.read_sealed(path, key)
 
 
-def _checked_card(path: Path | str, content: bytes) -> dict[str, Any]:
-    """Refuse anything but a small archive of allowed layers, before Keras sees it."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.infolist()
-            names = [member.filename for member in members]
-            if len(set(names)) != len(names) or not set(names) <= MEMBERS or "config.json" not in names:
+class _Archive:
+    """The members of a Keras archive, looked at before Keras sees it (faults.md section 2)."""
+
+    def __init__(self, path: Path | str, content: bytes) -> None:
+        self.path = path
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                self._check_members(archive.infolist())
+                self.config: Any = json.loads(archive.read("config.json"))
+                names = archive.namelist()
+                self.weights = archive.read(WEIGHTS) if WEIGHTS in names else b""
+                card = json.loads(archive.read(CARD)) if CARD in names else {}
+        except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError) as error:
+            # A RecursionError of a config nested without end is a RuntimeError.
+            raise UntrustedModelError(f"{path}: not a Keras archive ({error})", "save it with Keras 3") from error
+        self.card: dict[str, Any] = card if isinstance(card, dict) else {}
+
+    def _check_members(self, members: list[zipfile.ZipInfo]) -> None:
+        names = [member.filename for member in members]
+        if any(name.endswith("custom_layers.py") for name in names):
+            raise UntrustedModelError(
+                f"{self.path}: holds Python source, as TAO's own .tltb does; it is never run here",
+                "convert the ONNX file: secateur byom MODEL.onnx -o MODEL.tltb",
+            )
+        if len(set(names)) != len(names) or not set(names) <= MEMBERS or "config.json" not in names:
+            raise UntrustedModelError(
+                f"{self.path}: not a Keras archive: {', '.join(names[:8])}", "save it with Keras 3"
+            )
+        for member in members:
+            if stat.S_ISLNK(member.external_attr >> 16) or member.flag_bits & 1:
+                raise UntrustedModelError(f"{self.path}: '{member.filename}' is a link or encrypted", "do not trust it")
+            if member.file_size > MAX_RATIO * max(member.compress_size, 1024):
+                raise UntrustedModelError(f"{self.path}: '{member.filename}' unpacks to too much", "do not trust it")
+        if sum(member.file_size for member in members) > MAX_TOTAL_BYTES:
+            raise UntrustedModelError(f"{self.path}: unpacks to more than {MAX_TOTAL_BYTES} bytes", "do not trust it")
+        if next(member.file_size for member in members if member.filename == "config.json") > MAX_CONFIG_BYTES:
+            raise UntrustedModelError(
+                f"{self.path}: its config is larger than {MAX_CONFIG_BYTES} bytes", "do not trust it"
+            )
+
+    def check_layers(self) -> None:
+        """Raises UntrustedModelError for a layer off the list, and for sizes that the weights do not have."""
+        if not isinstance(self.config, dict):
+            raise UntrustedModelError(f"{self.path}: not a Keras archive", "save it with Keras 3")
+        config = {name: part for name, part in self.config.items() if name != "compile_config"}
+        try:
+            _check_config(self.path, config)
+            _check_sizes(self.path, config, shapes_by_name(self.weights, self.path))
+        except (RecursionError, AttributeError, TypeError, IndexError) as error:
+            raise UntrustedModelError(f"{self.path}: not a Keras archive ({error})", "save it with Keras 3") from error
+
+
+def _check_sizes(path: Path | str, config: dict[str, Any], shapes: dict[str, list[tuple[int, ...]]]) -> None:
+    """What a config declares is allocated before the weights are read: it must be what the weights have."""
+    parts = list(_objects(config))
+    if len(parts) > MAX_PARTS:
+        raise UntrustedModelError(f"{path}: more than {MAX_PARTS} parts", "do not trust it")
+    for part in parts:
+        options = part.get("config") or {}
+        if not isinstance(options, dict):
+            continue
+        width, name = options.get("filters", options.get("units")), options.get("name")
+        if width is not None:
+            stored = shapes.get(str(name), [()])[0]
+            axis = -2 if part.get("class_name") == "Conv2DTranspose" else -1
+            if len(stored) < 2 or stored[axis] != width:
                 raise UntrustedModelError(
-                    f"{path}: not a Keras archive: {', '.join(names[:8])}", "save it with Keras 3"
+                    f"{path}: layer '{name}' declares {width} filters, its weights have the shape {stored}",
+                    "do not trust it",
                 )
-            if sum(member.file_size for member in members) > MAX_TOTAL_BYTES:
-                raise UntrustedModelError(f"{path}: unpacks to more than {MAX_TOTAL_BYTES} bytes", "do not trust it")
-            if archive.getinfo("config.json").file_size > MAX_CONFIG_BYTES:
-                raise UntrustedModelError(
-                    f"{path}: its config is larger than {MAX_CONFIG_BYTES} bytes", "do not trust it"
-                )
-            config = json.loads(archive.read("config.json"))
-            config.pop("compile_config", None)  # loading with compile=False never looks at it
-            _check_config(path, config)
-            card = json.loads(archive.read(CARD)) if CARD in names else {}
-    except (zipfile.BadZipFile, ValueError, AttributeError, RecursionError) as error:
-        raise UntrustedModelError(f"{path}: not a Keras archive ({error})", "save it with Keras 3") from error
-    return card if isinstance(card, dict) else {}
+        for side in options.get("batch_shape") or ():
+            if side is not None and not 0 < side <= MAX_SIDE:
+                raise UntrustedModelError(f"{path}: input '{name}' has a side of {side}", "do not trust it")
 
 
 def _check_config(path: Path | str, config: Any) -> None:

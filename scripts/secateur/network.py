@@ -56,6 +56,25 @@ def outputs_of(model: keras.Model) -> list[TensorId]:
     return [_tensor_id(tensor) for tensor in model.outputs]
 
 
+def last_layers(model: keras.Model, wanted: Callable[[Any], bool]) -> set[str]:
+    """Names of the wanted layers from which an output is reached without crossing another wanted one."""
+    maker = {tensor: call for call in calls_of(model) for tensor in call.outputs}
+    found: set[str] = set()
+    seen: set[TensorId] = set()
+    pending = outputs_of(model)
+    while pending:
+        tensor = pending.pop()
+        if tensor in seen:
+            continue
+        seen.add(tensor)
+        call = maker[tensor]
+        if wanted(call.layer):
+            found.add(call.layer.name)
+        else:
+            pending.extend(call.inputs)
+    return found
+
+
 def _call(node: Any) -> Call:
     return Call(
         layer=node.operation,

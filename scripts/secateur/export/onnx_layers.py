@@ -152,7 +152,34 @@ def emit_activation(writer: Writer, kind: str, value: str, name: str, layer: Any
         return writer.node("Mul", [value, gate], name)
     if kind == "relu6":
         return _clip(writer, value, name, RELU6_TOP)
+    if kind == "hard_sigmoid":
+        return _hard_sigmoid(writer, value, name)
+    if kind in ("hard_silu", "hard_swish"):
+        return writer.node("Mul", [value, _hard_sigmoid(writer, value, f"{name}_gate")], name)
+    if kind == "mish":
+        gate = writer.node("Tanh", [writer.node("Softplus", [value], f"{name}_softplus")], f"{name}_tanh")
+        return writer.node("Mul", [value, gate], name)
+    if kind == "gelu":
+        return _gelu(writer, value, name)
     raise unknown_layer(layer, f" '{kind}'")
+
+
+def _hard_sigmoid(writer: Writer, value: str, name: str) -> str:
+    """relu6(x + 3) / 6, as Keras has it; the operator's own slope is another one."""
+    return writer.node("HardSigmoid", [value], name, alpha=1 / 6, beta=0.5)
+
+
+def _gelu(writer: Writer, value: str, name: str) -> str:
+    """x times the normal distribution function (Hendrycks and Gimpel, arXiv:1606.08415), without opset 20."""
+
+    def scalar(number: float) -> str:
+        return writer.constant(f"scalar_{number:.9g}", np.array(number, np.float32))
+
+    scaled = writer.node("Mul", [value, scalar(float(np.sqrt(0.5)))], f"{name}_scaled")
+    erf = writer.node("Erf", [scaled], f"{name}_erf")
+    raised = writer.node("Add", [erf, scalar(1.0)], f"{name}_raised")
+    doubled = writer.node("Mul", [value, raised], f"{name}_doubled")
+    return writer.node("Mul", [doubled, scalar(0.5)], name)
 
 
 def _clip(writer: Writer, value: str, name: str, top: float) -> str:
@@ -181,6 +208,45 @@ def _softmax(writer: Writer, call: Call, inputs: list[str]) -> str:
     if call.layer.axis not in (-1, len(call.input_shapes[0]) - 1):
         raise unknown_layer(call.layer, " over another axis")
     return writer.node("Softmax", inputs, call.layer.name, axis=1)
+
+
+def _layer_norm(writer: Writer, call: Call, inputs: list[str]) -> str:
+    """Over the channels, from the operators that opset 13 has."""
+    layer, rank = call.layer, len(call.input_shapes[0])
+    if getattr(layer, "rms_scaling", False) or list(layer.axis) not in ([-1], [rank - 1]) or rank not in (2, 4):
+        raise unknown_layer(layer, " over other axes than the last")
+    name, axis = layer.name, [1]
+    epsilon = writer.constant(f"{name}/epsilon", np.array(layer.epsilon, np.float32))
+    centred = writer.node("Sub", [*inputs, _mean(writer, inputs[0], f"{name}_mean", axis)], f"{name}_centred")
+    squared = writer.node("Mul", [centred, centred], f"{name}_squared")
+    variance = writer.node("Add", [_mean(writer, squared, f"{name}_variance", axis), epsilon], f"{name}_shifted")
+    value = writer.node("Div", [centred, writer.node("Sqrt", [variance], f"{name}_deviation")], f"{name}_normalised")
+    shape = (-1,) + (1,) * (rank - 2)
+    for op, vector in (("Mul", layer.gamma if layer.scale else None), ("Add", layer.beta if layer.center else None)):
+        if vector is not None:
+            operand = writer.constant(f"{name}/{op}", np.asarray(vector, np.float32).reshape(shape))
+            value = writer.node(op, [value, operand], f"{name}_{op}")
+    return value
+
+
+def _mean(writer: Writer, value: str, name: str, axes: list[int]) -> str:
+    """ReduceMean, whose axes became an input with opset 18."""
+    if writer.opset < 18:
+        return writer.node("ReduceMean", [value], name, axes=axes)
+    return writer.node("ReduceMean", [value, writer.constant(f"{name}/axes", np.array(axes, np.int64))], name)
+
+
+def _rescaling(writer: Writer, call: Call, inputs: list[str]) -> str:
+    name = call.layer.name
+    value = inputs[0]
+    for op, number in (("Mul", call.layer.scale), ("Add", call.layer.offset)):
+        if np.ndim(number):
+            raise unknown_layer(call.layer, " with one number a channel")
+        if number != (1 if op == "Mul" else 0):
+            value = writer.node(
+                op, [value, writer.constant(f"{name}/{op}", np.array(number, np.float32))], f"{name}_{op}"
+            )
+    return value
 
 
 def _merge(writer: Writer, call: Call, inputs: list[str]) -> str:
@@ -267,6 +333,8 @@ EMITTERS: tuple[tuple[Any, Emitter], ...] = (
     (layers.Conv2D, _convolution),
     (layers.Dense, _dense),
     (layers.BatchNormalization, _batch_norm),
+    (layers.LayerNormalization, _layer_norm),
+    (layers.Rescaling, _rescaling),
     (layers.Activation, _activation),
     (layers.ReLU, _relu),
     (layers.LeakyReLU, _leaky_relu),

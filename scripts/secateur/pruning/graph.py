@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 
 from secateur.errors import ModelError
-from secateur.network import Call, TensorId, calls_of, outputs_of
+from secateur.network import Call, TensorId, calls_of, last_layers, outputs_of
 from secateur.pruning.channels import ChannelIds, Channels
 
 MERGES = (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum)
@@ -36,6 +36,7 @@ PASS_THROUGH = (
     layers.ZeroPadding2D,
     layers.Cropping2D,
     layers.UpSampling2D,
+    layers.Rescaling,
 )
 CHANNEL_MIXING_ACTIVATIONS = ("softmax", "log_softmax", "glu")
 
@@ -98,12 +99,11 @@ def channel_graph(model: keras.Model) -> ChannelGraph:
     """
     graph = ChannelGraph()
     tensors: dict[TensorId, Channels] = {}
-    calls = calls_of(model)
-    for call in calls:
+    for call in calls_of(model):
         inputs = [tensors[tensor] for tensor in call.inputs]
         output = _handler(call)(graph, call, inputs)
         tensors.update(dict.fromkeys(call.outputs, output))
-    graph.protected = _protected(calls, outputs_of(model))
+    graph.protected = last_layers(model, lambda layer: is_prunable(layer) and getattr(layer, "groups", 1) == 1)
     graph.fixed += [graph.produced[name] for name in graph.protected]
     graph.fixed += [tensors[tensor] for tensor in outputs_of(model)]
     return graph
@@ -252,22 +252,3 @@ HANDLERS: tuple[tuple[Any, Handler], ...] = (
     (layers.Activation, _activation),
     (PASS_THROUGH, _pass_through),
 )
-
-
-def _protected(calls: list[Call], outputs: list[TensorId]) -> set[str]:
-    """Prunable layers from which an output is reached without crossing another prunable layer."""
-    maker = {tensor: call for call in calls for tensor in call.outputs}
-    found: set[str] = set()
-    seen: set[TensorId] = set()
-    pending = list(outputs)
-    while pending:
-        tensor = pending.pop()
-        if tensor in seen:
-            continue
-        seen.add(tensor)
-        call = maker[tensor]
-        if is_prunable(call.layer) and getattr(call.layer, "groups", 1) == 1:
-            found.add(call.layer.name)
-        else:
-            pending.extend(call.inputs)
-    return found

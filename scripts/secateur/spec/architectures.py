@@ -7,14 +7,97 @@ from __future__ import annotations
 
 import difflib
 import re
+from typing import Any
 
-RESNET_DEPTHS = (10, 18, 34, 50, 101, 152)
-EFFICIENTNET_VARIANTS = tuple(f"b{n}" for n in range(8))
-ARCHITECTURES = tuple(
-    [f"resnet_{depth}" for depth in RESNET_DEPTHS] + [f"efficientnet-{variant}" for variant in EFFICIENTNET_VARIANTS]
+ARCHITECTURES = (
+    *(f"resnet_{depth}" for depth in (10, 18, 34, 50, 101, 152)),
+    *(f"efficientnet-b{variant}" for variant in range(8)),
+    "vgg_16",
+    "vgg_19",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "googlenet",
+    "squeezenet",
+    "darknet_19",
+    "darknet_53",
+    "cspdarknet_19",
+    "cspdarknet_53",
+    "cspdarknet_tiny",
+    "alexnet",
 )
-# The specification lists freeze ids for these families; their backbones are not built yet.
-PLANNED_FAMILIES = ("vgg", "mobilenet", "googlenet", "squeezenet", "darknet", "cspdarknet", "alexnet", "byom")
+BYOM = "byom"
+# Longer names before those that they begin with.
+FAMILIES = (
+    "resnet",
+    "efficientnet",
+    "vgg",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "googlenet",
+    "squeezenet",
+    "darknet",
+    "cspdarknet_tiny",
+    "cspdarknet",
+    "alexnet",
+    BYOM,
+)
+
+_STRIDES = {"use_pooling": (False, "where it pools and where it strides is part of the network")}
+_NO_PROJECTIONS = {"all_projections": (False, "it has no shortcuts that could be projected")}
+_ALWAYS_BATCH_NORM = {
+    "use_batch_norm": (True, "it always has batch normalisation"),
+    "use_bias": (False, "batch normalisation takes the place of biases"),
+}
+_NEVER_BATCH_NORM = {
+    "use_batch_norm": (False, "it has no batch normalisation"),
+    "freeze_bn": (False, "it has no batch normalisation"),
+    "use_bias": (True, "its convolutions always have biases"),
+}
+_NO_DROPOUT = {"dropout": (0.0, "the specification has this rate for VGG and SqueezeNet only")}
+_PADDING = {"padding": (None, "how its windows pad is part of the network")}
+_AS_IN_FILE = "the network is taken as its file has it"
+# Options that a family lacks: what the network does in any case, and why (tao-facts 3.2).
+FIXED: dict[str, dict[str, tuple[Any, str]]] = {
+    "resnet": {**_NO_DROPOUT},
+    "efficientnet": {
+        **_STRIDES,
+        **_ALWAYS_BATCH_NORM,
+        **_NO_DROPOUT,
+        **_PADDING,
+        "all_projections": (False, "its shortcuts are identities"),
+    },
+    "vgg": {**_NO_PROJECTIONS, **_PADDING},
+    "mobilenet_v1": {**_STRIDES, **_NO_PROJECTIONS, **_NO_DROPOUT},
+    "mobilenet_v2": {**_STRIDES, **_NO_DROPOUT},
+    "googlenet": {**_STRIDES, **_NO_PROJECTIONS, **_NO_DROPOUT, **_PADDING},
+    "squeezenet": {**_STRIDES, **_NEVER_BATCH_NORM, **_NO_PROJECTIONS, **_PADDING},
+    "darknet": {
+        **_STRIDES,
+        **_NO_DROPOUT,
+        **_PADDING,
+        "all_projections": (False, "its shortcuts are identities"),
+    },
+    "cspdarknet": {
+        **_STRIDES,
+        **_NO_DROPOUT,
+        **_PADDING,
+        "all_projections": (False, "its shortcuts are identities"),
+    },
+    "cspdarknet_tiny": {**_STRIDES, **_NO_PROJECTIONS, **_NO_DROPOUT, **_PADDING},
+    "alexnet": {**_STRIDES, **_NEVER_BATCH_NORM, **_NO_PROJECTIONS, **_NO_DROPOUT, **_PADDING},
+    BYOM: {
+        **dict.fromkeys(("use_pooling", "use_batch_norm", "use_bias", "all_projections"), (False, _AS_IN_FILE)),
+        "dropout": (0.0, _AS_IN_FILE),
+        "padding": (None, _AS_IN_FILE),
+        "activation_type": (None, _AS_IN_FILE),
+        "freeze_blocks": (None, "a network of your own has no numbered blocks; use freeze_bn"),
+    },
+}
+
+
+def family_name(arch: str) -> str:
+    """The family of a canonical arch name."""
+    return next(family for family in FAMILIES if arch.startswith(family))
 
 
 def canonical_arch(name: str, n_layers: int | None = None) -> str:
@@ -24,15 +107,13 @@ def canonical_arch(name: str, n_layers: int | None = None) -> str:
         ValueError: no such backbone; the message names the nearest one.
     """
     folded = re.sub(r"[\s_\-]+", "", name.strip().lower())
-    by_folded = {re.sub(r"[_\-]", "", arch): arch for arch in ARCHITECTURES}
+    by_folded = {re.sub(r"[_\-]", "", arch): arch for arch in (*ARCHITECTURES, BYOM)}
     if n_layers is not None and not folded.endswith(str(n_layers)):
         if folded in by_folded:
             raise ValueError(f"arch '{name}' and n_layers {n_layers} contradict each other; remove n_layers")
         folded += str(n_layers)
     if folded in by_folded:
         return by_folded[folded]
-    if folded.startswith(PLANNED_FAMILIES):
-        raise ValueError(f"the backbone '{name}' is not built yet; choose one of {', '.join(ARCHITECTURES)}")
     near = difflib.get_close_matches(folded, list(by_folded), n=1)
     suggestion = f"; did you mean '{by_folded[near[0]]}'?" if near else ""
-    raise ValueError(f"unknown backbone '{name}'{suggestion} The backbones are {', '.join(ARCHITECTURES)}")
+    raise ValueError(f"unknown backbone '{name}'{suggestion} The backbones are {', '.join(ARCHITECTURES)}, and {BYOM}")

@@ -11,8 +11,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from secateur.errors import SpecError
+from secateur.spec.architectures import FIXED, family_name
 from secateur.spec.notices import Notice
-from secateur.spec.sections import ENGINE_KEYS, Spec
+from secateur.spec.sections import ENGINE_KEYS, ModelSpec, Spec
 from secateur.spec.source import Source, parse_source, read_source
 from secateur.spec.vintages import to_v1
 
@@ -43,8 +44,6 @@ NO_EFFECT = {
         for section in ("train", "evaluate", "prune", "inference", "export")
     },
 }
-# Switches that EfficientNet does not have (tao-facts 3.2); specs of TAO set them all the same.
-NOT_IN_EFFICIENTNET = ("use_pooling", "use_batch_norm", "use_bias", "all_projections")
 
 
 def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> Spec:
@@ -82,6 +81,7 @@ def _typed(source: Source) -> Spec:
         spec = _validated(source, renamed, {**values, "retrain": merged})
     elif retrain is not None:
         raise SpecError(f"{source.at('retrain')}: retrain needs a prune section", "add `prune:` with its threshold")
+    _refuse_foreign_options(source, renamed, spec, explicit)
     remarks += _remarks(spec, explicit, renamed)
     spec._notices = tuple(remarks)
     return spec
@@ -216,13 +216,26 @@ def _remarks(spec: Spec, explicit: set[str], renamed: dict[str, str]) -> Iterato
 
 
 def _model_remarks(spec: Spec, explicit: set[str]) -> Iterator[Notice]:
-    if spec.model.arch.startswith("efficientnet"):
-        for name in NOT_IN_EFFICIENTNET:
-            if f"model.{name}" in explicit:
-                yield Notice("no effect", f"model.{name}", "EfficientNet has no such switch")
-    elif "model.use_batch_norm" not in explicit:
+    fixed = FIXED[family_name(spec.model.arch)]
+    for option, (value, reason) in fixed.items():
+        given = getattr(spec.model, option)
+        if f"model.{option}" in explicit and given not in (None, [], value):
+            yield Notice("no effect", f"model.{option}", f"{spec.model.arch}: {reason}")
+    if "use_batch_norm" not in fixed and "model.use_batch_norm" not in explicit:
         yield Notice("warning", "model.use_batch_norm", "absent; False is used, and training is harder without it")
-    if spec.model.dropout:
-        yield Notice("no effect", "model.dropout", f"{spec.model.arch} has no such layer")
     if spec.data.image_mean and spec.data.preprocess_mode != "caffe":
         yield Notice("no effect", "data.image_mean", "only caffe mode subtracts it")
+
+
+def _refuse_foreign_options(source: Source, renamed: dict[str, str], spec: Spec, explicit: set[str]) -> None:
+    """An option that the family lacks is refused, unless it asks for what the network does in any case.
+
+    The specification's typical values (False, 0) pass too: its own table pairs them with efficientnet-b0.
+    """
+    for option, (value, reason) in FIXED[family_name(spec.model.arch)].items():
+        given, typical = getattr(spec.model, option), ModelSpec.model_fields[option].default
+        if f"model.{option}" in explicit and given not in (value, typical, []):
+            key = _written(renamed, f"model.{option}")
+            raise SpecError(
+                f"{source.at(key)}: {key}: {given} is not possible with {spec.model.arch}: {reason}", "remove the key"
+            )

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from secateur.spec.architectures import canonical_arch
+from secateur.spec.architectures import BYOM, canonical_arch
 from secateur.spec.notices import Notice
 
 MIN_IMAGE_SIDE = 16  # the specification: X, Y >= 16
@@ -106,7 +106,9 @@ class ModelSpec(Section):
 
     arch: str = Field(
         "efficientnet-b0",
-        description="backbone: resnet_10, _18, _34, _50, _101, _152, efficientnet-b0 to efficientnet-b7",
+        description="backbone: resnet_10, _18, _34, _50, _101, _152, efficientnet-b0 to -b7, vgg_16, _19, "
+        "mobilenet_v1, _v2, googlenet, squeezenet, darknet_19, _53, cspdarknet_19, _53, _tiny, alexnet; "
+        "byom for byom_model",
     )
     n_layers: int | None = Field(None, description="depth, for specs that write `arch: resnet`")
     input_image_size: tuple[int, int, int] = Field((3, 224, 224), description="channels, height, width")
@@ -123,9 +125,14 @@ class ModelSpec(Section):
     retain_head: bool = Field(False, description="the head of the ImageNet network")
     dropout: Fraction = Field(0.0, description="dropout rate of VGG and SqueezeNet")
     activation_type: Annotated[
-        Literal["relu", "relu6", "swish", "leaky_relu", "elu"] | None, Folded, BeforeValidator(_empty_to_none)
+        Literal["relu", "relu6", "swish", "leaky_relu", "elu", "mish"] | None, Folded, BeforeValidator(_empty_to_none)
     ] = Field(None, description="activation in place of the backbone's own")
-    byom_model: OptionalPath = Field(None, description="a user's own model, .tltb")
+    padding: Annotated[Literal["same", "symmetric"] | None, Folded] = Field(
+        None,
+        description="own addition, ResNet and MobileNet: how strided windows pad; weights of keras.applications need "
+        "symmetric for ResNet and same for MobileNet",
+    )
+    byom_model: OptionalPath = Field(None, description="arch byom: the user's own model, .tltb or .keras")
 
     @field_validator("input_image_size", mode="before")
     @classmethod
@@ -150,6 +157,12 @@ class ModelSpec(Section):
         depth = values.get("n_layers")
         arch = values.get("arch", cls.model_fields["arch"].default)
         return {**values, "arch": canonical_arch(arch, depth if isinstance(depth, int) else None)}
+
+    @model_validator(mode="after")
+    def _byom_has_a_model(self) -> Self:
+        if (self.arch == BYOM) != (self.byom_model is not None):
+            raise ValueError("`arch: byom` and `byom_model: FILE` belong together; write both or neither")
+        return self
 
     @model_validator(mode="after")
     def _sixteen_bit_is_gray(self) -> Self:

@@ -7,9 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
 
 from secateur.errors import ModelError
-from secateur.modelfile import load_model
+from secateur.h5weights import NamedWeights
+from secateur.modelfile import load_model, load_weights
+from secateur.network import last_layers
+from secateur.spec import ModelSpec
+from secateur.spec.architectures import family_name
+from secateur.zoo import keras_applications
+
+WITH_KERNEL = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+# The input layer of every network of ours; those of keras.applications call it otherwise.
+OWN_INPUT = "Input"
 
 
 @dataclass
@@ -20,8 +32,11 @@ class WeightReport:
         path: the file.
         replaced: whether the whole network was taken, because the file says that it is pruned.
         matched: layers whose weights were copied.
-        missing: layers with weights that the file does not have.
-        mismatched: layer -> shapes here and in the file.
+        missing: layers of the body with weights that the file does not have.
+        mismatched: layer of the body -> shapes here and in the file.
+        new_head: layers before the output that start afresh, as for other classes they must.
+        adapted: what was done to the first layer for another number of channels; empty when nothing.
+        preprocess_mode: how keras.applications scaled the images for these weights; empty for files of ours.
     """
 
     path: str
@@ -29,6 +44,9 @@ class WeightReport:
     matched: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     mismatched: dict[str, dict[str, Any]] = field(default_factory=dict)
+    new_head: list[str] = field(default_factory=list)
+    adapted: str = ""
+    preprocess_mode: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -37,49 +55,130 @@ class WeightReport:
     def __str__(self) -> str:
         if self.replaced:
             return f"weights: the pruned network of {self.path} is taken as it is"
-        return (
-            f"weights: {len(self.matched)} layers from {self.path}, {len(self.missing)} missing there, "
-            f"{len(self.mismatched)} of other shape{': ' + ', '.join(self.mismatched) if self.mismatched else ''}"
-        )
+        parts = [f"weights: {len(self.matched)} layers from {self.path}"]
+        if self.adapted:
+            parts.append(self.adapted)
+        if self.missing:
+            parts.append(f"{len(self.missing)} missing there: {_first(self.missing)}")
+        if self.mismatched:
+            shapes = [f"{name} {both['here']} here, {both['file']} there" for name, both in self.mismatched.items()]
+            parts.append(f"{len(shapes)} of other shape: {_first(shapes)}")
+        if self.new_head:
+            parts.append(f"new head: {', '.join(self.new_head)}")
+        return "; ".join(parts)
 
 
-def start_from(model: keras.Model, path: Path | str, key: str) -> tuple[keras.Model, WeightReport]:
+def _first(names: list[str], count: int = 5) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+
+
+def start_from(model: keras.Model, path: Path | str, key: str, section: ModelSpec) -> tuple[keras.Model, WeightReport]:
     """Load weights by layer name and shape; a file that says it is pruned replaces the network.
 
     Args:
         model: freshly built; it receives the weights.
-        path: `.tlt` or `.keras`.
+        path: `.tlt`, `.keras`, `.weights.h5` of ours, or of keras.applications for a backbone that it has.
         key: pass phrase.
+        section: what `model` was built from.
 
     Raises:
-        ModelError: nothing matches, or the pruned network has another input or number of classes.
+        ModelError: no layer of the body matches, weights of keras.applications need other options, or the pruned
+            network has another input or number of classes.
         ArtifactError, VaultError, UntrustedModelError: as `load_model`.
     """
-    source, card = load_model(path, key)
+    source, card = load_weights(path, key)
     report = WeightReport(str(path))
     if card.get("pruned"):
-        _require_same_ends(model, source, path)
+        pruned, _ = load_model(path, key)
+        _require_same_ends(model, pruned, path)
         report.replaced = True
-        return source, report
-    theirs = {layer.name: layer for layer in source.layers if layer.weights}
-    for layer in (layer for layer in model.layers if layer.weights):
-        _copy_weights(layer, theirs.get(layer.name), report)
-    if not report.matched:
-        raise ModelError(f"{path}: no layer fits {model.name}", "check model.arch and train.pretrained_model_path")
+        return pruned, report
+    if section.arch in keras_applications.CLASSES and _is_of_keras(source, section.arch):
+        _require_fitting_options(path, section)
+        report.preprocess_mode = keras_applications.PREPROCESS_MODES[family_name(section.arch)]
+        source = _renamed(model, source, section.arch)
+    _copy_all(model, source, report)
     return model, report
 
 
-def _copy_weights(layer: Any, source: Any, report: WeightReport) -> None:
-    if source is None:
-        report.missing.append(layer.name)
-        return
+def _is_of_keras(source: NamedWeights, arch: str) -> bool:
+    known = keras_applications.layer_name(arch, "conv1") if arch.startswith("resnet") else None
+    return OWN_INPUT not in source.names and (known is None or known in source.names)
+
+
+def _require_fitting_options(path: Path | str, section: ModelSpec) -> None:
+    differences = keras_applications.differences(section)
+    if differences:
+        raise ModelError(
+            f"{path}: weights of keras.applications need another variant of {section.arch}",
+            f"set {', '.join(differences)}",
+        )
+
+
+def _renamed(model: keras.Model, source: NamedWeights, arch: str) -> NamedWeights:
+    """Their weights under our names; a 1x1 convolution that is a dense layer here loses its empty axes."""
+    renamed = NamedWeights(names=source.names)
+    for layer in model.layers:
+        weights = source.layers.get(keras_applications.layer_name(arch, layer.name))
+        if weights is not None:
+            flat = isinstance(layer, layers.Dense) and weights[0].shape[:2] == (1, 1) and weights[0].ndim == 4
+            renamed.layers[layer.name] = [weights[0][0, 0], *weights[1:]] if flat else weights
+    return renamed
+
+
+def _copy_all(model: keras.Model, source: NamedWeights, report: WeightReport) -> None:
+    head = last_layers(model, lambda layer: isinstance(layer, WITH_KERNEL))
+    with_weights = [layer for layer in model.layers if layer.weights]
+    for layer in with_weights:
+        stored = source.layers.get(layer.name)
+        if layer is with_weights[0] and stored is not None:
+            stored = _adapted(layer, stored, report)
+        _copy(layer, stored, report, layer.name in head)
+    if not set(report.matched) - head:
+        raise ModelError(
+            f"{report.path}: no layer fits {model.name}{_example(report)}",
+            "check model.arch, its options and train.pretrained_model_path",
+        )
+
+
+def _copy(layer: Any, stored: list[NDArray[Any]] | None, report: WeightReport, in_head: bool) -> None:
     here = [tuple(weight.shape) for weight in layer.weights]
-    there = [tuple(weight.shape) for weight in source.weights]
+    there = [tuple(array.shape) for array in stored or ()]
     if here == there:
-        layer.set_weights(source.get_weights())
+        layer.set_weights(stored)
         report.matched.append(layer.name)
+    elif in_head:
+        report.new_head.append(layer.name)
+    elif stored is None:
+        report.missing.append(layer.name)
     else:
         report.mismatched[layer.name] = {"here": here, "file": there}
+
+
+def _adapted(layer: Any, stored: list[NDArray[Any]], report: WeightReport) -> list[NDArray[Any]]:
+    """Fit the first convolution to another number of image channels.
+
+    From colour to gray the kernels are summed: a gray image gives what it gave as a colour image of three equal
+    channels. From gray to colour each channel gets a third: the response to a gray image stays.
+    """
+    kernel = stored[0]
+    channels = layer.weights[0].shape[-2]
+    if kernel.ndim != 4 or kernel.shape[2] == channels or layer.weights[0].shape[:2] != kernel.shape[:2]:
+        return stored
+    if channels == 1:
+        report.adapted = f"{layer.name}: the kernels of {kernel.shape[2]} channels are summed into 1"
+        kernel = kernel.sum(axis=2, keepdims=True)
+    elif kernel.shape[2] == 1:
+        report.adapted = f"{layer.name}: the kernel of 1 channel is shared equally by {channels}"
+        kernel = np.repeat(kernel / channels, channels, axis=2)
+    return [kernel, *stored[1:]]
+
+
+def _example(report: WeightReport) -> str:
+    if not report.mismatched:
+        return ""
+    name, both = next(iter(report.mismatched.items()))
+    return f"; {name} is {both['here']} here and {both['file']} there"
 
 
 def _require_same_ends(model: keras.Model, source: keras.Model, path: Path | str) -> None:

@@ -91,9 +91,17 @@ class _Step:
         path = self.section.pretrained_model_path
         if path is not None:
             source = self.run_files.resolve(path, Path(path))
-            model, report = start_from(model, source, self.run_files.key)
+            model, report = start_from(model, source, self.run_files.key, self.spec.model)
             self.pruned, self.weights = report.replaced, report.as_json()
             print(report, file=self.stream, flush=True)
+            mode = self.spec.data.preprocess_mode
+            if report.preprocess_mode not in ("", mode):
+                print(
+                    f"warning: these weights were trained with data.preprocess_mode {report.preprocess_mode}, the "
+                    f"spec has {mode}",
+                    file=self.stream,
+                    flush=True,
+                )
             freeze(model, self.spec.model)
         return model
 

@@ -10,29 +10,38 @@ from keras import layers
 
 from secateur.errors import ModelError, SpecError
 from secateur.spec import ModelSpec
-from secateur.zoo import efficientnet, resnet
+from secateur.spec.architectures import family_name
+from secateur.zoo import alexnet, cspdarknet, darknet, efficientnet, googlenet, mobilenet, resnet, squeezenet, vgg
 
 
 class Family(NamedTuple):
-    """One family of backbones: its builder, its freeze ids, and the id of a convolution by its name."""
+    """One family of backbones: its builder, and the freeze id of a layer by its name."""
 
     build: Callable[[ModelSpec, int], keras.Model]
-    freeze_ids: range
     block_of: Callable[[str], int | None]
 
 
 FAMILIES = {
-    "resnet": Family(resnet.build_resnet, resnet.FREEZE_IDS, resnet.block_of),
-    "efficientnet": Family(efficientnet.build_efficientnet, efficientnet.FREEZE_IDS, efficientnet.block_of),
+    "resnet": Family(resnet.build_resnet, resnet.block_of),
+    "efficientnet": Family(efficientnet.build_efficientnet, efficientnet.block_of),
+    "vgg": Family(vgg.build_vgg, vgg.block_of),
+    "mobilenet_v1": Family(mobilenet.build_mobilenet_v1, mobilenet.block_of_v1),
+    "mobilenet_v2": Family(mobilenet.build_mobilenet_v2, mobilenet.block_of_v2),
+    "googlenet": Family(googlenet.build_googlenet, googlenet.block_of),
+    "squeezenet": Family(squeezenet.build_squeezenet, squeezenet.block_of),
+    "darknet": Family(darknet.build_darknet, darknet.block_of),
+    "cspdarknet": Family(cspdarknet.build_cspdarknet, darknet.block_of),
+    "cspdarknet_tiny": Family(cspdarknet.build_cspdarknet, cspdarknet.block_of_tiny),
+    "alexnet": Family(alexnet.build_alexnet, alexnet.block_of),
 }
-CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
+FREEZABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 
 
 def build(spec: ModelSpec, num_classes: int) -> keras.Model:
     """Build the network with fresh weights, its frozen parts marked.
 
     Args:
-        spec: the model section.
+        spec: the model section; its arch is one of the zoo, not `byom`.
         num_classes: outputs of the softmax, at least 2.
 
     Returns:
@@ -40,37 +49,41 @@ def build(spec: ModelSpec, num_classes: int) -> keras.Model:
         [batch, num_classes], probabilities.
 
     Raises:
-        SpecError: a freeze id that the family does not have.
+        SpecError: a freeze id that the network does not have.
         ModelError: fewer than 2 classes.
     """
     if num_classes < 2:
         raise ModelError(f"a classifier needs 2 classes or more, not {num_classes}", "check the class map")
-    model = family_of(spec).build(spec, num_classes)
+    model = FAMILIES[family_name(spec.arch)].build(spec, num_classes)
     freeze(model, spec)
     return model
 
 
-def family_of(spec: ModelSpec) -> Family:
-    """The family of a canonical arch name."""
-    return next(family for name, family in FAMILIES.items() if spec.arch.startswith(name))
-
-
 def freeze(model: keras.Model, spec: ModelSpec) -> None:
-    """Mark the convolutions of `freeze_blocks`, and with `freeze_bn` every batch normalisation, as not trainable.
+    """Mark the layers of `freeze_blocks`, and with `freeze_bn` every batch normalisation, as not trainable.
 
     The batch normalisation of a frozen block goes on training unless `freeze_bn` (tao-facts 1.11).
 
     Raises:
-        SpecError: an id outside the family's range (tao-facts 3.1).
+        SpecError: an id that no layer of the network has (tao-facts 3.1).
     """
-    family = family_of(spec)
-    blocks = set(spec.freeze_blocks or ())
-    unknown = sorted(blocks - set(family.freeze_ids))
+    blocks = _blocks(model, spec)
+    asked = set(spec.freeze_blocks or ())
+    unknown = sorted(asked - set(blocks.values()))
     if unknown:
-        known = ", ".join(map(str, family.freeze_ids))
+        known = ", ".join(map(str, sorted(set(blocks.values())))) or "none"
         raise SpecError(f"model.freeze_blocks: {spec.arch} has no block {unknown[0]}", f"its blocks are {known}")
     for layer in model.layers:
-        if isinstance(layer, CONVOLUTIONS) and family.block_of(layer.name) in blocks:
+        if blocks.get(layer.name) in asked:
             layer.trainable = False
         if isinstance(layer, layers.BatchNormalization) and spec.freeze_bn:
             layer.trainable = False
+
+
+def _blocks(model: keras.Model, spec: ModelSpec) -> dict[str, int]:
+    """Freeze id of every layer that has one."""
+    if spec.arch == "byom":
+        return {}
+    block_of = FAMILIES[family_name(spec.arch)].block_of
+    found = {layer.name: block_of(layer.name) for layer in model.layers if isinstance(layer, FREEZABLE)}
+    return {name: block for name, block in found.items() if block is not None}

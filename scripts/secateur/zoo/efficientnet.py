@@ -52,23 +52,16 @@ DROP_CONNECT = 0.2
 UNSCALED_BLOCKS = sum(stage.repeats for stage in STAGES)
 CONV_INIT = {"scale": 2.0, "mode": "fan_out", "distribution": "truncated_normal"}
 DENSE_INIT = {"scale": 1 / 3, "mode": "fan_out", "distribution": "uniform"}
-FREEZE_IDS = range(9)
 
 
 def build_efficientnet(spec: ModelSpec, classes: int) -> keras.Model:
-    """An EfficientNet with a softmax over `classes`.
-
-    `use_pooling`, `use_batch_norm`, `use_bias` and `all_projections` have no effect in this family.
-    """
+    """An EfficientNet with a softmax over `classes`."""
     variant = spec.arch.removeprefix("efficientnet-")
     width, depth, head_dropout = SCALES[variant]
     style = Style(
         activation=spec.activation_type or "swish",
-        use_batch_norm=True,
-        use_bias=False,
         bn_momentum=0.99,
         bn_epsilon=1e-3,
-        initializer=None,
     )
     inputs = image_input(spec)
     x = unit(inputs, style, scaled_filters(STEM_FILTERS, width), 3, "stem", stride=2)

@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from secateur.spec import ModelSpec
-from secateur.zoo.blocks import Style, activate, classifier, conv, image_input, norm
+from secateur.zoo.blocks import Style, activate, classifier, conv, image_input, norm, padded, softmax_dense
 
 STAGE_BLOCKS = {
     10: (1, 1, 1, 1),
@@ -24,29 +24,28 @@ STAGE_BLOCKS = {
 STAGE_FILTERS = (64, 128, 256, 512)
 BOTTLENECK_FROM = 50
 BOTTLENECK_EXPANSION = 4
-FREEZE_IDS = range(5)
 
 
 def build_resnet(spec: ModelSpec, classes: int) -> keras.Model:
     """A ResNet with a softmax over `classes`.
 
     With `use_pooling` the stem max-pools and stage 4 has stride 2, followed by a 7x7 average pool; without it
-    stage 1 has stride 2 and stage 4 has stride 1.
+    stage 1 has stride 2 and stage 4 has stride 1. `padding: symmetric` pads every strided window alike on all
+    sides, as the ResNet of keras.applications does; the default is TensorFlow's `same`, as in TAO.
     """
     depth = int(spec.arch.removeprefix("resnet_"))
     style = Style(
         activation=spec.activation_type or "relu",
         use_batch_norm=spec.use_batch_norm,
         use_bias=spec.use_bias,
-        bn_momentum=0.9,
-        bn_epsilon=1e-5,
-        initializer="he_normal",
+        symmetric=spec.padding == "symmetric",
     )
     inputs = image_input(spec)
     x = conv(inputs, style, 64, 7, "conv1", stride=2)
     x = activate(norm(x, style, "bn_conv1"), style, "activation_1")
     if spec.use_pooling:
-        x = layers.MaxPooling2D(3, strides=2, padding="same", name="max_pool")(x)
+        x, padding = padded(x, style, 3, 2, "max_pool")
+        x = layers.MaxPooling2D(3, strides=2, padding=padding, name="max_pool")(x)
     strides = (1, 2, 2, 2) if spec.use_pooling else (2, 2, 2, 1)
     for stage, (filters, blocks, stride) in enumerate(
         zip(STAGE_FILTERS, STAGE_BLOCKS[depth], strides, strict=True), start=1
@@ -86,7 +85,7 @@ def _head(x: Any, spec: ModelSpec, depth: int, classes: int) -> Any:
     if not spec.retain_head:
         return classifier(x, classes)
     x = layers.Flatten(name="flatten")(x)
-    return layers.Dense(classes, activation="softmax", dtype="float32", name=f"head_fc{depth}")(x)
+    return softmax_dense(x, classes, f"head_fc{depth}")
 
 
 def block_letters(index: int) -> str:

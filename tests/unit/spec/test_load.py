@@ -2,7 +2,7 @@
 
 import pytest
 from secateur.errors import SpecError
-from secateur.spec import ModelSpec, PruneSpec, load_spec, parse_spec
+from secateur.spec import PruneSpec, load_spec, parse_spec
 
 
 def mistake(text: str) -> SpecError:
@@ -105,7 +105,8 @@ def test_all_mistakes_at_once():
     ("text", "said"),
     [
         ("model: {arch: resnet_19}", "did you mean 'resnet_18'?"),
-        ("model: {arch: vgg_16}", "not built yet"),
+        ("model: {arch: byom}", "belong together"),
+        ("model: {arch: resnet_18, byom_model: m.tltb}", "belong together"),
         ("model: {arch: resnet_18, n_layers: 34}", "contradict"),
         ("data_format: [1]", "use channels_first or channels_last"),
         ("model: {input_image_size: '3,8,8'}", "16 to"),
@@ -153,9 +154,9 @@ def test_billion_laughs_is_refused():
 
 
 def test_what_has_no_effect_is_said():
-    spec = parse_spec("train: {optim_config: {lr: 0.1}}\nmodel: {use_pooling: True}\nverbose: True")
+    spec = parse_spec("train: {optim_config: {lr: 0.1}}\nmodel: {use_batch_norm: False}\nverbose: True")
     silent = {notice.key for notice in spec.notices if notice.kind == "no effect"}
-    assert silent == {"train.optim_config.lr", "model.use_pooling", "verbose"}
+    assert silent == {"train.optim_config.lr", "model.use_batch_norm", "verbose"}
 
 
 def test_public_default_key_is_warned_of_and_no_key_is_shown():
@@ -190,11 +191,6 @@ def test_overrides_replace_what_the_file_says(tmp_path):
         load_spec(tmp_path / "s.yaml", ["nonsense"])
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet_18", "ResNet-18", "resnet-18"])
-def test_spellings_of_an_arch(name):
-    assert ModelSpec(arch=name).arch == "resnet_18"
-
-
 def test_enums_are_case_folded():
     spec = parse_spec(
         "model: {resize_interpolation_method: BICUBIC}\nprune: {normalizer: l2}\ndata: {preprocess_mode: TF}"
@@ -206,3 +202,63 @@ def test_enums_are_case_folded():
 def test_specs_are_frozen():
     with pytest.raises(ValueError):
         PruneSpec().threshold = 1
+
+
+# Every spelling that specs of any vintage use.
+SPELLINGS = {
+    "vgg_16": ["vgg16", "VGG-16", "vgg_16"],
+    "mobilenet_v2": ["mobilenet_v2", "MobileNetV2", "mobilenet-v2"],
+    "cspdarknet_tiny": ["cspdarknet_tiny", "cspdarknet-tiny", "CSPDarkNet_Tiny"],
+    "darknet_53": ["darknet53", "darknet_53"],
+    "efficientnet-b0": ["efficientnet_b0", "efficientnetb0", "EfficientNet-B0"],
+    "resnet_18": ["resnet18", "resnet_18", "ResNet-18"],
+}
+
+
+@pytest.mark.parametrize(("arch", "spelling"), [(arch, text) for arch, texts in SPELLINGS.items() for text in texts])
+def test_spellings_of_an_arch(arch, spelling):
+    assert parse_spec(f"model: {{arch: {spelling}}}").model.arch == arch
+
+
+@pytest.mark.parametrize(("family", "depth"), [("resnet", 50), ("vgg", 19), ("darknet", 19), ("cspdarknet", 53)])
+def test_depth_beside_the_family(family, depth):
+    assert parse_spec(f"model: {{arch: {family}, n_layers: {depth}}}").model.arch == f"{family}_{depth}"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("{arch: efficientnet-b0, use_pooling: True}", "use_pooling: True is not possible with efficientnet-b0"),
+        ("{arch: efficientnet-b0, all_projections: True}", "identities"),
+        ("{arch: squeezenet, use_batch_norm: True}", "it has no batch normalisation"),
+        ("{arch: alexnet, freeze_bn: True}", "it has no batch normalisation"),
+        ("{arch: resnet_18, dropout: 0.5}", "VGG and SqueezeNet only"),
+        ("{arch: vgg_16, all_projections: True}", "no shortcuts"),
+        ("{arch: darknet_53, padding: symmetric}", "how its windows pad"),
+        ("{backbone: byom, byom_model: m.tltb, use_bias: True}", "as its file has it"),
+        ("{arch: byom, byom_model: m.tltb, freeze_blocks: [1]}", "no numbered blocks"),
+    ],
+)
+def test_an_option_that_the_family_lacks_is_refused(model, said):
+    error = mistake(f"key: x\nmodel: {model}")
+    assert said in error.message
+    assert error.message.startswith("my.yaml:2: model.")
+    assert error.hint == "remove the key"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "{arch: efficientnet-b0, use_batch_norm: True, use_pooling: False, dropout: 0.0}",
+        "{arch: alexnet, use_bias: True, use_batch_norm: False, freeze_blocks: [1]}",
+        "{arch: vgg_16, dropout: 0.5, use_pooling: True}",
+        "{arch: byom, byom_model: m.tltb, freeze_blocks: [], freeze_bn: True}",
+    ],
+)
+def test_what_the_network_does_anyway_is_accepted_without_a_word(model):
+    assert not [notice for notice in parse_spec(f"model: {model}").notices if notice.kind == "no effect"]
+
+
+def test_the_typical_values_of_the_specification_pass_with_a_word():
+    notices = parse_spec("model: {arch: efficientnet-b0, use_batch_norm: False}").notices
+    assert "it always has batch normalisation" in str([str(notice) for notice in notices])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 from secateur.errors import ModelError, SpecError
+from secateur.modelfile import ALLOWED_LAYERS
 from secateur.spec import ModelSpec
 from secateur.spec.architectures import ARCHITECTURES
 from secateur.zoo import build
@@ -25,8 +26,38 @@ COUNTS = {
     "resnet_50": (23_561_152, 2048),
     "resnet_101": (42_605_504, 2048),
     "resnet_152": (58_295_232, 2048),
+    "vgg_16": (14_727_360, 512),
+    "vgg_19": (20_040_896, 512),
+    "mobilenet_v1": (3_228_864, 1024),
+    "mobilenet_v2": (2_257_984, 1280),
+    "googlenet": (5_995_392, 1024),
+    "squeezenet": (735_424, 512),
+    "darknet_19": (19_831_776, 1024),
+    "darknet_53": (40_620_640, 1024),
+    "cspdarknet_19": (16_219_104, 1024),
+    "cspdarknet_53": (26_652_512, 1024),
+    "cspdarknet_tiny": (3_633_632, 512),
+    "alexnet": (3_747_200, 256),
 }
-ALL_PROJECTIONS = {"resnet_18": 11_542_464, "resnet_34": 22_226_624, "resnet_50": 38_155_200, "resnet_101": 75_094_976}
+ALL_PROJECTIONS = {
+    "resnet_18": 11_542_464,
+    "resnet_34": 22_226_624,
+    "resnet_50": 38_155_200,
+    "resnet_101": 75_094_976,
+    "resnet_152": 105_526_208,
+    "mobilenet_v2": 2_342_528,
+}
+WITH_BIAS = {
+    ("vgg_16", False): 14_714_688,
+    ("vgg_19", False): 20_024_384,
+    ("googlenet", True): 6_002_672,
+    ("resnet_50", True): 23_587_712,
+}
+# One network a family, for what the members of a family share.
+FAMILY_MEMBERS = (
+    "resnet_10 resnet_50 efficientnet-b0 vgg_16 mobilenet_v1 mobilenet_v2 googlenet squeezenet darknet_19 darknet_53 "
+    "cspdarknet_19 cspdarknet_tiny alexnet"
+).split()
 
 
 def body(model):
@@ -49,12 +80,23 @@ def test_parameter_counts_with_all_projections(arch):
     assert body(build(spec, 20))[0] == ALL_PROJECTIONS[arch]
 
 
-def test_bias_and_counts_with_head():
-    spec = ModelSpec(arch="resnet_50", use_batch_norm=True, use_bias=True, input_image_size="3,32,32")
-    assert body(build(spec, 20))[0] == 23_587_712
+@pytest.mark.parametrize(("arch", "batch_norm"), WITH_BIAS)
+def test_parameter_counts_with_bias(arch, batch_norm):
+    spec = ModelSpec(arch=arch, use_batch_norm=batch_norm, use_bias=True, input_image_size="3,32,32")
+    assert body(build(spec, 20))[0] == WITH_BIAS[arch, batch_norm]
+
+
+def test_parameter_counts_with_the_retained_head():
     b0 = ModelSpec(arch="efficientnet-b0", input_image_size="3,32,32")
     assert build(b0, 20).count_params() == 4_075_184
     assert build(b0.model_copy(update={"retain_head": True}), 1000).count_params() == 5_330_564
+    # The counts that keras.applications and the papers' own releases have with 1000 classes.
+    published = {"vgg_16": 138_357_544, "mobilenet_v1": 4_253_864, "mobilenet_v2": 3_538_984, "squeezenet": 1_248_424}
+    for arch, count in published.items():
+        spec = ModelSpec(
+            arch=arch, retain_head=True, use_pooling=True, use_batch_norm=arch[0] == "m", use_bias=arch[0] == "v"
+        )
+        assert build(spec, 1000).count_params() == count, arch
 
 
 @pytest.mark.parametrize("pooling", [True, False])
@@ -66,20 +108,65 @@ def test_resnet_strides(pooling):
     assert model.name == ("resnet10" if pooling else "resnet10_nopool")
 
 
-@pytest.mark.parametrize("arch", ["resnet_10", "resnet_50", "efficientnet-b0", "efficientnet-b2"])
+@pytest.mark.parametrize("arch", FAMILY_MEMBERS)
 @pytest.mark.parametrize("size", ["1,33,47", "3,16,16"])
-def test_any_size_and_gray(arch, size):
-    model = build(ModelSpec(arch=arch, input_image_size=size), 4)
+@pytest.mark.parametrize("retain_head", [False, True])
+def test_any_size_and_gray(arch, size, retain_head):
+    model = build(ModelSpec(arch=arch, input_image_size=size, retain_head=retain_head), 4)
     channels, height, width = (int(part) for part in size.split(","))
     probabilities = np.asarray(model(np.random.default_rng(0).normal(size=(2, height, width, channels))))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_graphs_are_flat_and_of_plain_layers():
-    for arch in ("resnet_18", "efficientnet-b1"):
-        for layer in build(ModelSpec(arch=arch), 4).layers:
-            assert type(layer).__module__.startswith("keras.")
-            assert not isinstance(layer, keras.Model)
+@pytest.mark.parametrize("arch", FAMILY_MEMBERS)
+def test_graphs_are_flat_and_of_plain_layers(arch):
+    for layer in build(ModelSpec(arch=arch, input_image_size="3,32,32"), 4).layers:
+        assert type(layer).__name__ in ALLOWED_LAYERS
+        assert type(layer).__module__.startswith("keras.")
+
+
+TOTAL_STRIDES = [
+    ({"arch": "vgg_16"}, 16),
+    ({"arch": "vgg_16", "use_pooling": True}, 16),
+    ({"arch": "mobilenet_v1"}, 32),
+    ({"arch": "mobilenet_v2", "padding": "same"}, 32),
+    ({"arch": "googlenet"}, 16),
+    ({"arch": "squeezenet"}, 16),
+    ({"arch": "darknet_19"}, 32),
+    ({"arch": "darknet_53"}, 32),
+    ({"arch": "cspdarknet_53"}, 32),
+    ({"arch": "cspdarknet_tiny"}, 32),
+    ({"arch": "alexnet"}, 16),
+    ({"arch": "resnet_10", "use_pooling": True, "padding": "symmetric"}, 32),
+]
+
+
+@pytest.mark.parametrize(("options", "stride"), TOTAL_STRIDES, ids=str)
+def test_total_stride(options, stride):
+    """Of the features: what the head's pool gets."""
+    model = build(ModelSpec(input_image_size="3,128,192", **options), 3)
+    features = model.get_layer("avg_pool").input.shape
+    pooled = 7 if "avg_pool_7x7" in {layer.name for layer in model.layers} else 1
+    assert features[1:3] == (-(-128 // stride // pooled), -(-192 // stride // pooled))
+
+
+def test_dropout_of_vgg_and_squeezenet():
+    for arch, retained in (("vgg_16", ["fc1_dropout", "fc2_dropout"]), ("squeezenet", ["top_dropout"])):
+        for retain_head, expected in ((True, retained), (False, ["top_dropout"])):
+            model = build(ModelSpec(arch=arch, dropout=0.3, retain_head=retain_head, input_image_size="3,32,32"), 3)
+            found = [layer for layer in model.layers if isinstance(layer, layers.Dropout)]
+            assert [layer.name for layer in found] == expected
+            assert {layer.rate for layer in found} == {0.3}
+
+
+def test_activations():
+    spec = ModelSpec(arch="cspdarknet_19", input_image_size="3,32,32")
+    slopes = [layer.negative_slope for layer in build(spec, 3).layers if isinstance(layer, layers.LeakyReLU)]
+    assert slopes == pytest.approx([0.1] * len(slopes))
+    assert slopes
+    mish = build(spec.model_copy(update={"activation_type": "mish"}), 3)
+    assert not any(isinstance(layer, layers.LeakyReLU) for layer in mish.layers)
+    assert mish.get_layer("conv1_act").activation is keras.activations.mish
 
 
 def randomise(model, seed=0):
@@ -145,10 +232,61 @@ def test_freeze_blocks_of_efficientnet():
     assert frozen == {"top_conv", "block1a_dwconv", "block1a_se_reduce", "block1a_se_expand", "block1a_project_conv"}
 
 
-@pytest.mark.parametrize(("arch", "block"), [("resnet_18", 5), ("efficientnet-b0", 9), ("resnet_18", -1)])
-def test_unknown_blocks_are_refused(arch, block):
-    with pytest.raises(SpecError, match=f"has no block {block}"):
-        build(ModelSpec(arch=arch, freeze_blocks=[block]), 4)
+# tao-facts 3.1.
+FREEZE_IDS = {
+    "resnet_10": range(5),
+    "vgg_16": range(1, 6),
+    "mobilenet_v1": range(14),
+    "mobilenet_v2": range(19),
+    "googlenet": range(10),
+    "darknet_19": range(6),
+    "darknet_53": range(6),
+    "cspdarknet_19": range(6),
+    "cspdarknet_tiny": range(6),
+    "efficientnet-b0": range(9),
+    "squeezenet": range(9),
+    "alexnet": range(1, 6),
+}
+
+
+@pytest.mark.parametrize("arch", FREEZE_IDS)
+def test_freeze_ids(arch):
+    """Every id freezes something, all together freeze every convolution of the body, and no other id is taken."""
+    spec = ModelSpec(arch=arch, input_image_size="3,32,32")
+    each = [trainable_kernels(spec.model_copy(update={"freeze_blocks": [block]}))[0] for block in FREEZE_IDS[arch]]
+    assert all(each)
+    assert sum(map(len, each)) == len(set().union(*each)), "a layer belongs to one block"
+    frozen, model = trainable_kernels(spec.model_copy(update={"freeze_blocks": list(FREEZE_IDS[arch])}))
+    assert frozen == {layer.name for layer in model.layers if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)}
+    for block in (FREEZE_IDS[arch].start - 1, FREEZE_IDS[arch].stop):
+        with pytest.raises(SpecError, match=f"has no block {block}\nhint: its blocks are {FREEZE_IDS[arch].start}, "):
+            build(spec.model_copy(update={"freeze_blocks": [block]}), 4)
+
+
+def test_dense_layers_of_alexnet_can_be_frozen_where_they_are():
+    spec = ModelSpec(arch="alexnet", input_image_size="3,32,32", retain_head=True, freeze_blocks=[6, 8])
+    model = build(spec, 4)
+    assert [model.get_layer(name).trainable for name in ("fc6", "fc7", "head_fc8")] == [False, True, False]
+
+
+@pytest.mark.parametrize("arch", ["resnet_10", "mobilenet_v2", "cspdarknet_tiny"])
+def test_frozen_weights_stay_through_real_steps(arch):
+    spec = ModelSpec(arch=arch, use_batch_norm=True, input_image_size="3,32,32", freeze_blocks=[0, 2], freeze_bn=True)
+    model = build(spec, 4)
+    model.compile("sgd", "categorical_crossentropy", jit_compile=False)
+    before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        model.train_on_batch(rng.normal(2, 3, (4, 32, 32, 3)), np.eye(4)[rng.integers(0, 4, 4)])
+    still = {
+        name
+        for name, weights in before.items()
+        if all((one == other).all() for one, other in zip(weights, model.get_layer(name).get_weights(), strict=True))
+    }
+    frozen = {layer.name for layer in model.layers if layer.weights and not layer.trainable}
+    assert frozen <= still
+    assert "predictions_dense" not in still, "the rest does train"
+    assert {layer.name for layer in model.layers if isinstance(layer, layers.BatchNormalization)} < frozen
 
 
 def test_freeze_bn():

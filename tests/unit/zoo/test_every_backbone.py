@@ -1,0 +1,54 @@
+"""The whole zoo in one table: train a step, prune, train a step more, export, and ask ONNX Runtime."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from secateur.cost import cost_of
+from secateur.export.onnx_writer import to_onnx
+from secateur.export.step import run_onnx
+from secateur.pruning import prune
+from secateur.spec import ModelSpec, PruneSpec
+from secateur.spec.architectures import ARCHITECTURES, FIXED, family_name
+from secateur.zoo import build
+
+# The rest are deeper members of the same families.
+QUICK = (
+    "resnet_10 efficientnet-b0 vgg_16 mobilenet_v1 mobilenet_v2 googlenet squeezenet darknet_19 cspdarknet_tiny alexnet"
+).split()
+CLASSES = 4
+
+
+def spread(model, seed=0):
+    """Filters whose norms differ widely, so that a threshold of 0.5 cuts about half of them."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D | layers.Dense):
+            kernel, *rest = layer.get_weights()
+            layer.set_weights([kernel * rng.uniform(0.05, 1, kernel.shape[-1]), *rest])
+
+
+def step(model, images):
+    model.compile(keras.optimizers.SGD(1e-3), "categorical_crossentropy", jit_compile=False)
+    loss = model.train_on_batch(images, np.eye(CLASSES)[np.arange(len(images)) % CLASSES])
+    assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize(
+    "arch", [arch if arch in QUICK else pytest.param(arch, marks=pytest.mark.slow) for arch in ARCHITECTURES]
+)
+def test_train_prune_train_export(arch):
+    channels, height, width = (1, 40, 56) if arch in ("resnet_10", "mobilenet_v2") else (3, 40, 56)
+    batch_norm = "use_batch_norm" not in FIXED[family_name(arch)]
+    spec = ModelSpec(arch=arch, use_batch_norm=batch_norm, input_image_size=(channels, height, width))
+    model = build(spec, CLASSES)
+    spread(model)
+    images = np.random.default_rng(1).normal(size=(2, height, width, channels)).astype("float32")
+    step(model, images)
+    narrow, report = prune(model, PruneSpec(threshold=0.5))
+    assert report.after.params < 0.9 * report.before.params
+    assert narrow.output_shape == (None, CLASSES)
+    step(narrow, images)
+    by_onnx = run_onnx(to_onnx(narrow).SerializeToString(), images, "nchw")
+    np.testing.assert_allclose(by_onnx, narrow.predict_on_batch(images), atol=1e-4)
+    assert cost_of(narrow).macs < cost_of(model).macs
