@@ -65,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     weights.add_argument("-o", "--output", metavar="OUT", help="default: weights/ARCH.weights.h5")
     weights.add_argument("--with-head", action="store_true", help="also the layers for ImageNet's 1000 classes")
     weights.set_defaults(command=_weights)
+    byom = commands.add_parser("byom", help="bring your own model: an ONNX file -> .tltb for model.byom_model")
+    byom.add_argument("file", metavar="MODEL.onnx")
+    byom.add_argument("-o", "--output", required=True, metavar="MODEL.tltb")
+    byom.add_argument("--cut", metavar="NODE", help="node whose output feeds the new head; all behind it is left out")
+    byom.add_argument("--key", required=True, metavar="env:NAME|file:PATH")
+    byom.set_defaults(command=_byom)
     for name, text in (("encrypt", "seal a file as age v1 with a pass phrase"), ("decrypt", "open a sealed file")):
         crypt = commands.add_parser(name, help=text)
         crypt.add_argument("file", metavar="FILE")
@@ -185,13 +191,27 @@ def _weights(options: Any) -> None:
         print(f"  {line}")
 
 
-def _crypt(options: Any) -> None:
+def _byom(options: Any) -> None:
+    key = _key(options)
+    _import_keras_quietly()
+    from secateur.byom.step import byom_step
+
+    byom_step(options.file, options.output, options.cut, key, sys.stderr)
+
+
+def _key(options: Any) -> str:
     from secateur.secrets import resolve_key
-    from secateur.vault import open_file, seal_file
 
     if not options.key.startswith(("env:", "file:")):
         raise VaultError("--key takes env:NAME or file:PATH, not the key itself", "other users can read command lines")
+    return resolve_key(options.key)
+
+
+def _crypt(options: Any) -> None:
+    from secateur.vault import open_file, seal_file
+
+    key = _key(options)
     if os.path.realpath(options.file) == os.path.realpath(options.output):
         raise VaultError("the input and the output are the same file", "give -o another name")
     action = seal_file if options.action == "encrypt" else open_file
-    action(options.file, options.output, resolve_key(options.key))
+    action(options.file, options.output, key)

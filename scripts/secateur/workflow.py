@@ -144,9 +144,10 @@ class Experiments:
         return str(run.model("train") if path in (None, "EVALMODEL") else run.resolve(path, run.model("train")))
 
     def start_model(self, name: str) -> list[str]:
-        """The file that the first training starts from, if any."""
-        path = self.specs[name].train.pretrained_model_path
-        return [str(self.run(name).resolve(path, Path(path)))] if path else []
+        """The files that the first training starts from, if any."""
+        spec = self.specs[name]
+        paths = (spec.train.pretrained_model_path, spec.model.byom_model)
+        return [str(self.run(name).resolve(path, Path(path))) for path in paths if path]
 
     def exported_model(self, name: str) -> str:
         """The model that is exported."""
@@ -272,6 +273,7 @@ def _link(link: Path, target: Path) -> None:
 def _model_paths(spec: Spec) -> dict[str, str | None]:
     return {
         "train.pretrained_model_path": spec.train.pretrained_model_path,
+        "model.byom_model": spec.model.byom_model,
         "prune.model_path": spec.prune.model_path if spec.prune else None,
         "evaluate.model_path": spec.evaluate.model_path,
         "inference.model_path": spec.inference.model_path,

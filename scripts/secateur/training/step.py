@@ -30,6 +30,7 @@ from secateur.training.overrides import configured
 from secateur.training.pretrained import start_from
 from secateur.training.progress import clock
 from secateur.zoo import build, freeze
+from secateur.zoo.byom import build_byom
 
 HISTORY_COLUMNS = ["epoch", "accuracy", "loss", "lr", "val_accuracy", "val_loss"]
 
@@ -87,7 +88,12 @@ class _Step:
             self.pruned = True
             freeze(model, self.spec.model)
             return model
-        model = build(self.spec.model, classes)
+        section = self.spec.model
+        if section.byom_model is not None:
+            source = self.run_files.resolve(section.byom_model, Path(section.byom_model))
+            model = build_byom(section, source, classes, self.run_files.key)
+        else:
+            model = build(section, classes)
         path = self.section.pretrained_model_path
         if path is not None:
             source = self.run_files.resolve(path, Path(path))

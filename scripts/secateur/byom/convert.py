@@ -1,0 +1,177 @@
+"""From an ONNX file to a flat Keras model that computes the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from secateur.byom.fuse import fused, readers_of
+from secateur.byom.onnx_file import cut_at, read_onnx, simplified
+from secateur.byom.operators import OPERATORS
+from secateur.byom.values import CHANNELS_LAST, UnsupportedError, Value
+from secateur.errors import ModelError
+
+MAX_DIFFERENCE = 1e-4  # of an output, relative to the largest where that is above 1
+CHECKED_IMAGES = 2
+INPUT_NAME = "Input"  # as in the zoo's networks
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Attributes:
+    model: plain layers, channels last; its input is float32 [batch, height, width, channels].
+    difference: largest difference from ONNX Runtime's outputs, relative to the largest where that is above 1.
+    """
+
+    model: keras.Model
+    difference: float
+
+
+def keras_from_onnx(path: Path | str, cut: str | None = None) -> Imported:
+    """Read an ONNX file of opset 11 to 20 and compare the result with ONNX Runtime on the original.
+
+    Args:
+        path: the file; its input is one batch of images of fixed size, NCHW or NHWC.
+        cut: node, or tensor, that becomes the output; None takes the whole graph.
+
+    Raises:
+        ArtifactError, UntrustedModelError: as `read_onnx`.
+        ModelError: operators that cannot be converted, all of them named; or the outputs differ.
+    """
+    original = read_onnx(path)
+    if cut is not None:
+        original = cut_at(original, cut)
+    simple = simplified(original, path)
+    converter = Converter(simple, Path(path))
+    model, axes = converter.run()
+    difference = _difference(original, model, axes, converter.channels_first)
+    if not difference <= MAX_DIFFERENCE:
+        raise ModelError(
+            f"{path}: the converted model differs from ONNX Runtime by {difference:.1e}", "report this model"
+        )
+    return Imported(model, difference)
+
+
+class Converter:
+    """Turns the nodes of one simplified graph into Keras layers.
+
+    Attributes:
+        constants: weights by tensor name.
+        values: converted tensors by name; None for those that could not be made.
+        readers: how often each tensor is read.
+    """
+
+    def __init__(self, proto: onnx.ModelProto, path: Path) -> None:
+        self.path = path
+        self.nodes = fused(proto)
+        self.constants: dict[str, NDArray[Any]] = {
+            tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer
+        }
+        self.readers = readers_of(self.nodes)
+        self.graph = proto.graph
+        self.values: dict[str, Value | None] = {}
+        self.names: set[str] = {INPUT_NAME}
+        self.problems: list[str] = []
+
+    def run(self) -> tuple[keras.Model, tuple[int, ...]]:
+        """The model, and the ONNX axis of each axis of its output.
+
+        Raises:
+            ModelError: it names all that cannot be converted.
+        """
+        given = next(part for part in self.graph.input if part.name not in self.constants)
+        start = self.values[given.name] = self._input(given)
+        for node in self.nodes:
+            self._convert(node)
+        if self.problems:
+            raise ModelError(
+                f"{self.path}: {len(self.problems)} nodes cannot be converted:\n  " + "\n  ".join(self.problems),
+                "export the model without them, or cut before them with --cut",
+            )
+        last = self.values[self.graph.output[0].name]
+        if len(self.graph.output) != 1 or last is None:
+            raise ModelError(f"{self.path}: the graph has {len(self.graph.output)} outputs", "cut at one with --cut")
+        return keras.Model(start.tensor, last.tensor, name=self._name(self.path.stem)), last.axes
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether the file's images are NCHW."""
+        return any(value is not None and value.axes == CHANNELS_LAST for value in list(self.values.values())[:1])
+
+    def _input(self, given: onnx.ValueInfoProto) -> Value:
+        sides = [side.dim_value for side in given.type.tensor_type.shape.dim][1:]
+        if sides[0] in (1, 3):
+            return Value(keras.Input((sides[1], sides[2], sides[0]), name=INPUT_NAME), CHANNELS_LAST)
+        if sides[2] in (1, 3):
+            return Value(keras.Input(tuple(sides), name=INPUT_NAME), (0, 1, 2, 3))
+        raise ModelError(f"{self.path}: images of {sides} have neither 1 nor 3 channels", "export it for images")
+
+    def _convert(self, node: onnx.NodeProto) -> None:
+        label = f"{node.op_type} '{node.name or node.output[0]}'"
+        operands = [self._operand(name) for name in node.input]
+        blocked = any(name and operand is None for name, operand in zip(node.input, operands, strict=True))
+        operator = OPERATORS.get(node.op_type)
+        result = None
+        if operator is None:
+            self.problems.append(label)
+        elif not blocked:
+            options = {part.name: helper.get_attribute_value(part) for part in node.attribute}
+            try:
+                result = operator(self, Node(self._name(node.name or node.output[0]), node, operands, options))
+            except UnsupportedError as error:
+                self.problems.append(f"{label}: {error}")
+            except (ValueError, TypeError, IndexError, KeyError) as error:
+                self.problems.append(f"{label}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        self.values[node.output[0]] = result
+
+    def _operand(self, name: str) -> Value | NDArray[Any] | None:
+        return self.constants[name] if name in self.constants else self.values.get(name)
+
+    def _name(self, name: str) -> str:
+        """A layer name that Keras takes: no slashes, each once."""
+        plain = base = re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("_.") or "layer"
+        count = 1
+        while plain in self.names:
+            plain = f"{base}_{count}"
+            count += 1
+        self.names.add(plain)
+        return plain
+
+
+@dataclass(frozen=True)
+class Node:
+    """One ONNX node with its operands.
+
+    Attributes:
+        name: for the Keras layer.
+        proto: the node.
+        operands: converted tensors and constants; None for an input left out.
+        options: attributes.
+    """
+
+    name: str
+    proto: onnx.NodeProto
+    operands: list[Value | NDArray[Any] | None]
+    options: dict[str, Any]
+
+
+def _difference(original: onnx.ModelProto, model: keras.Model, axes: tuple[int, ...], channels_first: bool) -> float:
+    """Between ONNX Runtime on the original, image by image, and Keras on the batch."""
+    images = np.random.default_rng(0).normal(size=(CHECKED_IMAGES, *model.input_shape[1:])).astype(np.float32)
+    session = onnxruntime.InferenceSession(original.SerializeToString(), providers=["CPUExecutionProvider"])
+    fed = images.transpose(0, 3, 1, 2) if channels_first else images
+    name = session.get_inputs()[0].name
+    expected = np.concatenate([session.run(None, {name: fed[index : index + 1]})[0] for index in range(len(fed))])
+    found = np.asarray(model(images, training=False)).transpose([axes.index(axis) for axis in range(len(axes))])
+    if found.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))

@@ -1,0 +1,174 @@
+"""Read an ONNX file of a stranger: checked first, never executed from, nothing read beside it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
+
+from secateur.errors import ArtifactError, ModelError, UntrustedModelError
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+OPSETS = range(11, 21)
+MAX_FILE_BYTES = (2 << 30) - 1  # protobuf's own limit
+MAX_NODES = 20_000
+MAX_SIDE = 1 << 20
+MAX_ELEMENTS = 2_000_000_000
+# Rewrites of ONNX Runtime that would hide a layer: batch normalisation, which freezing knows; the product of maps
+# with a matrix, which becomes a reshape to one image; and the axes of a layer normalisation.
+LEFT_OUT = ["ConvBNFusion", "MatMulAddFusion", "TransposeOptimizer"]
+
+
+def read_onnx(path: Path | str) -> onnx.ModelProto:
+    """Read and check a file (faults.md section 2).
+
+    Raises:
+        ArtifactError: it cannot be read.
+        UntrustedModelError: not ONNX, data outside the file, operators of other domains, graphs within the graph,
+            sizes that are not there or beyond the limits, or not a valid acyclic graph.
+        ModelError: an operator set other than 11 to 20.
+    """
+    try:
+        size = Path(path).stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise _refused(path, f"is larger than {MAX_FILE_BYTES} bytes")
+        proto = onnx.load(str(path), load_external_data=False)
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}", "check the path") from error
+    except (DecodeError, ValueError) as error:
+        raise _refused(path, "is not an ONNX file") from error
+    _check(proto, path)
+    _check_opset(proto, path)
+    try:
+        onnx.checker.check_model(proto)
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise _refused(path, f"is not a valid ONNX graph: {reason}") from error
+    return proto
+
+
+def _refused(path: Path | str, why: str) -> UntrustedModelError:
+    return UntrustedModelError(f"{path}: {why}", "do not trust this file; export the model again")
+
+
+def _check(proto: onnx.ModelProto, path: Path | str) -> None:
+    graph = proto.graph
+    if proto.functions or proto.training_info or graph.sparse_initializer:
+        raise _refused(path, "holds functions, training steps or sparse tensors")
+    if not graph.node or len(graph.node) > MAX_NODES:
+        raise _refused(path, f"has {len(graph.node)} nodes; 1 to {MAX_NODES} are possible")
+    for node in graph.node:
+        if node.domain not in STANDARD_DOMAINS:
+            raise _refused(path, f"node '{node.name}' is of the domain '{node.domain}', not of ONNX itself")
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            raise _refused(path, f"node '{node.name}' ({node.op_type}) holds a graph of its own")
+    elements = 0
+    for tensor in _tensors(graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            raise _refused(path, f"tensor '{tensor.name}' stands in another file")
+        elements += _checked_size(tensor, path)
+    if elements > MAX_ELEMENTS:
+        raise _refused(path, f"has more than {MAX_ELEMENTS} weights")
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _checked_size(tensor: onnx.TensorProto, path: Path | str) -> int:
+    if any(not 0 <= side <= MAX_SIDE for side in tensor.dims):
+        raise _refused(path, f"tensor '{tensor.name}' has a side beyond {MAX_SIDE}")
+    try:
+        return int(numpy_helper.to_array(tensor).size)
+    except (ValueError, TypeError, KeyError) as error:
+        raise _refused(path, f"tensor '{tensor.name}' does not hold what it declares") from error
+
+
+def _check_opset(proto: onnx.ModelProto, path: Path | str) -> None:
+    version = next((entry.version for entry in proto.opset_import if entry.domain in STANDARD_DOMAINS), 0)
+    if version not in OPSETS:
+        raise ModelError(
+            f"{path}: operator set {version}; {OPSETS.start} to {OPSETS.stop - 1} can be read",
+            "export the model with opset 17",
+        )
+
+
+def cut_at(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The part of a graph up to a node, which becomes the output.
+
+    Args:
+        proto: left as it is.
+        name: of a node, or of one of its outputs.
+
+    Raises:
+        ModelError: no such node; the message names similar ones.
+    """
+    for node in proto.graph.node:
+        if name == node.name or name in node.output:
+            cut = onnx.ModelProto()
+            cut.CopyFrom(proto)
+            output = name if name in node.output else node.output[0]
+            del cut.graph.output[:]
+            cut.graph.output.append(onnx.ValueInfoProto(name=output))
+            cut.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+            return cut
+    names = [node.name or node.output[0] for node in proto.graph.node]
+    raise ModelError(f"--cut {name}: the graph has no such node", f"its last nodes are {', '.join(names[-6:])}")
+
+
+def simplified(proto: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
+    """The same function for a batch of one image, with constants folded and dead nodes gone.
+
+    ONNX Runtime's basic rewrites keep to standard operators.
+
+    Raises:
+        ModelError: not one image input of fixed size, or ONNX Runtime cannot load the graph.
+    """
+    single = onnx.ModelProto()
+    single.CopyFrom(proto)
+    _fix_batch(single, path)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "simplified.onnx")
+        try:
+            onnxruntime.InferenceSession(
+                single.SerializeToString(),
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=LEFT_OUT,
+            )
+        except Exception as error:  # ONNX Runtime raises its own classes, none of them public
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{path}: ONNX Runtime cannot load this graph: {reason}", "export it again") from error
+        return onnx.shape_inference.infer_shapes(onnx.load(options.optimized_model_filepath))
+
+
+def _fix_batch(proto: onnx.ModelProto, path: Path | str) -> None:
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    inputs = [given for given in proto.graph.input if given.name not in constants]
+    sides = [side.dim_value for side in inputs[0].type.tensor_type.shape.dim] if inputs else []
+    if len(inputs) != 1 or len(sides) != 4 or not all(sides[1:]):
+        raise ModelError(
+            f"{path}: the input must be one batch of images of fixed size, not {len(inputs)} inputs of {sides}",
+            "export it with a fixed height and width",
+        )
+    if inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        raise ModelError(f"{path}: the input is not float32", "export it without its own preprocessing")
+    first = inputs[0].type.tensor_type.shape.dim[0]
+    first.ClearField("dim_param")
+    first.dim_value = 1
+    for made in proto.graph.output:
+        made.type.tensor_type.ClearField("shape")
+    del proto.graph.value_info[:]

@@ -1,0 +1,67 @@
+"""What the converter knows of a tensor: where ONNX's axes and elements stand in Keras' one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The ONNX axis that each Keras axis holds, when ONNX has NCHW: Keras always computes in NHWC.
+CHANNELS_LAST = (0, 2, 3, 1)
+
+
+class UnsupportedError(Exception):
+    """A node that has no plain Keras layers; the message says why."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the graph.
+
+    Attributes:
+        tensor: of Keras.
+        axes: for each axis of `tensor`, the axis of the ONNX tensor that stands there.
+        order: for a flattened tensor, the ONNX position of each element of `tensor`; None when it is the same.
+        not_negative: whether no element is below 0, so that padding with 0 does not change a maximum.
+    """
+
+    tensor: Any
+    axes: tuple[int, ...]
+    order: NDArray[np.int64] | None = None
+    not_negative: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """In ONNX' order, for a batch of one."""
+        sides = [1 if side is None else int(side) for side in self.tensor.shape]
+        return tuple(sides[self.axes.index(axis)] for axis in range(len(sides)))
+
+    def made(self, tensor: Any, not_negative: bool = False) -> Value:
+        """Another tensor with its elements at the same places."""
+        return replace(self, tensor=tensor, not_negative=not_negative)
+
+
+def images(value: Any) -> Value:
+    """The value, which must be a map of features with its channels last in Keras."""
+    if not isinstance(value, Value) or len(value.axes) != 4:
+        raise UnsupportedError("its input is not a batch of feature maps")
+    if value.axes != CHANNELS_LAST:
+        raise UnsupportedError("its input has its channels elsewhere")
+    return value
+
+
+def constant(value: Any, what: str) -> NDArray[Any]:
+    """The operand, which must be a constant."""
+    if not isinstance(value, np.ndarray):
+        raise UnsupportedError(f"{what} is computed, not a constant")
+    return value
+
+
+def last_axis(value: Value, axis: int) -> None:
+    """Require that an ONNX axis is Keras' last one."""
+    if value.axes[-1] != axis % len(value.axes):
+        raise UnsupportedError(f"works on axis {axis}, which is not that of the channels")
+    if value.order is not None:
+        raise UnsupportedError("works on a flattened map")

@@ -1,0 +1,60 @@
+"""A network of keras.applications as ONNX, brought in, trained on photographs, pruned and shipped by the workflow."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import keras
+import pytest
+from secateur.cli import main
+
+from tests.onnx_files import exported
+
+pytestmark = pytest.mark.slow
+
+SPEC = """
+key: env:BYOM_TEST_KEY
+data: {{train_dataset_path: {images}/train, val_dataset_path: {images}/validation, preprocess_mode: tf}}
+model: {{arch: byom, byom_model: models/mobilenet.tltb, input_image_size: [3, 64, 64]}}
+train:
+  num_epochs: 2
+  batch_size_per_gpu: 32
+  optim_config: {{optimizer: adam}}
+  lr_config: {{learning_rate: 0.002}}
+prune: {{threshold: 0.6}}
+retrain: {{num_epochs: 1}}
+evaluate: {{dataset_path: {images}/test}}
+export: {{output_path: EXPORTDIR/own.onnx}}
+"""
+
+
+def test_mobilenet_v2_to_onnx_to_a_shipped_classifier(clothing, repository, tmp_path, monkeypatch, capsys):
+    for part in ("Snakefile", "rules", "scripts", "profiles"):
+        source = repository / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / part)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BYOM_TEST_KEY", "a pass phrase")
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNetV2(weights=None, input_shape=(96, 96, 3), alpha=0.5)
+    exported(network, tmp_path / "mobilenet.onnx")
+    assert main(["byom", "mobilenet.onnx", "-o", "models/mobilenet.tltb", "--key", "env:BYOM_TEST_KEY"]) == 0
+    assert "largest difference from ONNX Runtime" in capsys.readouterr().err
+    (tmp_path / "config/specs").mkdir(parents=True)
+    (tmp_path / "config/specs/own.yaml").write_text(SPEC.format(images=clothing))
+    (tmp_path / "config/config.yaml").write_text("experiments: {own: config/specs/own.yaml}\n")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--resources", "gpu=1"]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=1200, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    trained, pruned = (
+        json.loads((tmp_path / f"results/own/{s}/metrics.json").read_text()) for s in ("train", "retrain")
+    )
+    assert trained["arch"] == "byom"
+    assert pruned["params"] < trained["params"]
+    parity = json.loads((tmp_path / "results/own/export/own.onnx.parity.json").read_text())
+    assert parity["max_difference"] < 1e-4
+    metrics = json.loads((tmp_path / "results/own/evaluate/train/metrics.json").read_text())
+    assert metrics["images"] == 372
+    again = subprocess.run([*command, "-n"], capture_output=True, text=True, env=dict(os.environ), check=False)
+    assert "Nothing to be done" in again.stdout + again.stderr
