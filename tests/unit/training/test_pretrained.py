@@ -98,8 +98,8 @@ def theirs(arch, size, classes):
     extra = {"dropout": 0.0} if arch.startswith("mobilenet_v1") else {}
     model = maker(weights=None, include_top=True, classes=classes, input_shape=(*size, 3), **extra)
     randomise(model)
-    behind = keras.Model(model.get_layer("normalization").output, model.output) if "eff" in arch else model
-    return model, behind
+    scaling = [layer for layer in model.layers if isinstance(layer, layers.Normalization)]
+    return model, keras.Model(scaling[0].output, model.output) if scaling else model
 
 
 DEEP = (*(f"efficientnet-b{variant}" for variant in range(2, 8)), "resnet_101", "resnet_152", "vgg_19")
