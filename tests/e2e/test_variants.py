@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -127,3 +128,30 @@ model: {{arch: resnet_10, input_image_size: [3, 32, 32], use_batch_norm: True}}
     assert main(["evaluate", "-e", "second.yaml"]) == 0
     assert main(["export", "-e", "second.yaml"]) == 0
     assert (tmp_path / "results/second/export/resnet_10.etlt").is_file()
+
+
+def test_weights_of_keras_applications_start_a_training(class_folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3)).save(tmp_path / "m.keras")
+    (tmp_path / "warm.yaml").write_text(
+        f"""
+key: k
+data: {{source: {class_folders}, preprocess_mode: torch}}
+model:
+  arch: mobilenet_v2
+  input_image_size: [1, 32, 32]
+  use_batch_norm: True
+  padding: same
+  activation_type: relu6
+  freeze_blocks: [0, 1]
+  freeze_bn: True
+train: {{num_epochs: 1, batch_size_per_gpu: 4, pretrained_model_path: m.keras}}
+"""
+    )
+    assert main(["train", "-e", "warm.yaml"]) == 0
+    said = capsys.readouterr().err
+    assert "weights: 104 layers from m.keras" in said
+    assert "Conv1: the kernels of 3 channels are summed into 1; new head: predictions_dense" in said
+    assert "warning: these weights were trained with data.preprocess_mode tf, the spec has torch" in said
+    report = results(tmp_path, "results/warm/train/metrics.json")["pretrained"]
+    assert (report["missing"], report["mismatched"], report["new_head"]) == ([], {}, ["predictions_dense"])

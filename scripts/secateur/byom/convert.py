@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from secateur.byom.fuse import fused, readers_of
-from secateur.byom.onnx_file import cut_at, read_onnx, simplified
+from secateur.byom.onnx_file import cut_at, for_one_image, read_onnx, simplified
 from secateur.byom.operators import OPERATORS
 from secateur.byom.values import CHANNELS_LAST, UnsupportedError, Value
 from secateur.errors import ModelError
@@ -50,10 +50,10 @@ def keras_from_onnx(path: Path | str, cut: str | None = None) -> Imported:
     original = read_onnx(path)
     if cut is not None:
         original = cut_at(original, cut)
-    simple = simplified(original, path)
-    converter = Converter(simple, Path(path))
+    single = for_one_image(original, path)
+    converter = Converter(simplified(single, path), Path(path))
     model, axes = converter.run()
-    difference = _difference(original, model, axes, converter.channels_first)
+    difference = _difference(single, model, axes, converter.channels_first)
     if not difference <= MAX_DIFFERENCE:
         raise ModelError(
             f"{path}: the converted model differs from ONNX Runtime by {difference:.1e}", "report this model"
@@ -164,10 +164,10 @@ class Node:
     options: dict[str, Any]
 
 
-def _difference(original: onnx.ModelProto, model: keras.Model, axes: tuple[int, ...], channels_first: bool) -> float:
+def _difference(single: onnx.ModelProto, model: keras.Model, axes: tuple[int, ...], channels_first: bool) -> float:
     """Between ONNX Runtime on the original, image by image, and Keras on the batch."""
     images = np.random.default_rng(0).normal(size=(CHECKED_IMAGES, *model.input_shape[1:])).astype(np.float32)
-    session = onnxruntime.InferenceSession(original.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(single.SerializeToString(), providers=["CPUExecutionProvider"])
     fed = images.transpose(0, 3, 1, 2) if channels_first else images
     name = session.get_inputs()[0].name
     expected = np.concatenate([session.run(None, {name: fed[index : index + 1]})[0] for index in range(len(fed))])

@@ -126,17 +126,30 @@ def cut_at(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
     raise ModelError(f"--cut {name}: the graph has no such node", f"its last nodes are {', '.join(names[-6:])}")
 
 
-def simplified(proto: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
-    """The same function for a batch of one image, with constants folded and dead nodes gone.
-
-    ONNX Runtime's basic rewrites keep to standard operators.
+def for_one_image(proto: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
+    """A copy that takes one image at a time, whatever its batch was declared to be.
 
     Raises:
-        ModelError: not one image input of fixed size, or ONNX Runtime cannot load the graph.
+        ModelError: not one float32 image input of fixed size.
     """
     single = onnx.ModelProto()
     single.CopyFrom(proto)
     _fix_batch(single, path)
+    return single
+
+
+def simplified(single: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
+    """The same function with constants folded and dead nodes gone, and the shapes of all tensors.
+
+    ONNX Runtime's basic rewrites keep to standard operators.
+
+    Args:
+        single: from `for_one_image`.
+        path: for errors.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load the graph.
+    """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3

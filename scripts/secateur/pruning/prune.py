@@ -118,13 +118,18 @@ def _decide(
 
 
 def _check_constraints(graph: ChannelGraph, removed: set[int]) -> None:
+    """Refuse, naming all layers to exclude at once, when something would lose channels that it needs."""
     gone = np.array(sorted(removed), dtype=np.int64)
-    for constraint in graph.constraints:
-        hit = np.intersect1d(graph.ids.roots(constraint.channels), gone)
-        if not len(hit):
-            continue
-        names = [name for name, channels in graph.produced.items() if np.isin(graph.ids.roots(channels), hit).any()]
-        raise ModelError(
-            f"layer '{constraint.layer}': {constraint.reason}",
-            f"add to prune.excluded_layers: {', '.join(names)}",
-        )
+    hits = [
+        (constraint, np.intersect1d(graph.ids.roots(constraint.channels), gone)) for constraint in graph.constraints
+    ]
+    broken = [(constraint, hit) for constraint, hit in hits if len(hit)]
+    if not broken:
+        return
+    needed = np.concatenate([hit for _, hit in broken])
+    names = [name for name, channels in graph.produced.items() if np.isin(graph.ids.roots(channels), needed).any()]
+    first, more = broken[0][0], len({constraint.layer for constraint, _ in broken}) - 1
+    others = f", and {more} more" if more else ""
+    raise ModelError(
+        f"layer '{first.layer}': {first.reason}{others}", f"add to prune.excluded_layers: {', '.join(names)}"
+    )

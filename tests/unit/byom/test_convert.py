@@ -7,6 +7,7 @@ import pytest
 from keras import layers
 from onnx import TensorProto, helper, numpy_helper
 from secateur.byom import keras_from_onnx
+from secateur.cli import main
 from secateur.errors import ModelError
 from secateur.export.onnx_writer import to_onnx
 from secateur.export.step import run_onnx
@@ -262,3 +263,37 @@ def test_files_that_are_not_for_images_or_too_old(tmp_path, opset, sides, said):
     path = graph(tmp_path, [helper.make_node("Relu", ["x"], ["y"])], sides=sides, opset=opset)
     with pytest.raises(ModelError, match=said):
         keras_from_onnx(path)
+
+
+def test_a_fixed_batch_is_no_hindrance(tmp_path):
+    path = graph(tmp_path, [helper.make_node("Conv", ["x", "w"], ["y"])], {"w": CONSTANTS["w"]})
+    proto = onnx.load(path)
+    for info in (proto.graph.input[0], proto.graph.output[0]):
+        info.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(proto, path)
+    assert keras_from_onnx(path).difference < 1e-5
+
+
+def test_a_changing_size_is_refused(tmp_path):
+    path = graph(tmp_path, [helper.make_node("Relu", ["x"], ["y"])])
+    proto = onnx.load(path)
+    for info in (proto.graph.input[0], proto.graph.output[0]):
+        info.type.tensor_type.shape.dim[2].dim_param = "height"
+    onnx.save(proto, path)
+    with pytest.raises(ModelError, match="one batch of images of fixed size"):
+        keras_from_onnx(path)
+
+
+def test_a_keras_file_is_taken_as_well(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BYOM_KEY", "k")
+    network = keras.applications.MobileNet(weights=None, input_shape=(32, 32, 3), classes=4, alpha=0.25)
+    network.save(tmp_path / "m.keras")
+    output = tmp_path / "models" / "m.tltb"
+    words = ["byom", str(tmp_path / "m.keras"), "-o", str(output), "--key", "env:BYOM_KEY"]
+    assert main(words) == 0
+    assert "model.input_image_size: [3, 32, 32]" in capsys.readouterr().err
+    again, card = load_model(output, "k")
+    assert card["byom"]["source"] == "m.keras"
+    for one, other in zip(again.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert main([*words, "--cut", "conv1"]) == 2

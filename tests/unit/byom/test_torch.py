@@ -5,6 +5,9 @@ import warnings
 import numpy as np
 import pytest
 from secateur.byom import keras_from_onnx
+from secateur.errors import ModelError
+from secateur.pruning import prune
+from secateur.spec import PruneSpec
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[torch]'")
 nn = torch.nn
@@ -175,11 +178,7 @@ NETWORKS = {
 SIZE = {"vgg": (16, 20)}
 
 
-@pytest.mark.parametrize("opset", [11, 13, 17, 20])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_networks_of_pytorch(tmp_path, name, opset):
-    if opset < 14 and name == "mobilenet_v3":
-        pytest.skip("the exporter needs opset 14 for hard swish")
+def convert(name, path, opset):
     torch.manual_seed(0)
     network = nn.Sequential(*NETWORKS[name]())
     for module in network.modules():
@@ -192,14 +191,34 @@ def test_networks_of_pytorch(tmp_path, name, opset):
         torch.onnx.export(
             network.eval(),
             (images,),
-            str(tmp_path / "m.onnx"),
+            str(path),
             opset_version=opset,
             input_names=["images"],
             dynamic_axes={"images": {0: "batch"}},
             dynamo=False,
         )
+    with torch.no_grad():
+        return images.numpy().transpose(0, 2, 3, 1), network(images).numpy()
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17, 20])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_pytorch(tmp_path, name, opset):
+    if opset < 14 and name == "mobilenet_v3":
+        pytest.skip("the exporter needs opset 14 for hard swish")
+    images, expected = convert(name, tmp_path / "m.onnx", opset)
     imported = keras_from_onnx(tmp_path / "m.onnx")
     assert imported.difference < 1e-4
-    with torch.no_grad():
-        expected = network(images).numpy()
-    np.testing.assert_allclose(imported.model(images.numpy().transpose(0, 2, 3, 1)), expected, atol=1e-4)
+    np.testing.assert_allclose(imported.model(images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["regnet", "convnext"])
+def test_what_to_exclude_from_pruning_is_said_at_once(tmp_path, name):
+    convert(name, tmp_path / "m.onnx", 17)
+    model = keras_from_onnx(tmp_path / "m.onnx").model
+    spec = PruneSpec(threshold=0.99, min_num_filters=1, granularity=1)
+    with pytest.raises(ModelError, match="cannot follow pruned channels") as caught:
+        prune(model, spec)
+    names = caught.value.hint.removeprefix("add to prune.excluded_layers: ").split(", ")
+    _, report = prune(model, spec.model_copy(update={"excluded_layers": names}))
+    assert report.after.params < report.before.params
