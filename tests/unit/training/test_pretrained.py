@@ -185,6 +185,7 @@ def test_weights_that_are_no_numbers_name_the_layer(tmp_path):
 def file_server(tmp_path, monkeypatch):
     """keras.applications' server stands on loopback, with a file of random weights."""
     module = keras.src.applications.mobilenet
+    (tmp_path / "cache").mkdir()  # Keras takes a shared folder of the system when this one is not there
     monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(tmp_path / "cache"))
     (tmp_path / "www").mkdir()
     reference = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(224, 224, 3))

@@ -181,7 +181,8 @@ def test_efficientnet_b0_equals_keras_applications():
     reference = keras.applications.EfficientNetB0(weights=None, include_top=True, classes=7, input_shape=(64, 96, 3))
     randomise(reference)
     # Keras puts scaling layers first and pools globally; in between the structures are the same.
-    theirs = keras.Model(reference.get_layer("normalization").output, reference.output)
+    scaling = next(layer for layer in reference.layers if isinstance(layer, layers.Normalization))
+    theirs = keras.Model(scaling.output, reference.output)
     ours = build(ModelSpec(arch="efficientnet-b0", input_image_size="3,64,96", retain_head=True), 7)
     for layer in ours.layers:
         if layer.weights:
