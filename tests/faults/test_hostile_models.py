@@ -41,7 +41,7 @@ def written(path, members):
     return path
 
 
-def refused(tmp_path, path, said):
+def assert_refused(tmp_path, path, said):
     """By each way in, plain and sealed, and with nothing left behind."""
     before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")}
     with pytest.raises(UntrustedModelError, match=said):
@@ -77,7 +77,7 @@ def link(name):
 )
 def test_m1_archives(tmp_path, archive, extra, said):
     path = written(tmp_path / "m.keras", [*archive.items(), *extra])
-    refused(tmp_path, path, said)
+    assert_refused(tmp_path, path, said)
 
 
 # M2
@@ -111,7 +111,7 @@ def test_m2_configs(tmp_path, archive, canary, change):
     config = json.loads(archive["config.json"])
     config["config"]["layers"][3].update(CONFIGS[change])
     path = written(tmp_path / "m.keras", [*{**archive, "config.json": json.dumps(config)}.items()])
-    refused(tmp_path, path, "not a plain layer")
+    assert_refused(tmp_path, path, "not a plain layer")
 
 
 @pytest.mark.parametrize("where", ["initializer", "activation"])
@@ -121,7 +121,7 @@ def test_m2_objects_inside_a_layer(tmp_path, archive, canary, where):
     evil = {"class_name": "Layer", "module": "canary_bird", "config": {}, "registered_name": None}
     layer["config"]["kernel_initializer" if where == "initializer" else "activation"] = evil
     path = written(tmp_path / "m.keras", [*{**archive, "config.json": json.dumps(config)}.items()])
-    refused(tmp_path, path, "not a plain layer")
+    assert_refused(tmp_path, path, "not a plain layer")
 
 
 @pytest.mark.parametrize(("key", "value"), [("filters", 10**12), ("batch_shape", [None, 10**9, 32, 3])])
@@ -130,13 +130,13 @@ def test_m2_sizes_that_the_weights_do_not_have(tmp_path, archive, key, value):
     layer = next(part for part in config["config"]["layers"] if key in part["config"])
     layer["config"][key] = value
     path = written(tmp_path / "m.keras", [*{**archive, "config.json": json.dumps(config)}.items()])
-    refused(tmp_path, path, "declares 1000000000000 filters|has a side of 1000000000")
+    assert_refused(tmp_path, path, "declares 1000000000000 filters|has a side of 1000000000")
 
 
 def test_m2_nested_without_end(tmp_path, archive):
     deep = b'{"config":' * 100_000 + b"1" + b"}" * 100_000
     path = written(tmp_path / "m.keras", [*{**archive, "config.json": deep}.items()])
-    refused(tmp_path, path, "not a Keras archive|unpacks to too much")
+    assert_refused(tmp_path, path, "not a Keras archive|unpacks to too much")
 
 
 # M3
@@ -201,7 +201,7 @@ def test_m3_weights(tmp_path, archive, change):
     inside = written(tmp_path / "m.keras", [*{**archive, "model.weights.h5": path.read_bytes()}.items()])
     with pytest.raises(UntrustedModelError, match=M3[change]):
         start_from(build(SPEC, 4), inside, "k", SPEC)
-    refused(tmp_path, inside, M3[change])
+    assert_refused(tmp_path, inside, M3[change])
 
 
 # M4

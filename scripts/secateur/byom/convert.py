@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from secateur.byom.fuse import fused, readers_of
 from secateur.byom.onnx_file import cut_at, for_one_image, read_onnx, simplified
 from secateur.byom.operators import OPERATORS
-from secateur.byom.values import CHANNELS_LAST, UnsupportedError, Value
+from secateur.byom.values import CHANNELS_LAST, Node, UnsupportedError, Value
 from secateur.errors import ModelError
 
 MAX_DIFFERENCE = 1e-4  # of an output, relative to the largest where that is above 1
@@ -126,7 +126,7 @@ class Converter:
         elif not blocked:
             options = {part.name: helper.get_attribute_value(part) for part in node.attribute}
             try:
-                result = operator(self, Node(self._name(node.name or node.output[0]), node, operands, options))
+                result = operator(Node(self._name(node.name or node.output[0]), node, operands, options))
             except UnsupportedError as error:
                 self.problems.append(f"{label}: {error}")
             except (ValueError, TypeError, IndexError, KeyError) as error:
@@ -145,23 +145,6 @@ class Converter:
             count += 1
         self.names.add(plain)
         return plain
-
-
-@dataclass(frozen=True)
-class Node:
-    """One ONNX node with its operands.
-
-    Attributes:
-        name: for the Keras layer.
-        proto: the node.
-        operands: converted tensors and constants; None for an input left out.
-        options: attributes.
-    """
-
-    name: str
-    proto: onnx.NodeProto
-    operands: list[Value | NDArray[Any] | None]
-    options: dict[str, Any]
 
 
 def _difference(single: onnx.ModelProto, model: keras.Model, axes: tuple[int, ...], channels_first: bool) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import onnx
+from keras import layers
 from numpy.typing import NDArray
 
 # The ONNX axis that each Keras axis holds, when ONNX has NCHW: Keras always computes in NHWC.
@@ -43,6 +46,26 @@ class Value:
         return replace(self, tensor=tensor, not_negative=not_negative)
 
 
+@dataclass(frozen=True)
+class Node:
+    """One ONNX node with its operands.
+
+    Attributes:
+        name: for the Keras layer.
+        proto: the node.
+        operands: converted tensors and constants; None for an input left out.
+        options: attributes.
+    """
+
+    name: str
+    proto: onnx.NodeProto
+    operands: list[Value | NDArray[Any] | None]
+    options: dict[str, Any]
+
+
+Operator = Callable[[Node], Value]
+
+
 def images(value: Any) -> Value:
     """The value, which must be a map of features with its channels last in Keras."""
     if not isinstance(value, Value) or len(value.axes) != 4:
@@ -65,3 +88,37 @@ def last_axis(value: Value, axis: int) -> None:
         raise UnsupportedError(f"works on axis {axis}, which is not that of the channels")
     if value.order is not None:
         raise UnsupportedError("works on a flattened map")
+
+
+def computed(operand: Any) -> Value:
+    """The operand, which must not be a constant."""
+    if not isinstance(operand, Value):
+        raise UnsupportedError("its input is a constant")
+    return operand
+
+
+def scalar(operand: Any) -> float | None:
+    """The operand as one number; None for one left out."""
+    return None if operand is None else float(constant(operand, "a bound").reshape(()))
+
+
+def attach(layer: Any, inputs: Any, weights: list[NDArray[Any]]) -> Any:
+    """Call a layer and give it its weights, float32."""
+    output = layer(inputs)
+    layer.set_weights([np.asarray(array, np.float32) for array in weights])
+    return output
+
+
+def require_alike(first: Value, second: Value) -> None:
+    """Refuse tensors whose axes or elements stand in different orders."""
+    orders = [[] if value.order is None else value.order.tolist() for value in (first, second)]
+    if first.axes != second.axes or orders[0] != orders[1]:
+        raise UnsupportedError("its inputs have their axes in different orders")
+
+
+def zero_padded(tensor: Any, pads: list[int], name: str) -> Any:
+    """Zeros around a map: `pads` are [top, left, bottom, right]."""
+    if min(pads) < 0:
+        raise UnsupportedError("negative padding")
+    top, left, bottom, right = pads
+    return layers.ZeroPadding2D(((top, bottom), (left, right)), name=name)(tensor)
