@@ -20,6 +20,7 @@ wildcard_constraints:
     experiment=r"[A-Za-z0-9][A-Za-z0-9_.\-]*",
     stage="train|retrain|given",
     file=r"[^/]+\.(onnx|etlt)",
+    sweep=r"[A-Za-z0-9][A-Za-z0-9_.\-]*",
 
 
 rule all:
@@ -36,6 +37,7 @@ include: "rules/retrain.smk"
 include: "rules/evaluate.smk"
 include: "rules/inference.smk"
 include: "rules/export.smk"
+include: "rules/front.smk"
 
 
 onstart:

@@ -1,10 +1,9 @@
 rule evaluate:
     input:
+        unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
         model=lambda wildcards: EXPERIMENTS.evaluated_model(
             wildcards.experiment, wildcards.stage
         ),
-        manifest="results/{experiment}/split/manifest.csv",
-        classmap="results/{experiment}/split/classmap.json",
     output:
         metrics="results/{experiment}/evaluate/{stage}/metrics.json",
         predictions="results/{experiment}/evaluate/{stage}/predictions.csv",
@@ -14,7 +13,7 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        spec=lambda wildcards: EXPERIMENTS.paths[wildcards.experiment],
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "evaluate"),
         code=code_digest("evaluate"),
     script:

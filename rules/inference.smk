@@ -9,7 +9,7 @@ rule inference:
     resources:
         gpu=1,
     params:
-        spec=lambda wildcards: EXPERIMENTS.paths[wildcards.experiment],
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "inference"),
         code=code_digest("inference"),
     script:

@@ -1,13 +1,16 @@
 rule prune:
     input:
-        model=lambda wildcards: EXPERIMENTS.pruned_model(wildcards.experiment),
+        unpack(lambda wildcards: EXPERIMENTS.prune_inputs(wildcards.experiment)),
     output:
         model="results/{experiment}/prune/model.tlt",
         report="results/{experiment}/prune/report.json",
+        page="results/{experiment}/prune/report.html",
     log:
         "logs/{experiment}/prune.log",
+    resources:
+        gpu=lambda wildcards: EXPERIMENTS.prune_gpus(wildcards.experiment),
     params:
-        spec=lambda wildcards: EXPERIMENTS.paths[wildcards.experiment],
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "prune"),
         code=code_digest("prune"),
     script:

@@ -1,9 +1,6 @@
 rule retrain:
     input:
-        model="results/{experiment}/prune/model.tlt",
-        report="results/{experiment}/prune/report.json",
-        manifest="results/{experiment}/split/manifest.csv",
-        classmap="results/{experiment}/split/classmap.json",
+        unpack(lambda wildcards: EXPERIMENTS.retrain_inputs(wildcards.experiment)),
     output:
         model="results/{experiment}/retrain/model.tlt",
         history="results/{experiment}/retrain/history.csv",
@@ -13,7 +10,7 @@ rule retrain:
     resources:
         gpu=1,
     params:
-        spec=lambda wildcards: EXPERIMENTS.paths[wildcards.experiment],
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "retrain"),
         code=code_digest("train"),
     script:

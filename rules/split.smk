@@ -8,7 +8,7 @@ rule split:
     log:
         "logs/{experiment}/split.log",
     params:
-        spec=lambda wildcards: EXPERIMENTS.paths[wildcards.experiment],
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "split"),
         code=code_digest("split"),
     script:

@@ -1,7 +1,6 @@
 rule train:
     input:
-        manifest="results/{experiment}/split/manifest.csv",
-        classmap="results/{experiment}/split/classmap.json",
+        unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
         start=lambda wildcards: EXPERIMENTS.start_model(wildcards.experiment),
     output:
         model="results/{experiment}/train/model.tlt",
@@ -12,7 +11,7 @@ rule train:
     resources:
         gpu=1,
     params:
-        spec=lambda wildcards: EXPERIMENTS.paths[wildcards.experiment],
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "train"),
         code=code_digest("train"),
     script:

@@ -71,6 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     byom.add_argument("--cut", metavar="NODE", help="node whose output feeds the new head; all behind it is left out")
     byom.add_argument("--key", required=True, metavar="env:NAME|file:PATH")
     byom.set_defaults(command=_byom)
+    pick = commands.add_parser("pick", help="the point of a finished sweep that costs least within a drop of accuracy")
+    pick.add_argument("sweep", metavar="SWEEP", help="its name in config.yaml, or its front.csv")
+    pick.add_argument(
+        "--max-drop", type=float, metavar="DROP", help="top-1 to lose, 0.01 is one point; default: as configured"
+    )
+    pick.add_argument(
+        "--by", default="macs", choices=["macs", "params", "onnx_bytes", "latency_ms"], help="cost (macs)"
+    )
+    pick.set_defaults(command=_pick)
     for name, text in (("encrypt", "seal a file as age v1 with a pass phrase"), ("decrypt", "open a sealed file")):
         crypt = commands.add_parser(name, help=text)
         crypt.add_argument("file", metavar="FILE")
@@ -197,6 +206,12 @@ def _byom(options: Any) -> None:
     from secateur.byom.step import byom_step
 
     byom_step(options.file, options.output, options.cut, key, sys.stderr)
+
+
+def _pick(options: Any) -> None:
+    from secateur.front import pick
+
+    print(pick(options.sweep, options.max_drop, options.by))
 
 
 def _key(options: Any) -> str:

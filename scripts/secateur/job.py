@@ -77,7 +77,10 @@ def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
     """The run of a rule's experiment and the stream for people.
 
     Args:
-        snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.spec, log.
+        snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.source, log.
     """
     with logged(snakemake.log[0]) as stream:
-        yield workflow_run(snakemake.wildcards.experiment, load_spec(snakemake.params.spec)), stream
+        source = snakemake.params.source
+        shared = {step: Path(folder) for step, folder in source["shared"].items()}
+        spec = load_spec(source["spec"], source["overrides"])
+        yield workflow_run(snakemake.wildcards.experiment, spec, shared), stream

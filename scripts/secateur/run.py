@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -23,12 +24,14 @@ class Run:
         spec: what to do.
         results: folder of the durable files.
         work: folder of checkpoints.
+        shared: step -> results folder of the run that does it for this one, as the points of a sweep share a training.
     """
 
     name: str
     spec: Spec
     results: Path
     work: Path
+    shared: Mapping[str, Path] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
@@ -38,12 +41,12 @@ class Run:
     @property
     def manifest(self) -> Path:
         """Images, classes and splits."""
-        return self.results / "split" / "manifest.csv"
+        return self.folder("split") / "manifest.csv"
 
     @property
     def classmap(self) -> Path:
         """Class names and indices."""
-        return self.results / "split" / "classmap.json"
+        return self.folder("split") / "classmap.json"
 
     @property
     def final_step(self) -> str:
@@ -52,7 +55,11 @@ class Run:
 
     def model(self, step: str) -> Path:
         """The model that `train`, `prune` or `retrain` makes."""
-        return self.results / step / "model.tlt"
+        return self.folder(step) / "model.tlt"
+
+    def folder(self, step: str) -> Path:
+        """Where the files of a step stand."""
+        return self.shared.get(step, self.results) / step
 
     def status(self, step: str) -> StatusLog:
         """The status file, on behalf of a step."""

@@ -19,6 +19,7 @@ from secateur.data.listing import listing_digest
 from secateur.errors import SecateurError, SpecError, format_error
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run, export_name, given_model
 from secateur.spec import Spec, load_spec
+from secateur.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
 RESULTS, WORK = Path("results"), Path("work")
 DIGITS, DIGITS_INDEX = "data/digits", "data/digits.csv"
@@ -32,7 +33,8 @@ CODE = {
     "digits": ("data/digits.py",),
     "split": ("data/split.py", "data/manifest.py", "data/classes.py"),
     "train": ("data/images.py", "data/augment.py", "data/pipeline.py", "zoo", "training"),
-    "prune": ("pruning",),
+    "prune": ("pruning", "export/latency.py"),
+    "front": ("front.py", "front_figure.py", "export/latency.py"),
     "evaluate": ("data/images.py", "data/pipeline.py", "evaluation/metrics.py", "evaluation/evaluate.py"),
     "inference": ("data/images.py", "data/pipeline.py", "evaluation/inference.py"),
     "export": ("data/images.py", "data/pipeline.py", "export"),
@@ -43,25 +45,55 @@ class Experiments:
     """All experiments of one configuration.
 
     Args:
-        config: content of config.yaml: `experiments` maps names to spec files.
+        config: content of config.yaml: `experiments` maps names to spec files, `sweep` names to sweeps.
 
     Raises:
         SpecError: a bad name, a bad spec, or two experiments with one results_dir.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        paths = config.get("experiments")
-        if not isinstance(paths, Mapping) or not paths:
+        paths = config.get("experiments") or {}
+        self.sweeps = {sweep.name: sweep for sweep in read_sweeps(config)}
+        if not isinstance(paths, Mapping) or not (paths or self.sweeps):
             raise SpecError(
                 "the configuration names no experiments", "write `experiments:` and `name: spec.yaml` below it"
             )
         self.paths = {str(name): str(path) for name, path in paths.items()}
-        for name in self.paths:
+        for name in [*self.paths, *self.sweeps]:
             if not EXPERIMENT_NAME.fullmatch(name):
                 raise SpecError(f"'{name}' cannot name an experiment", "use letters, digits, - and _")
         self.specs = {name: load_spec(path) for name, path in self.paths.items()}
+        self.overrides: dict[str, list[str]] = {}
+        # Experiment -> step -> the experiment that does this step for it.
+        self.owners: dict[str, dict[str, str]] = {}
+        for sweep in self.sweeps.values():
+            self._expand(sweep)
         self._refuse_shared_results()
         self._refuse_missing_models()
+
+    def _expand(self, sweep: Sweep) -> None:
+        """Make every point of a sweep an experiment, and one more of each step that points share."""
+        spec = load_spec(sweep.spec)
+        for point in sweep.points():
+            training = sweep.owner(point, AFTER_TRAINING, "train")
+            # A short training between two cuts is as `retrain` says.
+            steps = point.values.get("prune.steps", spec.prune.steps if spec.prune else 1)
+            pruning = sweep.owner(point, AFTER_PRUNING if steps == 1 else AFTER_PRUNING[1:], "prune")
+            for owner in (training, pruning, point):
+                self._add(sweep, owner, spec)
+            shared = {step: training.name for step in ("split", "train") if training.name != point.name}
+            self.owners[pruning.name] = shared if pruning.name != training.name else {}
+            if pruning.name not in (point.name, training.name):
+                self.owners[point.name] = {**shared, "prune": pruning.name}
+
+    def _add(self, sweep: Sweep, point: Point, spec: Spec) -> None:
+        if point.name in self.paths and self.overrides.get(point.name) is None:
+            raise SpecError(f"'{point.name}' names an experiment and a point of a sweep", "rename the experiment")
+        own_files = ("results_dir", "prune.output_path") if spec.prune else ("results_dir",)
+        overrides = [f"{key}=null" for key in own_files] + point.overrides
+        self.paths[point.name], self.overrides[point.name] = sweep.spec, overrides
+        self.specs[point.name] = load_spec(sweep.spec, overrides)
+        self.owners.setdefault(point.name, {})
 
     def _refuse_shared_results(self) -> None:
         owner: dict[str, str] = {}
@@ -88,7 +120,15 @@ class Experiments:
 
     def run(self, name: str) -> Run:
         """The files of one experiment as the workflow names them."""
-        return workflow_run(name, self.specs[name])
+        return workflow_run(name, self.specs[name], self._shared(name))
+
+    def _shared(self, name: str) -> dict[str, Path]:
+        return {step: RESULTS / owner for step, owner in self.owners.get(name, {}).items()}
+
+    def source(self, name: str) -> dict[str, Any]:
+        """Plain data from which a job makes the same run."""
+        shared = {step: str(folder) for step, folder in self._shared(name).items()}
+        return {"spec": self.paths[name], "overrides": self.overrides.get(name, []), "shared": shared}
 
     def targets(self) -> list[str]:
         """Every durable file of every experiment: what `rule all` asks for.
@@ -96,7 +136,41 @@ class Experiments:
         All are listed, not only the last ones: after a failed job Snakemake 9.27 can take a result for up to
         date whose maker's output is missing (snakemake#3808).
         """
-        return [str(path) for name in self.specs for path in self._files(name)]
+        swept = set(self.overrides)
+        files = [path for name in self.specs if name not in swept for path in self._files(name)]
+        files += [path for sweep in self.sweeps for path in self._sweep_files(sweep)]
+        return list(dict.fromkeys(str(path) for path in files))
+
+    def _sweep_files(self, name: str) -> list[Path]:
+        """What the front of a sweep is drawn from, and the front."""
+        files = [path for point in self.sweeps[name].points() for path in self._point_files(point.name)]
+        return [*files, *(RESULTS / "sweeps" / name / file for file in ("front.csv", "front.svg", "front.png"))]
+
+    def _point_files(self, name: str) -> list[Path]:
+        """Every durable file of a point, those of other experiments that it shares included; no inference."""
+        by_step = {file: self._shared(name) for file in self._files(name) if file.parts[2] != "inference"}
+        return [
+            shared[step] / Path(*file.parts[2:]) if (step := _step_of(file)) in shared else file
+            for file, shared in by_step.items()
+        ]
+
+    def front(self, name: str) -> dict[str, Any]:
+        """Plain data that the front of a sweep is made from: its points and the largest drop allowed."""
+        sweep = self.sweeps[name]
+        points = [{"name": point.name, "values": point.values} for point in sweep.points()]
+        return {"points": points, "max_accuracy_drop": sweep.max_accuracy_drop, "spec": sweep.spec}
+
+    def point_sources(self, name: str) -> dict[str, dict[str, Any]]:
+        """For each point what a job makes its run from."""
+        return {point.name: self.source(point.name) for point in self.sweeps[name].points()}
+
+    def front_inputs(self, name: str) -> list[str]:
+        """The files that the front reads."""
+        files = [path for point in self.sweeps[name].points() for path in self._point_files(point.name)]
+        read = [
+            path for path in files if path.name in ("model.tlt", "metrics.json") or path.suffix in (".etlt", ".onnx")
+        ]
+        return list(dict.fromkeys(map(str, read)))
 
     def _files(self, name: str) -> list[Path]:
         spec, results = self.specs[name], self.run(name).results
@@ -105,7 +179,7 @@ class Experiments:
         for step in steps:
             files += [results / step / file for file in ("model.tlt", "history.csv", "metrics.json")]
         if spec.prunes:
-            files += [results / "prune" / file for file in ("model.tlt", "report.json")]
+            files += [results / "prune" / file for file in ("model.tlt", "report.json", "report.html")]
         for stage in [*steps, "given"] if given_model(spec) else steps:
             folder = results / "evaluate" / stage
             files += [folder / file for file in ("metrics.json", "predictions.csv", "confusion.csv")]
@@ -135,6 +209,33 @@ class Experiments:
         return str(
             run.resolve(given_model(self.specs[name]), run.model(stage)) if stage == "given" else run.model(stage)
         )
+
+    def manifest(self, name: str) -> dict[str, str]:
+        """The images and classes that an experiment reads: its own, or those that a sweep's points share."""
+        run = self.run(name)
+        return {"manifest": str(run.manifest), "classmap": str(run.classmap)}
+
+    def prune_inputs(self, name: str) -> dict[str, str]:
+        """The model, and the images where pruning looks at them."""
+        section = self.specs[name].prune
+        images = self.manifest(name) if section and section.needs_images else {}
+        return {"model": self.pruned_model(name), **images}
+
+    def prune_gpus(self, name: str) -> int:
+        """Devices of the prune step: one where it runs the network on images."""
+        section = self.specs[name].prune
+        return int(section is not None and section.needs_images)
+
+    def retrain_inputs(self, name: str) -> dict[str, str]:
+        """The pruned model, the images, and the unpruned model where it teaches."""
+        spec, folder = self.specs[name], self.run(name).folder("prune")
+        teacher = {"teacher": self.pruned_model(name)} if spec.retrain and spec.retrain.distill else {}
+        return {
+            "model": str(folder / "model.tlt"),
+            "report": str(folder / "report.json"),
+            **self.manifest(name),
+            **teacher,
+        }
 
     def pruned_model(self, name: str) -> str:
         """The model that is pruned."""
@@ -170,7 +271,7 @@ class Experiments:
                 "augment": _plain(spec.augment),
                 "train": _plain(spec.train, WITHOUT_EFFECT_ON_RESULTS),
             },
-            "prune": {"prune": _plain(spec.prune)},
+            "prune": {"prune": _plain(spec.prune), **self._looked_at(name)},
             "retrain": {
                 **pixels,
                 "augment": _plain(spec.augment),
@@ -186,6 +287,17 @@ class Experiments:
             "export": {**pixels, **crop, "export": _plain(spec.export)},
         }
         return by_step[step]
+
+    def _looked_at(self, name: str) -> dict[str, Any]:
+        """What else decides a pruning that looks at images, or trains between two cuts."""
+        spec = self.specs[name]
+        if spec.prune is None or not spec.prune.needs_images:
+            return {}
+        pixels = {"data": _plain(spec.data, SOURCE_KEYS), "model": _plain(spec.model), "code": code_digest("evaluate")}
+        if spec.prune.steps == 1:
+            return pixels
+        short = _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS | {"num_epochs"})
+        return {**pixels, "augment": _plain(spec.augment), "train": short, "code": code_digest("train")}
 
     def _inference_listing(self, name: str) -> str:
         folder = self.specs[name].inference.image_dir
@@ -209,7 +321,11 @@ class Experiments:
             ArtifactError: the folder or the link cannot be made.
         """
         for name, spec in self.specs.items():
-            if spec.results_dir and os.path.abspath(spec.results_dir) != os.path.abspath(RESULTS / name):
+            if (
+                spec.results_dir
+                and name not in self.overrides
+                and os.path.abspath(spec.results_dir) != os.path.abspath(RESULTS / name)
+            ):
                 _link(RESULTS / name, Path(spec.results_dir))
 
 
@@ -230,9 +346,14 @@ class readable_errors:
             raise SystemExit(error.exit_code) from None
 
 
-def workflow_run(name: str, spec: Spec) -> Run:
+def workflow_run(name: str, spec: Spec, shared: Mapping[str, Path]) -> Run:
     """Inside the workflow results stand at `results/<experiment>`, which may be a link to `results_dir`."""
-    return Run(name, spec, RESULTS / name, WORK / name)
+    return Run(name, spec, RESULTS / name, WORK / name, shared)
+
+
+def _step_of(file: Path) -> str:
+    """The step that makes `results/<experiment>/<step>/...`; the first model's evaluation goes with its training."""
+    return "train" if file.parts[2:4] == ("evaluate", "train") else file.parts[2]
 
 
 def code_digest(step: str) -> str:

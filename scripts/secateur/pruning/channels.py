@@ -14,11 +14,16 @@ class ChannelIds:
 
     def __init__(self) -> None:
         self._parent: list[int] = []
+        self._settled: Channels | None = None
+
+    def __len__(self) -> int:
+        return len(self._parent)
 
     def new(self, count: int) -> Channels:
         """Identities for `count` channels that are tied to nothing yet."""
         start = len(self._parent)
         self._parent.extend(range(start, start + count))
+        self._settled = None
         return np.arange(start, start + count)
 
     def root(self, channel: int) -> int:
@@ -31,11 +36,13 @@ class ChannelIds:
 
     def roots(self, channels: Channels) -> Channels:
         """`root` of every position."""
-        unique, inverse = np.unique(channels, return_inverse=True)
-        return np.array([self.root(int(channel)) for channel in unique], dtype=np.int64)[inverse]
+        if self._settled is None:
+            self._settled = np.array([self.root(channel) for channel in range(len(self._parent))], dtype=np.int64)
+        return self._settled[channels]
 
     def tie(self, first: Channels, second: Channels) -> None:
         """Tie the channels at equal positions."""
         for one, other in zip(first.tolist(), second.tolist(), strict=True):
             low, high = sorted((self.root(one), self.root(other)))
             self._parent[high] = low
+        self._settled = None

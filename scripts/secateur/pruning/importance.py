@@ -1,29 +1,168 @@
-"""How much a filter matters: the norm of its weights, made comparable within its layer (tao-facts 2.1)."""
+"""How much each channel matters."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
+import keras
 import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from secateur.pruning.channels import ChannelIds, Channels
+from secateur.pruning.graph import ChannelGraph
+from secateur.pruning.taylor import LabelledImages, taylor_importance
+from secateur.spec import PruneSpec
+
+if TYPE_CHECKING:
+    from secateur.pruning.groups import Coupled
+
 Statistics = NDArray[np.float64]
+Normalizer = Literal["max", "L2"]
+
+
+@dataclass
+class Vote:
+    """What one layer says about the channels at its positions."""
+
+    channels: Channels
+    values: Statistics
+
+
+def statistics_of(
+    model: keras.Model,
+    graph: ChannelGraph,
+    groups: Sequence[Coupled],
+    spec: PruneSpec,
+    images: LabelledImages | None = None,
+) -> list[Statistics]:
+    """One statistic for each channel of each group, on the scale that `prune.threshold` cuts.
+
+    With `ranking: layer` it is normalised within each layer, as the specification has it; with `global` the
+    raw figures of the whole network are normalised together.
+
+    Args:
+        images: for `importance: taylor`.
+
+    Returns:
+        float64 [channels] for each group.
+    """
+    if spec.importance == "random":
+        rng = np.random.default_rng(spec.random_seed)
+        return [rng.random(len(group)) for group in groups]
+    if spec.importance == "taylor":
+        assert images is not None
+        by_root = taylor_importance(model, graph, images)
+        found = [by_root[group.roots] for group in groups]
+        return (
+            [normalized(values, spec.normalizer) for values in found]
+            if spec.ranking == "layer"
+            else _joint(found, groups, spec.normalizer)
+        )
+    votes = _votes(model, graph, groups, spec)
+    if spec.ranking == "layer":
+        for vote in votes.values():
+            vote.values = normalized(vote.values, spec.normalizer)
+    found = _merged_votes(graph.ids, groups, votes, spec.equalization_criterion)
+    return found if spec.ranking == "layer" else _joint(found, groups, spec.normalizer)
+
+
+def _joint(found: list[Statistics], groups: Sequence[Coupled], normalizer: Normalizer) -> list[Statistics]:
+    """Normalise what may be cut as one long vector; what is held does not set the scale."""
+    free = [values for values, group in zip(found, groups, strict=True) if not group.held]
+    if not free:
+        return found
+    together = np.concatenate(free)
+    scale = normalized(together, normalizer).max() / (together.max() or 1)
+    return [values * scale for values in found]
+
+
+def _votes(model: keras.Model, graph: ChannelGraph, groups: Sequence[Coupled], spec: PruneSpec) -> dict[str, Vote]:
+    if spec.importance != "bn_scale":
+        norm = filter_norms if spec.importance == "l2" else filter_sums
+        return {name: Vote(channels, norm(model.get_layer(name))) for name, channels in graph.produced.items()}
+    votes = {
+        name: Vote(graph.consumed[name], bn_scales(model.get_layer(name)))
+        for name in graph.norms
+        if model.get_layer(name).scale
+    }
+    return votes | _substitutes(model, graph, groups, votes)
+
+
+def _substitutes(
+    model: keras.Model, graph: ChannelGraph, groups: Sequence[Coupled], votes: dict[str, Vote]
+) -> dict[str, Vote]:
+    """Where no batch normalisation scales a group its filters' norms vote, brought to the mean of all scales."""
+    covered = {int(root) for vote in votes.values() for root in graph.ids.roots(vote.channels)}
+    mean = float(np.mean([vote.values.mean() for vote in votes.values()])) if votes else 1.0
+    found = {}
+    for group in groups:
+        if not covered & set(group.roots.tolist()):
+            for name in group.members:
+                norms = filter_norms(model.get_layer(name))
+                found[name] = Vote(graph.produced[name], norms / (norms.mean() or 1) * mean)
+    return found
+
+
+def _merged_votes(
+    ids: ChannelIds, groups: Sequence[Coupled], votes: dict[str, Vote], criterion: str
+) -> list[Statistics]:
+    """Each group's members joined by `equalization_criterion`. A layer can have several filters for one channel."""
+    group_of, place_of = np.full(len(ids), -1), np.zeros(len(ids), dtype=np.int64)
+    for index, group in enumerate(groups):
+        group_of[group.roots], place_of[group.roots] = index, np.arange(len(group))
+    rows: list[list[Statistics]] = [[] for _ in groups]
+    for vote in votes.values():
+        roots = ids.roots(vote.channels)
+        for index in np.unique(group_of[roots]).tolist():
+            own = group_of[roots] == index
+            if index >= 0:
+                rows[index] += _rows(place_of[roots[own]], vote.values[own], len(groups[index]))
+    return [merged(of_group, criterion) for of_group in rows]
+
+
+def _rows(places: NDArray[np.int64], values: Statistics, width: int) -> list[Statistics]:
+    """One vector for the first value at each place, one for the second, and so on; NaN where there is none."""
+    order = np.argsort(places, kind="stable")
+    firsts = np.searchsorted(places[order], places[order])
+    turns = np.arange(len(order)) - firsts
+    rows = np.full((int(turns.max()) + 1, width), np.nan)
+    rows[turns, places[order]] = values[order]
+    return list(rows)
 
 
 def filter_norms(layer: Any) -> Statistics:
-    """L2 norm of each filter of a Conv2D, DepthwiseConv2D or Dense; biases never count.
+    """L2 norm of each filter; biases never count (`importance: l2`; "minimum weight" of arXiv:1611.06440).
 
     Returns:
         float64 [filters].
     """
-    kernel = np.asarray(layer.get_weights()[0], dtype=np.float64)
+    return np.asarray(np.sqrt(np.square(_filters(layer)).sum(axis=0)))
+
+
+def filter_sums(layer: Any) -> Statistics:
+    """Sum of absolute weights of each filter (`importance: l1`; Li et al., Pruning Filters, arXiv:1608.08710)."""
+    return np.asarray(np.abs(_filters(layer)).sum(axis=0))
+
+
+def bn_scales(layer: Any) -> Statistics:
+    """Absolute scale of each channel of a batch normalisation (`importance: bn_scale`; Liu et al., Network
+    Slimming, arXiv:1708.06519)."""
+    return np.abs(np.asarray(layer.gamma, dtype=np.float64))
+
+
+def _filters(layer: Any) -> NDArray[np.float64]:
+    """The weights of each filter as a column; of a separable convolution those of its pointwise part."""
+    index = 1 if isinstance(layer, layers.SeparableConv2D) else 0
+    kernel = np.asarray(layer.get_weights()[index], dtype=np.float64)
     if isinstance(layer, layers.DepthwiseConv2D):
-        return np.asarray(np.sqrt(np.square(kernel).sum(axis=(0, 1, 3))))
-    return np.asarray(np.sqrt(np.square(kernel).reshape(-1, kernel.shape[-1]).sum(axis=0)))
+        return kernel.reshape(-1, kernel.shape[2] * kernel.shape[3])
+    return kernel.reshape(-1, kernel.shape[-1])
 
 
-def normalized(norms: Statistics, normalizer: Literal["max", "L2"]) -> Statistics:
+def normalized(norms: Statistics, normalizer: Normalizer) -> Statistics:
     """Norms of one layer on a common scale.
 
     `max` divides by the largest. `L2` divides by the Euclidean norm of the vector and multiplies by its
@@ -36,20 +175,20 @@ def normalized(norms: Statistics, normalizer: Literal["max", "L2"]) -> Statistic
     return norms / divisor * len(norms) if divisor else norms
 
 
-def merged(members: list[Statistics], criterion: str) -> Statistics:
+def merged(members: Sequence[Statistics], criterion: str) -> Statistics:
     """One statistic for channels that live and die together.
 
     Args:
-        members: normalised statistics, each float64 [channels], channel by channel of the group.
+        members: each float64 [channels], channel by channel of the group; NaN where a member has no say.
         criterion: `union` takes the largest, `intersection` the smallest, `arithmetic_mean` and
             `geometric_mean` the mean; one zero makes the geometric mean zero.
     """
     stacked = np.stack(members)
     if criterion == "union":
-        return np.asarray(stacked.max(axis=0))
+        return np.asarray(np.nanmax(stacked, axis=0))
     if criterion == "intersection":
-        return np.asarray(stacked.min(axis=0))
+        return np.asarray(np.nanmin(stacked, axis=0))
     if criterion == "arithmetic_mean":
-        return np.asarray(stacked.mean(axis=0))
+        return np.asarray(np.nanmean(stacked, axis=0))
     with np.errstate(divide="ignore"):
-        return np.asarray(np.exp(np.log(stacked).mean(axis=0)))
+        return np.asarray(np.exp(np.nanmean(np.log(stacked), axis=0)))

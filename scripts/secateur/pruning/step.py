@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from typing import IO, Any
 
-from secateur.artifacts import require_writable, write_json
+import keras
+
+from secateur.artifacts import require_writable, sha256_of, write_json, write_text
+from secateur.data.classes import read_classmap
+from secateur.data.manifest import read_manifest
 from secateur.errors import SpecError
 from secateur.modelfile import load_model, save_model
+from secateur.pruning.images import looked_at
+from secateur.pruning.page import page
 from secateur.pruning.prune import prune
-from secateur.run import Run
+from secateur.pruning.report import PruneReport
+from secateur.pruning.stepwise import Stepwise
+from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
+from secateur.spec import PruneSpec, TrainSpec
 from secateur.status import reported
+from secateur.training.assemble import teacher_of, trainer_of, unpruned_model
+from secateur.training.checkpoints import identity_of
+from secateur.training.overrides import configured
 
 
 def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
-    """Write `prune/model.tlt` and `prune/report.json`, and `prune.output_path` when it is given.
+    """Write `prune/model.tlt`, `report.json` and `report.html`, and `prune.output_path` when it is given.
 
     Returns:
         The report.
@@ -27,22 +39,17 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     folder = run.results / "prune"
     require_writable(folder)
     with reported(run.status("prune")) as status:
-        source = run.resolve(section.model_path, run.model("train"))
-        if section.model_path == "EVALMODEL":
-            source = run.model("train")  # the final model comes after pruning: at this point it is the trained one
-        model, card = load_model(source, run.key)
-        narrow, result = prune(model, section)
-        report = {
-            "threshold": section.threshold,
-            "equalization_criterion": section.equalization_criterion,
-            "normalizer": section.normalizer,
-            **result.as_json(),
-        }
+        model, card = load_model(unpruned_model(run), run.key)
+        narrow, result, steps = _pruned(run, section, model, stream)
+        report = {**_asked(section), **result.as_json()}
         card = {**card, "pruned": True, "step": "prune"}
         write_json(folder / "report.json", report)
+        write_text(folder / "report.html", page(result, in_words(section)))
         save_model(narrow, folder / "model.tlt", run.key, card)
         if section.output_path:
             save_model(narrow, run.resolve(section.output_path, folder / "model.tlt"), run.key, card)
+        if steps is not None:
+            steps.forget()
         kpi = {
             "pruning_ratio": report["params_kept_ratio"],
             "param_count": result.after.params,
@@ -50,17 +57,91 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         }
         status.write("RUNNING", "pruning_ratio is the share of parameters that is kept", kpi=kpi)
     print(
-        f"prune  threshold {section.threshold}: kept {report['params_kept_ratio']:.1%} of "
-        f"{result.before.params:,} parameters and {report['macs_kept_ratio']:.1%} of the MACs",
+        f"prune  {in_words(section)}: kept {report['macs_kept_ratio']:.1%} of the MACs and "
+        f"{report['params_kept_ratio']:.1%} of {result.before.params:,} parameters",
         file=stream,
         flush=True,
     )
-    if result.before == result.after:
-        weakest = min((group.smallest for group in result.groups if not group.fixed), default=0.0)
-        print(
-            f"hint: nothing was removed: the weakest channel has {weakest:.2f}; raise prune.threshold, or train with a "
-            "larger train.reg_config.weight_decay",
-            file=stream,
-            flush=True,
-        )
+    _hint(section, result, stream)
     return report
+
+
+def in_words(section: PruneSpec) -> str:
+    """What the section asks for, on one line."""
+    goal = section.budget or "threshold"
+    words = f"{goal} {getattr(section, goal):g}, importance {section.importance}, ranking {section.ranking}"
+    if goal == "target_latency_ms":
+        words += f", {section.latency_threads} threads, batch {section.latency_batch}"
+    return words + (f", {section.steps} steps" if section.steps > 1 else "")
+
+
+def _asked(section: PruneSpec) -> dict[str, Any]:
+    names = ("equalization_criterion", "normalizer", "importance", "ranking", "granularity", "min_num_filters", "steps")
+    return {name: getattr(section, name) for name in names}
+
+
+def _pruned(
+    run: Run, section: PruneSpec, model: keras.Model, stream: IO[str]
+) -> tuple[keras.Model, PruneReport, Stepwise | None]:
+    if not section.needs_images:
+        return *prune(model, section), None
+    classes, manifest = read_classmap(run.classmap), read_manifest(run.manifest)
+    images = looked_at(run, section, manifest, classes)
+    if section.steps == 1:
+        return *prune(model, section, images), None
+    short: TrainSpec = (run.spec.retrain or run.spec.train).model_copy(update={"num_epochs": section.step_epochs})
+    identity = _identity(run, section, short)
+    teacher = teacher_of(run, short)
+    folder = run.work / "prune"
+    require_writable(folder)
+
+    def train(narrow: keras.Model, step: int) -> keras.Model:
+        print(f"prune  cut {step} of {section.steps} done, training", file=stream, flush=True)
+        keras.utils.set_random_seed(short.random_seed)
+        trainer = trainer_of(
+            run,
+            f"prune.{step}",
+            short,
+            configured(narrow, short),
+            manifest,
+            classes,
+            stream=stream,
+            checkpoints=folder,
+            identity={**identity, "cut": str(step)},
+            teacher=teacher,
+        )
+        trainer.run()
+        trainer.finish()
+        return trainer.model
+
+    steps = Stepwise(model, section, images, train, folder, run.key, identity)
+    return *steps.run(), steps
+
+
+def _identity(run: Run, section: PruneSpec, short: TrainSpec) -> dict[str, str]:
+    spec = run.spec
+    return identity_of(
+        {
+            "data section": spec.data.model_dump(mode="json"),
+            "augment section": spec.augment.model_dump(mode="json"),
+            "prune section": section.model_dump(mode="json"),
+            "retrain section": short.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS),
+            "images": sha256_of(run.manifest),
+            "model": sha256_of(unpruned_model(run)),
+        }
+    )
+
+
+def _hint(section: PruneSpec, result: PruneReport, stream: IO[str]) -> None:
+    if result.before != result.after:
+        return
+    if section.budget:
+        print("hint: nothing was removed: the model meets the target as it is", file=stream, flush=True)
+        return
+    weakest = min((group.smallest for group in result.groups if not group.fixed), default=0.0)
+    print(
+        f"hint: nothing was removed: the weakest channel has {weakest:.2f}; raise prune.threshold, or say what you "
+        "need with prune.target_macs: 0.5",
+        file=stream,
+        flush=True,
+    )

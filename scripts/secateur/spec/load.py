@@ -13,12 +13,15 @@ from pydantic import BaseModel, ValidationError
 from secateur.errors import SpecError
 from secateur.spec.architectures import FIXED, family_name
 from secateur.spec.notices import Notice
-from secateur.spec.sections import ENGINE_KEYS, ModelSpec, Spec
+from secateur.spec.sections import BUDGETS, ENGINE_KEYS, ModelSpec, Spec
 from secateur.spec.source import Source, parse_source, read_source
 from secateur.spec.vintages import to_v1
 
 # The pass phrase that TAO's documents and sample specs all use.
 PUBLIC_DEFAULT_KEYS = ("nvidia_tlt", "tlt_encode")
+
+# What a prune section can ask for; one of them at a time.
+GOALS = ("threshold", *BUDGETS)
 
 NO_EFFECT = {
     "train.optim_config.lr": "the scheduler sets the learning rate",
@@ -97,6 +100,10 @@ def _override(source: Source, word: str) -> None:
         holder = holder.setdefault(section, {}) if isinstance(holder, dict) else None
     if not isinstance(holder, dict):
         raise SpecError(f"'{dotted}' does not name a key of a section", "write for example train.num_epochs=10")
+    if sections == ["prune"] and name in GOALS:
+        # They exclude each other: the word that was given last is meant.
+        for other in GOALS:
+            holder.pop(other, None)
     try:
         holder[name] = yaml.safe_load(text)
     except yaml.YAMLError:

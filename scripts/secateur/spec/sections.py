@@ -252,6 +252,19 @@ class TrainSpec(Section):
         return qat
 
 
+class DistillSpec(Section):
+    """Own addition: retraining with the unpruned model as teacher (Hinton et al., arXiv:1503.02531)."""
+
+    alpha: float = Field(0.5, gt=0, le=1, description="share of the teacher in the loss")
+    temperature: float = Field(4.0, gt=0, description="softens the answers of both; 1 leaves them as they are")
+
+
+class RetrainSpec(TrainSpec):
+    """The trainer of the pruned network."""
+
+    distill: DistillSpec | None = Field(None, description="absent: no teacher")
+
+
 class EvaluateSpec(Section):
     """The standalone evaluation."""
 
@@ -269,6 +282,11 @@ def _norm_name(value: Any) -> Any:
     return {"max": "max", "l2": "L2"}.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
+# What a cut can be asked to meet in place of a threshold.
+BUDGETS = ("target_macs", "target_params", "target_size_mb", "target_latency_ms")
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
 class PruneSpec(Section):
     """Pruning of whole channels (tao-facts 2)."""
 
@@ -279,9 +297,45 @@ class PruneSpec(Section):
         Field("union")
     )
     granularity: PositiveInt = Field(8, description="kept channels are a multiple of this")
-    threshold: float = Field(0.1, ge=0, description="channels with a normalised norm above this are kept")
+    threshold: Annotated[float, Field(ge=0)] | None = Field(
+        0.1, description="channels with a normalised importance above this are kept; not a share"
+    )
+    target_macs: PositiveFloat | None = Field(
+        None, description="own addition, in place of threshold: MACs to keep; up to 1 a share of the model's, else MACs"
+    )
+    target_params: PositiveFloat | None = Field(
+        None, description="own addition, in place of threshold: parameters to keep; up to 1 a share, else a number"
+    )
+    target_size_mb: PositiveFloat | None = Field(
+        None, description="own addition, in place of threshold: size of the exported fp32 ONNX, 1 MB = 1,000,000 bytes"
+    )
+    target_latency_ms: PositiveFloat | None = Field(
+        None,
+        description="own addition, in place of threshold: latency of ONNX Runtime, measured on this CPU",
+    )
+    latency_threads: PositiveInt = Field(1, description="own addition: threads of ONNX Runtime for target_latency_ms")
+    latency_batch: PositiveInt = Field(1, description="own addition: images a call for target_latency_ms")
+    ranking: Annotated[Literal["layer", "global"], Folded] = Field(
+        "layer", description="own addition: normalise importance within each layer, or over the whole network"
+    )
+    importance: Annotated[Literal["l2", "l1", "bn_scale", "taylor", "random"], Folded] = Field(
+        "l2", description="own addition: what a channel is judged by"
+    )
+    images: PositiveInt = Field(512, description="own addition: training images that taylor and recalibrate_bn look at")
+    recalibrate_bn: bool = Field(
+        False, description="own addition: measure the batch normalisations' statistics anew after the cut"
+    )
+    steps: PositiveInt = Field(
+        1, description="own addition: reach a target in this many cuts, with a short training after each but the last"
+    )
+    step_epochs: PositiveInt = Field(
+        1, description="own addition: epochs of each short training, which is as retrain says otherwise"
+    )
+    random_seed: int = Field(42, ge=0, lt=2**31, description="own addition: of importance random and of `images`")
     min_num_filters: PositiveInt = Field(16, description="never keep fewer than this")
-    excluded_layers: list[str] = Field([], description="names of layers that keep every channel")
+    excluded_layers: list[str] = Field(
+        [], description="layers that keep every channel: names, or patterns with * and ?"
+    )
     byom_model_path: OptionalPath = Field(None, description="no effect yet")
     results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
 
@@ -289,6 +343,27 @@ class PruneSpec(Section):
     @classmethod
     def _none_is_empty(cls, layers: Any) -> Any:
         return [] if layers is None else layers
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> Self:
+        given = [key for key in ("threshold", *BUDGETS) if key in self.model_fields_set and getattr(self, key)]
+        if len(given) > 1:
+            raise ValueError(f"write only one of {', '.join(given)}")
+        if self.threshold is None and self.budget is None:
+            raise ValueError(f"write threshold or one of {', '.join(BUDGETS)}")
+        if self.steps > 1 and self.budget is None:
+            raise ValueError(f"steps: {self.steps} needs one of {', '.join(BUDGETS)}")
+        return self
+
+    @property
+    def budget(self) -> str | None:
+        """The target key that is given; None when the threshold decides."""
+        return next((key for key in BUDGETS if getattr(self, key) is not None), None)
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether pruning looks at training images."""
+        return self.importance == "taylor" or self.recalibrate_bn or self.steps > 1
 
 
 class InferenceSpec(Section):
@@ -362,7 +437,7 @@ class Spec(Section):
     model: ModelSpec = Field(default_factory=ModelSpec)
     train: TrainSpec = Field(default_factory=TrainSpec)
     prune: PruneSpec | None = Field(None, description="absent: the model is not pruned")
-    retrain: TrainSpec | None = Field(None, description="own addition: as train, from which it inherits")
+    retrain: RetrainSpec | None = Field(None, description="own addition: as train, from which it inherits")
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
     inference: InferenceSpec = Field(default_factory=InferenceSpec)
     export: ExportSpec = Field(default_factory=ExportSpec)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from secateur import vault
@@ -48,9 +47,9 @@ def identity_of(parts: dict[str, Any]) -> dict[str, str]:
 
 
 def write_checkpoint(
-    folder: Path, key: str, model: keras.Model, state: TrainingState, identity: dict[str, str]
+    folder: Path, key: str, variables: list[Any], state: TrainingState, identity: dict[str, str]
 ) -> None:
-    """Write the state of training, model and optimizer as one sealed file, atomically."""
+    """Write the state of training and all variables that it changes as one sealed file, atomically."""
     about = {
         "epoch": state.epoch,
         "history": state.history,
@@ -58,7 +57,7 @@ def write_checkpoint(
         "best_score": list(state.best_score),
         "identity": identity,
     }
-    arrays = {f"state.{index:05d}": np.asarray(variable) for index, variable in enumerate(_variables(model))}
+    arrays = {f"state.{index:05d}": np.asarray(variable) for index, variable in enumerate(variables)}
     arrays |= {f"best.{index:05d}": weight for index, weight in enumerate(state.best_weights)}
     plain = io.BytesIO()
     np.savez(plain, allow_pickle=False, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
@@ -67,11 +66,11 @@ def write_checkpoint(
         vault.seal(plain, target, key)
 
 
-def read_checkpoint(folder: Path, key: str, model: keras.Model, identity: dict[str, str]) -> TrainingState:
-    """Restore model and optimizer from the checkpoint in `folder`; a fresh state when there is none.
+def read_checkpoint(folder: Path, key: str, variables: list[Any], identity: dict[str, str]) -> TrainingState:
+    """Restore the variables from the checkpoint in `folder`; a fresh state when there is none.
 
     Args:
-        model: compiled, its optimizer built.
+        variables: of the model and its optimizer, in the order in which they were written.
         identity: of the run that wants to go on.
 
     Raises:
@@ -93,7 +92,7 @@ def read_checkpoint(folder: Path, key: str, model: keras.Model, identity: dict[s
                 f"{path} belongs to an unfinished training with another {', '.join(changed)}",
                 f"delete {path} to start afresh, or undo the change to go on",
             )
-        for index, variable in enumerate(_variables(model)):
+        for index, variable in enumerate(variables):
             variable.assign(arrays[f"state.{index:05d}"])
         best = [arrays[name] for name in sorted(arrays.files) if name.startswith("best.")]
     return TrainingState(about["epoch"], about["history"], about["best_epoch"], tuple(about["best_score"]), best)
@@ -102,12 +101,3 @@ def read_checkpoint(folder: Path, key: str, model: keras.Model, identity: dict[s
 def forget_checkpoint(folder: Path) -> None:
     """Remove the checkpoint of a training that is finished."""
     (folder / FILE_NAME).unlink(missing_ok=True)
-
-
-def _variables(model: keras.Model) -> list[Any]:
-    """All that changes while training: weights, states of random generators, optimizer slots."""
-    seen: dict[int, Any] = {}
-    optimizer: Any = model.optimizer
-    for variable in [*model.variables, *optimizer.variables]:
-        seen.setdefault(id(variable), variable)
-    return list(seen.values())

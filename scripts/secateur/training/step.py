@@ -17,13 +17,12 @@ from secateur.artifacts import require_writable, sha256_of, write_json
 from secateur.cost import cost_of
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
-from secateur.data.pipeline import ImageBatches, ImageReader, TrainingBatches
-from secateur.errors import DataError
 from secateur.modelfile import load_model, save_model
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import TrainSpec
 from secateur.status import StatusLog, reported
 from secateur.tables import write_csv
+from secateur.training.assemble import teacher_of, trainer_of
 from secateur.training.checkpoints import TrainingState, identity_of
 from secateur.training.loop import Trainer, has_gpu
 from secateur.training.overrides import configured
@@ -112,31 +111,18 @@ class _Step:
         return model
 
     def _trainer(self, model: keras.Model, manifest: pd.DataFrame, classes: list[str], status: StatusLog) -> Trainer:
-        section, spec = self.section, self.spec
-        reader = ImageReader(spec.data, spec.augment, spec.model, section.n_workers)
-        index = {name: position for position, name in enumerate(classes)}
-        paths, labels = _of_split(manifest, "train", index)
-        val_paths, val_labels = _of_split(manifest, "val", index)
-        size = section.batch_size_per_gpu
-        if size > len(paths):
-            raise DataError(
-                f"{self.step}.batch_size_per_gpu is {size}, but there are {len(paths)} training images",
-                f"set {self.step}.batch_size_per_gpu to {len(paths)} or less",
-            )
-        return Trainer(
-            model=model,
-            section=section,
-            batches=lambda epoch: TrainingBatches(
-                reader, paths, labels, len(classes), size, section.random_seed, epoch
-            ),
-            validation=ImageBatches(reader, val_paths, val_labels, len(classes), size),
-            images=len(paths),
-            step=self.step,
+        return trainer_of(
+            self.run_files,
+            self.step,
+            self.section,
+            model,
+            manifest,
+            classes,
             stream=self.stream,
             checkpoints=self.run_files.work / self.step,
-            key=self.run_files.key,
             identity=self._identity(classes),
-            on_epoch=_Recorder(self.folder / "tb_events", section.num_epochs, status),
+            on_epoch=_Recorder(self.folder / "tb_events", self.section.num_epochs, status),
+            teacher=teacher_of(self.run_files, self.section),
         )
 
     def _identity(self, classes: list[str]) -> dict[str, str]:
@@ -151,7 +137,7 @@ class _Step:
         }
         if self.step == "retrain":
             # A pruned file is sealed anew each time; what counts is the network that was cut.
-            parts["pruned model"] = sha256_of(self.run_files.results / "prune" / "report.json")
+            parts["pruned model"] = sha256_of(self.run_files.folder("prune") / "report.json")
         return identity_of(parts)
 
     def _metrics(self, model: keras.Model, state: TrainingState, images: int, seconds: float) -> dict[str, Any]:
@@ -209,8 +195,3 @@ class _Recorder:
         self.events.flush()
         times = {"time_per_epoch": clock(seconds), "eta": clock(seconds * (self.epochs - epoch))}
         self.status.write("RUNNING", f"epoch {epoch} of {self.epochs}", kpi=kpi, epoch=epoch, **times)
-
-
-def _of_split(manifest: pd.DataFrame, split: str, index: dict[str, int]) -> tuple[list[str], list[int]]:
-    rows = manifest[manifest["split"] == split]
-    return rows["path"].tolist(), [index[name] for name in rows["class"]]

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from secateur.pruning.choose import kept_channels, kept_count
+from secateur.pruning.groups import kept_channels, kept_count
 from secateur.pruning.importance import merged, normalized
 from secateur.spec import PruneSpec
 
 
-def spec(threshold=0.5, granularity=1, minimum=1):
-    return PruneSpec(threshold=threshold, granularity=granularity, min_num_filters=minimum)
+def spec(granularity=1, minimum=1):
+    return PruneSpec(threshold=0.5, granularity=granularity, min_num_filters=minimum)
 
 
 def above(count, total):
@@ -16,7 +16,7 @@ def above(count, total):
 
 
 def test_the_threshold_is_strict():
-    assert kept_channels(np.array([1, 0.9, 0.5, 0.1]), spec()).tolist() == [0, 1]
+    assert kept_channels(np.array([1, 0.9, 0.5, 0.1]), spec(), 0.5).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ def test_the_threshold_is_strict():
     [(17, 20, 8, 1, 20), (9, 20, 8, 1, 16), (0, 8, 1, 16, 8), (3, 32, 8, 10, 16), (0, 64, 8, 16, 16), (8, 64, 8, 1, 8)],
 )
 def test_counts(count, total, granularity, minimum, kept):
-    assert kept_count(above(count, total), spec(0.5, granularity, minimum)) == kept
+    assert kept_count(above(count, total), spec(granularity, minimum), 0.5) == kept
 
 
 def test_order_is_preserved_and_ties_go_to_the_first():
-    assert kept_channels(np.array([0.2, 0.9, 0.2, 0.8, 0.2]), spec(0.85, 3)).tolist() == [0, 1, 3]
+    assert kept_channels(np.array([0.2, 0.9, 0.2, 0.8, 0.2]), spec(3), 0.85).tolist() == [0, 1, 3]
 
 
 def test_a_layer_of_zeros_keeps_the_minimum():
-    assert kept_channels(normalized(np.zeros(32), "max"), spec(minimum=4)).tolist() == [0, 1, 2, 3]
+    assert kept_channels(normalized(np.zeros(32), "max"), spec(minimum=4), 0.5).tolist() == [0, 1, 2, 3]
 
 
 def test_normalizers():

@@ -1,0 +1,141 @@
+"""Ways to choose channels, compared: accuracy right after the cut and after short retraining.
+
+    .venv/bin/python bench/pruning/compare.py --images ../shared/data/clothing --work WORK \
+        [--arch resnet_18] [--out bench/pruning/compare-resnet_18.csv] [--minutes 60]
+
+One unpruned network a seed (20 epochs), cut to 75, 50, 25 and 10 % of its MACs by each importance and ranking and by
+the random control, then retrained for 4 epochs with and without distillation; one schedule of 4 epochs, looked at
+after epoch 1 and 4. All accuracies are of the last epoch's weights on validation and test images together (713),
+so that nothing was chosen by what it is measured on. Every cell is a row of the CSV as soon as it is done; started
+again, the script does what is missing. The unpruned networks are kept in WORK.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
+
+import keras
+import numpy as np
+import pandas as pd
+from secateur.pruning import prune
+from secateur.pruning.taylor import LabelledImages
+from secateur.spec import PruneSpec, RetrainSpec
+from setup import Images, accuracy, base_model, load_images, train_section, trained
+
+SEEDS = (1, 2, 3)
+BASE_EPOCHS, SHORT, LONG = 20, 4, 20
+BUDGETS = (0.25, 0.5, 0.1, 0.75)
+METHODS = (*itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer")), ("random", "layer"))
+LOOKED_AT = 512
+DISTILL = {"alpha": 0.5, "temperature": 4.0}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training, or none when `epochs` is 0."""
+
+    arch: str
+    seed: int
+    budget: float
+    importance: str
+    ranking: str
+    recalibrated: bool
+    distilled: bool
+    epochs: int
+
+
+def cells(arch: str) -> Iterator[Cell]:
+    """All of them, the most telling first."""
+    for seed in SEEDS:
+        yield Cell(arch, seed, 1.0, "none", "none", False, False, 0)
+    for seed, budget, (importance, ranking), again in itertools.product(SEEDS, BUDGETS, METHODS, (False, True)):
+        yield Cell(arch, seed, budget, importance, ranking, again, False, 0)
+    for distilled, seed, budget, (importance, ranking) in itertools.product((False, True), SEEDS, BUDGETS, METHODS):
+        yield Cell(arch, seed, budget, importance, ranking, True, distilled, SHORT)
+    for seed, budget, importance in itertools.product(SEEDS, (0.25, 0.1), ("taylor", "random", "scratch")):
+        ranking = "global" if importance == "taylor" else "layer"
+        yield Cell(arch, seed, budget, importance, ranking, True, False, LONG)
+
+
+def main() -> None:
+    """Do what is missing until the time is up."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", required=True, type=Path)
+    parser.add_argument("--work", required=True, type=Path)
+    parser.add_argument("--arch", default="resnet_18")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    options = parser.parse_args()
+    out = options.out or Path(__file__).parent / f"compare-{options.arch}.csv"
+    end = time.monotonic() + 60 * options.minutes
+    data = load_images(options.images, options.work)
+    for cell in cells(options.arch):
+        if cell not in _done(out):
+            if time.monotonic() > end:
+                break
+            _append(out, _rows(cell, data, options.work))
+
+
+def _done(out: Path) -> set[Cell]:
+    if not out.exists():
+        return set()
+    rows = pd.read_csv(out, keep_default_na=False)
+    names = list(Cell.__annotations__)
+    return {Cell(*(value.item() if hasattr(value, "item") else value for value in row)) for row in rows[names].values}
+
+
+def _append(out: Path, rows: list[dict[str, object]]) -> None:
+    pd.DataFrame(rows).to_csv(out, mode="a", header=not out.exists(), index=False)
+    print(rows[-1], flush=True)
+
+
+def _rows(cell: Cell, data: dict[str, Images], work: Path) -> list[dict[str, object]]:
+    base = base_model(cell.arch, cell.seed, BASE_EPOCHS, data, work)
+    model, macs, params = _cut(base, cell, data)
+    right, count = accuracy(model, data)
+    first = {"after_epochs": cell.epochs and 1, "right": right, "images": count}
+    common = {**asdict(cell), "macs": macs, "params": params}
+    if not cell.epochs:
+        return [{**common, **first}]
+    found: dict[int, int] = {}
+    section = RetrainSpec(**train_section(cell.epochs).model_dump(), distill=DISTILL if cell.distilled else None)
+
+    def look(trainer: object, row: dict[str, float]) -> None:
+        if int(row["epoch"]) in (1, SHORT, LONG):
+            found[int(row["epoch"])] = accuracy(trainer.model, data)[0]
+
+    trained(model, section, data, cell.seed, look=look, teacher=base)
+    return [{**common, "after_epochs": epoch, "right": right, "images": count} for epoch, right in found.items()]
+
+
+def _cut(base: keras.Model, cell: Cell, data: dict[str, Images]) -> tuple[keras.Model, int, int]:
+    if cell.importance == "none":
+        return base, 0, base.count_params()
+    chosen = np.random.default_rng(cell.seed).permutation(len(data["train"].pixels))[:LOOKED_AT]
+    images = LabelledImages(data["train"].pixels[chosen], data["train"].labels[chosen])
+    spec = PruneSpec(
+        target_macs=cell.budget,
+        importance="taylor" if cell.importance == "scratch" else cell.importance,
+        ranking="global" if cell.importance == "scratch" else cell.ranking,
+        recalibrate_bn=cell.recalibrated,
+        random_seed=cell.seed,
+    )
+    model, report = prune(base, spec, images)
+    if cell.importance == "scratch":
+        keras.utils.set_random_seed(cell.seed)
+        model = keras.models.clone_model(model)
+    return model, report.after.macs, report.after.params
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""Rule front: the points of a sweep side by side."""
+
+from secateur.job import logged
+
+with logged(snakemake.log[0]) as stream:
+    from secateur.front import front_step
+
+    front_step(snakemake.wildcards.sweep, snakemake.params.front, snakemake.params.sources, stream)

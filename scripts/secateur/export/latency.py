@@ -1,0 +1,58 @@
+"""How long ONNX Runtime takes on this machine's CPU."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
+
+RUNS_A_ROUND = 10
+ROUNDS = 7
+
+
+def latency_ms(model: bytes, threads: int = 1, batch: int = 1) -> float:
+    """Milliseconds of one call; see `latencies_ms`."""
+    return latencies_ms([model], threads, batch)[0]
+
+
+def latencies_ms(models: Sequence[bytes], threads: int = 1, batch: int = 1) -> list[float]:
+    """Milliseconds of one call for each ONNX model, measured in turn so that they share the machine's moods.
+
+    Args:
+        models: serialised, one float32 input whose first axis is the batch.
+        threads: of ONNX Runtime, within an operator.
+        batch: images a call.
+
+    Returns:
+        For each model the median over 7 rounds of the fastest of 10 calls.
+    """
+    sessions = [_session(model, threads) for model in models]
+    feeds = [_feed(session, batch) for session in sessions]
+    fastest: list[list[float]] = [[] for _ in models]
+    for session, feed in zip(sessions, feeds, strict=True):
+        session.run(None, feed)
+    for _ in range(ROUNDS):
+        for times, session, feed in zip(fastest, sessions, feeds, strict=True):
+            times.append(min(_timed(session, feed) for _ in range(RUNS_A_ROUND)))
+    return [statistics.median(times) * 1000 for times in fastest]
+
+
+def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _feed(session: onnxruntime.InferenceSession, batch: int) -> dict[str, np.ndarray]:
+    (given,) = session.get_inputs()
+    shape = [batch, *given.shape[1:]]
+    return {given.name: np.random.default_rng(0).normal(size=shape).astype(np.float32)}
+
+
+def _timed(session: onnxruntime.InferenceSession, feed: dict[str, np.ndarray]) -> float:
+    start = time.perf_counter()
+    session.run(None, feed)
+    return time.perf_counter() - start

@@ -1,0 +1,154 @@
+"""Find the threshold whose cut meets a budget.
+
+A higher threshold removes more, never less, so a budget is a search along one line: all thresholds that differ,
+in order. MACs and parameters follow from shapes; size and latency are measured on exported networks, a few of
+them, chosen by what MACs or parameters let expect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from secateur.errors import SpecError
+from secateur.export.latency import latency_ms
+from secateur.export.onnx_writer import to_onnx
+from secateur.pruning.plan import NOTHING_REMOVED, Plan
+from secateur.spec import PruneSpec
+
+MEGABYTE = 1_000_000
+MOST_MEASUREMENTS = 10
+CLOSE_ENOUGH = 0.99  # of the target: no more networks are measured
+COUNTED = ("target_macs", "target_params")
+UNITS = {
+    "target_macs": "MACs",
+    "target_params": "parameters",
+    "target_size_mb": "MB",
+    "target_latency_ms": "ms",
+}
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How a budget was met.
+
+    Attributes:
+        key: of the prune section.
+        target: the most that was allowed, a share turned into a number.
+        before: what the model takes.
+        value: what the pruned model takes.
+        threshold: the cut's, one of the plan's.
+    """
+
+    key: str
+    target: float
+    before: float
+    value: float
+    threshold: float
+
+    @property
+    def unit(self) -> str:
+        """For people."""
+        return UNITS[self.key]
+
+
+def meet(plan: Plan, progress: float = 1.0) -> Reached:
+    """The mildest cut found that meets the plan's budget.
+
+    Args:
+        plan: of a section with a target.
+        progress: how much of the way to go, in (0, 1]: equal steps of it divide the cost by equal factors.
+
+    Raises:
+        SpecError: no cut meets it; the message says what is the least possible.
+    """
+    search = _Search(plan)
+    goal = search.before * (min(search.target / search.before, 1)) ** progress
+    if search.before <= goal:
+        return Reached(search.key, search.target, search.before, search.before, NOTHING_REMOVED)
+    least = search.measure(search.thresholds[-1])
+    if least > goal:
+        raise _impossible(search, least)
+    threshold, value = search.exact(goal) if search.counted else search.measured(goal, least)
+    return Reached(search.key, goal if progress < 1 else search.target, search.before, value, threshold)
+
+
+class _Search:
+    """One budget on one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        assert plan.spec.budget is not None
+        self.plan, self.key = plan, plan.spec.budget
+        self.thresholds = [float(threshold) for threshold in plan.thresholds]
+        self.counted = self.key in COUNTED
+        self.before = self.measure(self.thresholds[0])
+        given = float(getattr(plan.spec, self.key))
+        self.target = given * self.before if self.counted and given <= 1 else given
+
+    def measure(self, threshold: float) -> float:
+        """What the budget limits, for one cut."""
+        return taken(self.plan, threshold)
+
+    def expected(self, threshold: float) -> float:
+        """What is counted: MACs for MACs and latency, parameters for parameters and size."""
+        return _counted(self.plan, threshold)
+
+    def exact(self, goal: float) -> tuple[float, float]:
+        """The lowest threshold whose count is at most `goal`, by bisection."""
+        low, high = 0, len(self.thresholds) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.expected(self.thresholds[middle]) <= goal:
+                high = middle
+            else:
+                low = middle + 1
+        return self.thresholds[high], self.expected(self.thresholds[high])
+
+    def measured(self, goal: float, least: float) -> tuple[float, float]:
+        """The mildest measured cut that meets `goal`: a secant in what is counted, with bisection to fall back on."""
+        over = (self.expected(self.thresholds[0]), self.before)
+        best, under = self.thresholds[-1], (self.expected(self.thresholds[-1]), least)
+        for turn in range(MOST_MEASUREMENTS):
+            if under[1] >= CLOSE_ENOUGH * goal:
+                break
+            share = (goal - under[1]) / (over[1] - under[1]) if turn % 3 != 2 else 0.5
+            threshold, count = self.exact(under[0] + share * (over[0] - under[0]))
+            if count <= under[0] and turn % 3 != 2:
+                continue
+            if count in (under[0], over[0]):
+                break
+            value = self.measure(threshold)
+            if value <= goal:
+                best, under = threshold, (count, value)
+            else:
+                over = (count, value)
+        return best, under[1]
+
+
+def taken(plan: Plan, threshold: float) -> float:
+    """What a cut's network takes of what the plan's budget limits: counted, or measured on the exported network."""
+    key = plan.spec.budget
+    if key in COUNTED:
+        return _counted(plan, threshold)
+    exported = to_onnx(plan.pruned(threshold)).SerializeToString()
+    if key == "target_size_mb":
+        return len(exported) / MEGABYTE
+    return latency_ms(exported, plan.spec.latency_threads, plan.spec.latency_batch)
+
+
+def _counted(plan: Plan, threshold: float) -> float:
+    cost = plan.cost(threshold)
+    return float(cost.macs if plan.spec.budget in ("target_macs", "target_latency_ms") else cost.params)
+
+
+def _impossible(search: _Search, least: float) -> SpecError:
+    spec: PruneSpec = search.plan.spec
+    given = getattr(spec, search.key)
+    share = f", {least / search.before:.1%} of the model's" if search.counted else ""
+    shown = f"{least:,.0f}" if search.counted else f"{least:.3g}"
+    held = [name for group in search.plan.groups if group.held == "excluded" for name in group.members]
+    excluded = " and prune.excluded_layers" if held else ""
+    return SpecError(
+        f"prune.{search.key}: {given:g} cannot be met: the least possible is {shown} {UNITS[search.key]}{share}, with "
+        f"min_num_filters {spec.min_num_filters} and granularity {spec.granularity}{excluded}",
+        "raise the target, or lower prune.min_num_filters",
+    )

@@ -1,0 +1,123 @@
+"""Groups of channels that live and die together, and how many of each group stay."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from math import gcd
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur.errors import SpecError
+from secateur.pruning.graph import ChannelGraph
+from secateur.pruning.importance import Statistics
+from secateur.spec import PruneSpec
+from secateur.spec.patterns import matching
+
+
+@dataclass
+class Coupled:
+    """Tied channels with the same member layers.
+
+    Attributes:
+        members: names of the layers whose filters they are.
+        roots: the identities, ascending.
+        width: filters that each channel has in the narrowest member: 1, or more with grouped convolutions.
+        ties: names of the layers that couple the members, with their kinds.
+        held: why all of it stays: `excluded`, `protected`, `fixed` or empty.
+    """
+
+    members: tuple[str, ...]
+    roots: NDArray[np.int64]
+    width: int = 1
+    ties: dict[str, str] = field(default_factory=dict)
+    held: str = ""
+
+    def __len__(self) -> int:
+        return len(self.roots)
+
+
+def coupled_groups(model: keras.Model, graph: ChannelGraph, spec: PruneSpec) -> list[Coupled]:
+    """All groups, in the order of computation.
+
+    Raises:
+        SpecError: an entry of `excluded_layers` that matches no layer of the model.
+    """
+    owners: dict[int, list[str]] = defaultdict(list)
+    for name, channels in graph.produced.items():
+        for root in graph.ids.roots(channels).tolist():
+            owners[root].append(name)
+    gathered: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for root, names in owners.items():
+        gathered[tuple(names)].append(root)
+    excluded = _excluded(model, spec)
+    ties = _ties(graph)
+    fixed = {int(root) for channels in graph.fixed for root in np.unique(graph.ids.roots(channels))}
+    return [_coupled(names, sorted(roots), graph, ties, excluded, fixed) for names, roots in gathered.items()]
+
+
+def _coupled(
+    names: tuple[str, ...],
+    roots: list[int],
+    graph: ChannelGraph,
+    ties: dict[int, dict[str, str]],
+    excluded: set[str],
+    fixed: set[int],
+) -> Coupled:
+    members = tuple(dict.fromkeys(names))
+    group = Coupled(members, np.array(roots), min(names.count(name) for name in members))
+    for root in roots:
+        group.ties.update(ties.get(root, {}))
+    if excluded & set(members):
+        group.held = "excluded"
+    elif graph.protected & set(members):
+        group.held = "protected"
+    elif fixed & set(roots):
+        group.held = "fixed"
+    return group
+
+
+def _excluded(model: keras.Model, spec: PruneSpec) -> set[str]:
+    names = [layer.name for layer in model.layers]
+    found: set[str] = set()
+    for pattern in spec.excluded_layers:
+        hits = matching(pattern, names)
+        if not hits:
+            raise SpecError(
+                f"prune.excluded_layers: the model has no layer '{pattern}'",
+                "prune/report.json of a run without it lists the layers; * and ? stand for any letters",
+            )
+        found |= set(hits)
+    return found
+
+
+def _ties(graph: ChannelGraph) -> dict[int, dict[str, str]]:
+    found: dict[int, dict[str, str]] = defaultdict(dict)
+    for tie in graph.ties:
+        for root in np.unique(graph.ids.roots(tie.channels)).tolist():
+            found[root][tie.layer] = tie.kind
+    return found
+
+
+def kept_count(statistics: Statistics, spec: PruneSpec, threshold: float, width: int = 1) -> int:
+    """How many stay: those strictly above the threshold, at least the minimum, rounded up to the granularity.
+
+    Args:
+        statistics: float64 [channels].
+        spec: its `granularity` and `min_num_filters` count filters of a layer.
+        threshold: in the statistics' own unit.
+        width: filters that each channel stands for.
+    """
+    total = len(statistics)
+    fewest = -(-spec.min_num_filters // width)
+    step = spec.granularity // gcd(spec.granularity, width)
+    count = max(int((statistics > threshold).sum()), min(fewest, total))
+    return min(-(-count // step) * step, total)
+
+
+def kept_channels(statistics: Statistics, spec: PruneSpec, threshold: float, width: int = 1) -> NDArray[np.int64]:
+    """Ascending indices of the channels with the largest statistics; among equals the first ones."""
+    order = np.argsort(-statistics, kind="stable")
+    return np.sort(order[: kept_count(statistics, spec, threshold, width)])

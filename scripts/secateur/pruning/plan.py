@@ -1,0 +1,106 @@
+"""Everything about a model that a cut depends on: its groups, their statistics and what each threshold leaves."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur.cost import Cost
+from secateur.errors import ModelError
+from secateur.pruning.follow import channel_graph
+from secateur.pruning.groups import Coupled, coupled_groups, kept_channels
+from secateur.pruning.importance import Statistics, statistics_of
+from secateur.pruning.surgery import Cut, CutCost, rebuild
+from secateur.pruning.taylor import LabelledImages
+from secateur.spec import PruneSpec
+
+NOTHING_REMOVED = -1.0  # below every statistic and every rank
+
+
+class Plan:
+    """The cuts that one prune section allows on one model; a higher threshold removes more, never less.
+
+    Args:
+        model: any built functional model of plain layers with channels last; it is not changed.
+        spec: the prune section.
+        images: for `importance: taylor`.
+
+    Raises:
+        SpecError: an excluded layer that the model does not have.
+        ModelError: a graph that cannot be followed.
+    """
+
+    def __init__(self, model: keras.Model, spec: PruneSpec, images: LabelledImages | None = None) -> None:
+        self.model, self.spec = model, spec
+        self.graph = channel_graph(model)
+        self.groups = coupled_groups(model, self.graph, spec)
+        self.statistics = statistics_of(model, self.graph, self.groups, spec, images)
+        self._levels = _ranks(self.statistics, self.groups) if spec.budget and self.groups else self.statistics
+        self._cost = CutCost(model, self.graph)
+        self.cost = lru_cache(maxsize=None)(self._cost_at)
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """All thresholds that can differ in their cut, ascending; the first removes nothing.
+
+        For a budget they are ranks, in which equal statistics differ: a network whose channels are all alike
+        can be cut to any size too.
+        """
+        free = [levels for levels, group in zip(self._levels, self.groups, strict=True) if not group.held]
+        return np.unique(np.concatenate([[NOTHING_REMOVED], *free]))
+
+    def statistic_at(self, threshold: float) -> float:
+        """The statistic that stands at a threshold of `thresholds`; below 0 where nothing is removed."""
+        free = [index for index, group in enumerate(self.groups) if not group.held]
+        at = [self.statistics[index][self._levels[index] <= threshold].max(initial=NOTHING_REMOVED) for index in free]
+        return float(max(at, default=NOTHING_REMOVED))
+
+    def kept(self, threshold: float) -> list[NDArray[np.int64]]:
+        """For each group the ascending indices of the channels that stay."""
+        return [
+            np.arange(len(group)) if group.held else kept_channels(values, self.spec, threshold, group.width)
+            for values, group in zip(self._levels, self.groups, strict=True)
+        ]
+
+    def cut(self, threshold: float) -> Cut:
+        """What stays of each layer."""
+        kept = self.kept(threshold)
+        removed = [np.delete(group.roots, stay) for group, stay in zip(self.groups, kept, strict=True)]
+        return Cut(self.graph, np.concatenate([np.empty(0, np.int64), *removed]))
+
+    def pruned(self, threshold: float) -> keras.Model:
+        """The network that stays. Raises ModelError for a layer that cannot follow pruned channels."""
+        cut = self.cut(threshold)
+        self._check_constraints(cut)
+        return rebuild(self.model, cut)
+
+    def _cost_at(self, threshold: float) -> Cost:
+        return self._cost.after(self.cut(threshold))
+
+    def _check_constraints(self, cut: Cut) -> None:
+        """Refuse, naming all layers to exclude at once, when something would lose channels that it needs."""
+        roots, removed = self.graph.ids.roots, cut.removed
+        broken = [item for item in self.graph.constraints if np.isin(roots(item.channels), removed).any()]
+        if not broken:
+            return
+        needed = np.concatenate([np.intersect1d(roots(item.channels), removed) for item in broken])
+        names = [name for name, channels in self.graph.produced.items() if np.isin(roots(channels), needed).any()]
+        first, more = broken[0], len({item.layer for item in broken}) - 1
+        others = f", and {more} more" if more else ""
+        raise ModelError(
+            f"layer '{first.layer}': {first.reason}{others}", f"add to prune.excluded_layers: {', '.join(names)}"
+        )
+
+
+def _ranks(statistics: list[Statistics], groups: list[Coupled]) -> list[Statistics]:
+    """The place of each channel among all that may go, from 0; of equals, those later in their layer come first."""
+    sizes = [len(values) for values in statistics]
+    values = np.concatenate(statistics)
+    places = np.concatenate([np.arange(size) / size for size in sizes])
+    held = np.concatenate([np.full(size, bool(group.held)) for size, group in zip(sizes, groups, strict=True)])
+    ranks = np.empty(len(values))
+    ranks[np.lexsort((-places, values, held))] = np.arange(len(values))
+    return np.split(ranks, np.cumsum(sizes)[:-1])

@@ -1,0 +1,101 @@
+"""Reach a budget in several cuts, with a short training after each but the last (`prune.steps`).
+
+Cutting a little and training a little, over and over, is how Han et al. (arXiv:1506.02626) and Molchanov et al.
+(arXiv:1611.06440) prune. Each cut divides what the budget limits by the same factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+
+from secateur.cost import cost_of
+from secateur.modelfile import load_model, save_model
+from secateur.pruning.budget import taken
+from secateur.pruning.plan import NOTHING_REMOVED, Plan
+from secateur.pruning.prune import Kept, cut_once, report_of
+from secateur.pruning.report import PruneReport
+from secateur.pruning.taylor import LabelledImages
+from secateur.spec import PruneSpec
+
+# Trains a model a little: (model, number of the cut before it from 1) -> the trained model.
+ShortTraining = Callable[[keras.Model, int], keras.Model]
+
+
+class Stepwise:
+    """Prunes in steps and goes on where an earlier process stopped.
+
+    Args:
+        model: what to prune; it is not changed.
+        spec: the prune section, with a target.
+        images: training images, where `spec.needs_images`.
+        train: the short training.
+        folder: where the models between two cuts are kept; None keeps none.
+        key: their pass phrase.
+        identity: digests that a kept model must share with this run.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        spec: PruneSpec,
+        images: LabelledImages | None,
+        train: ShortTraining,
+        folder: Path | None = None,
+        key: str = "",
+        identity: dict[str, str] | None = None,
+    ) -> None:
+        self.model, self.spec, self.images, self.train = model, _absolute(model, spec), images, train
+        self.folder, self.key, self.identity = folder, key, identity or {}
+
+    def run(self) -> tuple[keras.Model, PruneReport]:
+        """The pruned model and the report of all cuts together. Raises as `prune` does."""
+        first = Plan(self.model, self.spec, self.images)
+        current, kept, done = self._kept_before()
+        reached = None
+        for step in range(done + 1, self.spec.steps + 1):
+            plan = Plan(current, self.spec, self.images) if step > 1 else first
+            progress = 1 / (self.spec.steps - step + 1)
+            narrow, stays, _, reached = cut_once(plan, self.spec, self.images, progress)
+            kept = {name: [kept[name][index] for index in own] if kept else own for name, own in stays.items()}
+            current = narrow
+            if step < self.spec.steps:
+                current = self.train(narrow, step)
+                self._keep(current, kept, step)
+        if reached is not None and self.spec.steps > 1:
+            reached = replace(reached, before=taken(first, NOTHING_REMOVED))
+        return current, report_of(first, current, kept, None, reached)
+
+    def forget(self) -> None:
+        """Drop the models between two cuts, once the result is safely written."""
+        for path in self._files():
+            path.unlink()
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("step_*.tlt")) if self.folder else []
+
+    def _keep(self, model: keras.Model, kept: Kept, step: int) -> None:
+        if self.folder:
+            card = {"pruned": True, "step": "prune", "cuts": step, "kept": kept, "identity": self.identity}
+            save_model(model, self.folder / f"step_{step:03d}.tlt", self.key, card)
+
+    def _kept_before(self) -> tuple[keras.Model, Kept, int]:
+        """The last model between two cuts of this very run, what it keeps, and the number of cuts it had."""
+        for path in reversed(self._files()):
+            model, card = load_model(path, self.key)
+            if card["identity"] == self.identity and card["cuts"] < self.spec.steps:
+                return model, card["kept"], card["cuts"]
+        return self.model, {}, 0
+
+
+def _absolute(model: keras.Model, spec: PruneSpec) -> PruneSpec:
+    """A share of the model's MACs or parameters as a number, so that later cuts aim at the same."""
+    cost = cost_of(model)
+    for key, whole in (("target_macs", cost.macs), ("target_params", cost.params)):
+        target = getattr(spec, key)
+        if target is not None and target <= 1:
+            return spec.model_copy(update={key: max(target * whole, 2)})
+    return spec

@@ -1,0 +1,82 @@
+"""Knowledge distillation: the pruned network also learns from the answers of the unpruned one.
+
+Hinton, Vinyals and Dean, arXiv:1503.02531: both softmax outputs are softened by a temperature T, and their
+divergence, times T squared so that its gradient keeps its size, joins the loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from secateur.errors import ModelError
+from secateur.spec import DistillSpec
+
+SMALLEST_PROBABILITY = 1e-7
+
+
+def with_teacher(student: keras.Model, teacher: keras.Model) -> keras.Model:
+    """A network that answers for both: [batch, 2 * classes], the student's probabilities first.
+
+    Args:
+        student: its weights are shared, and the only ones that train.
+        teacher: softmax output of the same classes; frozen here.
+
+    Raises:
+        ModelError: the two have other inputs or outputs.
+    """
+    for what in ("input_shape", "output_shape"):
+        own, other = getattr(student, what), getattr(teacher, what)
+        if own != other:
+            raise ModelError(
+                f"retrain.distill: the teacher's {what} is {other}, the pruned model's {own}",
+                "remove retrain.distill, or prune the model that was trained",
+            )
+    frozen = keras.Model(teacher.inputs[0], teacher.outputs[0], name="teacher")
+    frozen.trainable = False
+    learner = keras.Model(student.inputs[0], student.outputs[0], name="student")
+    images = keras.Input(student.input_shape[1:])
+    answers = [learner(images), frozen(images, training=False)]
+    return keras.Model(images, keras.layers.Concatenate()(answers), name="distillation")
+
+
+class DistillationLoss(keras.losses.Loss):  # type: ignore[misc]
+    """(1 - alpha) times the cross-entropy with the labels, plus alpha times the teacher's part.
+
+    Args:
+        spec: the `distill` section.
+        label_smoothing: of the labels' part.
+    """
+
+    def __init__(self, spec: DistillSpec, label_smoothing: float) -> None:
+        super().__init__(name="distillation")
+        self.spec, self.label_smoothing = spec, label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Loss of each image.
+
+        Args:
+            y_true: one-hot labels [batch, classes].
+            y_pred: [batch, 2 * classes] of `with_teacher`.
+        """
+        student, teacher = ops.split(y_pred, 2, axis=-1)
+        hard = keras.losses.categorical_crossentropy(y_true, student, label_smoothing=self.label_smoothing)
+        soft = self._divergence(ops.stop_gradient(teacher), student)
+        return (1 - self.spec.alpha) * hard + self.spec.alpha * soft
+
+    def _divergence(self, teacher: Any, student: Any) -> Any:
+        temperature = self.spec.temperature
+        wanted, given = (_log_softened(answers, temperature) for answers in (teacher, student))
+        return temperature**2 * ops.sum(ops.exp(wanted) * (wanted - given), axis=-1)
+
+
+def _log_softened(probabilities: Any, temperature: float) -> Any:
+    """Softmax of the logits over the temperature; the logarithm stands for the logits, which differ by a constant."""
+    return ops.log_softmax(ops.log(ops.maximum(probabilities, SMALLEST_PROBABILITY)) / temperature, axis=-1)
+
+
+def student_accuracy(y_true: Any, y_pred: Any) -> Any:
+    """Categorical accuracy of the student's half."""
+    return keras.metrics.categorical_accuracy(y_true, ops.split(y_pred, 2, axis=-1)[0])
