@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from secateur.spec.load import NO_EFFECT
-from secateur.spec.sections import ENGINE_KEYS, Spec
+from secateur.spec.sections import ENGINE_KEYS, DistillSpec, RetrainSpec, Spec
 from secateur.spec.vintages import KEYS, SECTIONS
 
 INTRODUCTION = """# Configuration
@@ -25,7 +25,21 @@ no effect. Specs of other TAO releases are read too; their words stand in the la
 In paths these words stand for files of the run: `EVALMODEL` the final model, `PRUNEDMODEL` the pruned one,
 `RESULTSDIR` the results folder, `EXPORTDIR` the export folder.
 
-`retrain` takes every key of `train` and inherits what it does not set.
+`retrain` takes every key of `train` and inherits what it does not set. `prune` asks for exactly one of `threshold`,
+`target_macs`, `target_params`, `target_size_mb` and `target_latency_ms`; docs/pruning.md says how to choose.
+
+## sweep
+
+Beside `experiments`, `config.yaml` can hold sweeps: one spec over lists of values. What is equal is done once.
+
+```yaml
+sweep:
+  sizes:                                 # becomes results/sweeps/sizes
+    spec: config/specs/quickstart.yaml
+    values:                              # any keys of the spec; all combinations
+      prune.target_macs: [0.75, 0.5, 0.25]
+    max_accuracy_drop: 0.01              # top-1 that the recommended point may lose; 0.01 is the default
+```
 """
 
 
@@ -44,7 +58,9 @@ def _section(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield _row(f"{prefix}{name}", name, field)
     for name, field in fields.items():
         nested = _nested(field.annotation)
-        if nested is not None and name != "retrain":
+        if nested is RetrainSpec:
+            yield from _section(DistillSpec, "retrain.distill.")
+        elif nested is not None:
             yield from _section(nested, f"{prefix}{name}.")
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
+from keras import layers, ops
 
 from secateur.errors import ModelError
+from secateur.network import copied
 from secateur.spec import DistillSpec
 
 SMALLEST_PROBABILITY = 1e-7
+NOISE = (layers.Dropout, layers.SpatialDropout2D, layers.GaussianDropout, layers.GaussianNoise)
 
 
 def with_teacher(student: keras.Model, teacher: keras.Model) -> keras.Model:
@@ -34,12 +36,24 @@ def with_teacher(student: keras.Model, teacher: keras.Model) -> keras.Model:
                 f"retrain.distill: the teacher's {what} is {other}, the pruned model's {own}",
                 "remove retrain.distill, or prune the model that was trained",
             )
-    frozen = keras.Model(teacher.inputs[0], teacher.outputs[0], name="teacher")
-    frozen.trainable = False
+    frozen = _as_in_inference(teacher)
     learner = keras.Model(student.inputs[0], student.outputs[0], name="student")
     images = keras.Input(student.input_shape[1:])
-    answers = [learner(images), frozen(images, training=False)]
+    answers = [learner(images), frozen(images)]
     return keras.Model(images, keras.layers.Concatenate()(answers), name="distillation")
+
+
+def _as_in_inference(teacher: keras.Model) -> keras.Model:
+    """A frozen copy that answers alike in training: Keras hands `training=True` down to every layer within."""
+    copy = copied(teacher, lambda layer: layers.Identity(name=layer.name) if isinstance(layer, NOISE) else _same(layer))
+    copy.set_weights(teacher.get_weights())
+    frozen = keras.Model(copy.inputs[0], copy.outputs[0], name="teacher")
+    frozen.trainable = False  # its batch normalisations then use their moving statistics
+    return frozen
+
+
+def _same(layer: Any) -> Any:
+    return type(layer).from_config(layer.get_config())
 
 
 class DistillationLoss(keras.losses.Loss):  # type: ignore[misc]
