@@ -34,8 +34,9 @@ from setup import Images, accuracy, base_model, load_images, train_section, trai
 
 SEEDS = (1, 2, 3)
 BASE_EPOCHS, SHORT, LONG = 20, 4, 20
-BUDGETS = (0.25, 0.5, 0.1, 0.75)
+BUDGETS = (0.25, 0.1, 0.5, 0.75)
 METHODS = (*itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer")), ("random", "layer"))
+TELLING = (("taylor", "global"), ("l2", "layer"), ("random", "layer"))
 LOOKED_AT = 512
 DISTILL = {"alpha": 0.5, "temperature": 4.0}
 
@@ -60,8 +61,9 @@ def cells(arch: str) -> Iterator[Cell]:
         yield Cell(arch, seed, 1.0, "none", "none", False, False, 0)
     for seed, budget, (importance, ranking), again in itertools.product(SEEDS, BUDGETS, METHODS, (False, True)):
         yield Cell(arch, seed, budget, importance, ranking, again, False, 0)
-    for distilled, seed, budget, (importance, ranking) in itertools.product((False, True), SEEDS, BUDGETS, METHODS):
-        yield Cell(arch, seed, budget, importance, ranking, True, distilled, SHORT)
+    for methods in (TELLING, METHODS):
+        for budget, seed, distilled, (importance, ranking) in itertools.product(BUDGETS, SEEDS, (False, True), methods):
+            yield Cell(arch, seed, budget, importance, ranking, True, distilled, SHORT)
     for seed, budget, importance in itertools.product(SEEDS, (0.25, 0.1), ("taylor", "random", "scratch")):
         ranking = "global" if importance == "taylor" else "layer"
         yield Cell(arch, seed, budget, importance, ranking, True, False, LONG)

@@ -17,7 +17,7 @@ KEY = "correct-horse-battery-staple"
 FILES = """
 split/manifest.csv split/classmap.json split/report.json
 train/model.tlt train/history.csv train/metrics.json
-prune/model.tlt prune/report.json
+prune/model.tlt prune/report.json prune/report.html
 retrain/model.tlt retrain/history.csv retrain/metrics.json
 evaluate/train/metrics.json evaluate/train/predictions.csv evaluate/train/confusion.csv
 evaluate/retrain/metrics.json evaluate/retrain/predictions.csv evaluate/retrain/confusion.csv

@@ -121,6 +121,8 @@ RERUNS = {
     ("train.lr_config.learning_rate", 0.01): {
         key: value for key, value in ALL.items() if key not in ("split", "sidecars")
     },
+    ("prune.importance", "taylor"): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
+    ("retrain.distill.alpha", 0.5): {"retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
     ("inference.image_dir", "images/light"): {"inference": 1},
     ("export.layout", "nhwc"): {"export": 1, "sidecars": 1},
     ("train.n_workers", 3): {},

@@ -65,6 +65,7 @@ class Writer:
         self.consumers = Counter(tensor for call in self.calls for tensor in call.inputs)
         self.consumers.update(outputs_of(model))
         self.nodes: list[onnx.NodeProto] = []
+        self.made: set[str] = set()
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.names: dict[TensorId, str] = {}
         self.folded: dict[TensorId, Any] = {}
@@ -140,9 +141,8 @@ class Writer:
 
     def node(self, op: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """Add a node with one output; returns the output's name."""
-        output = (
-            f"{name}:0" if not any(f"{name}:0" in node.output for node in self.nodes) else f"{name}:{len(self.nodes)}"
-        )
+        output = f"{name}:0" if f"{name}:0" not in self.made else f"{name}:{len(self.nodes)}"
+        self.made.add(output)
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 

@@ -344,9 +344,15 @@ class PruneSpec(Section):
     def _none_is_empty(cls, layers: Any) -> Any:
         return [] if layers is None else layers
 
+    @model_validator(mode="before")
+    @classmethod
+    def _a_target_leaves_no_default(cls, values: Any) -> Any:
+        targets = isinstance(values, dict) and any(values.get(key) is not None for key in BUDGETS)
+        return {"threshold": None, **values} if targets else values
+
     @model_validator(mode="after")
     def _one_goal(self) -> Self:
-        given = [key for key in ("threshold", *BUDGETS) if key in self.model_fields_set and getattr(self, key)]
+        given = [key for key in ("threshold", *BUDGETS) if getattr(self, key) is not None]
         if len(given) > 1:
             raise ValueError(f"write only one of {', '.join(given)}")
         if self.threshold is None and self.budget is None:

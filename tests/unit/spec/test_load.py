@@ -262,3 +262,48 @@ def test_what_the_network_does_anyway_is_accepted_without_a_word(model):
 def test_the_typical_values_of_the_specification_pass_with_a_word():
     notices = parse_spec("model: {arch: efficientnet-b0, use_batch_norm: False}").notices
     assert "it always has batch normalisation" in str([str(notice) for notice in notices])
+
+
+PRUNED = "key: env:K\nprune: {%s}\n"
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("threshold: 0.5, target_macs: 0.5", "write only one of threshold, target_macs"),
+        ("threshold: 0, target_macs: 0.5", "write only one of threshold, target_macs"),
+        ("target_params: 0.5, target_size_mb: 3", "write only one of target_params, target_size_mb"),
+        ("threshold: null", "write threshold or one of target_macs"),
+        ("steps: 2", "steps: 2 needs one of target_macs"),
+        ("target_macs: 0", "target_macs"),
+        ("target_latency_ms: -1", "target_latency_ms"),
+        ("target_macs: 0.5, importance: magic", "importance"),
+        ("target_macs: 0.5, ranking: local", "ranking"),
+    ],
+)
+def test_prune_asks_for_one_thing(section, message):
+    with pytest.raises(SpecError, match=message):
+        parse_spec(PRUNED % section)
+
+
+def test_a_target_stands_alone_in_what_check_prints():
+    spec = parse_spec(PRUNED % "target_macs: 0.5")
+    assert (spec.prune.threshold, spec.prune.budget) == (None, "target_macs")
+    assert parse_spec("key: env:K\nprune:\n").prune.threshold == 0.1
+
+
+def test_an_override_of_the_goal_takes_the_place_of_the_others(tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(PRUNED % "threshold: 0.5")
+    assert load_spec(path, ["prune.target_macs=0.5"]).prune.budget == "target_macs"
+    assert load_spec(path, ["prune.target_macs=0.5", "prune.threshold=0.3"]).prune.threshold == 0.3
+    with pytest.raises(SpecError, match="unknown key"):
+        load_spec(path, ["train.distill.alpha=0.5"])
+
+
+def test_distill_is_of_retraining():
+    spec = parse_spec("key: env:K\nprune:\nretrain: {distill: {alpha: 0.3}}\n")
+    assert (spec.retrain.distill.alpha, spec.retrain.distill.temperature) == (0.3, 4.0)
+    assert spec.retrain.num_epochs == spec.train.num_epochs
+    with pytest.raises(SpecError, match="alpha"):
+        parse_spec("key: env:K\nprune:\nretrain: {distill: {alpha: 0}}\n")
