@@ -7,7 +7,8 @@ from snakemake.utils import min_version
 min_version("9.27")
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from secateur.workflow import code_digest, load_experiments, readable_errors
+from secateur.rerun import code_digest
+from secateur.workflow import load_experiments, readable_errors
 
 
 configfile: "config/config.yaml"

@@ -5,40 +5,23 @@ Light on purpose: no Keras, no TensorFlow, no Snakemake. A dry run imports this 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from secateur.artifacts import require_writable
-from secateur.data.listing import listing_digest
 from secateur.errors import SecateurError, SpecError, format_error
-from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run, export_name, given_model
+from secateur.rerun import DIGITS_INDEX, image_roots, is_digits, section_params
+from secateur.run import Run, export_name, given_model
 from secateur.spec import Spec, load_spec
 from secateur.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
 RESULTS, WORK = Path("results"), Path("work")
-DIGITS, DIGITS_INDEX = "data/digits", "data/digits.csv"
-# Where data come from decides the manifest, which later steps read; the rest of `data` is preprocessing.
-SOURCE_KEYS = {"source", "split", "train_dataset_path", "val_dataset_path", "num_classes"}
 # Names become folders and Snakemake wildcards.
 EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
-PACKAGE = Path(__file__).parent
-# Parts of the package whose change makes a step's result out of date.
-CODE = {
-    "digits": ("data/digits.py",),
-    "split": ("data/split.py", "data/manifest.py", "data/classes.py"),
-    "train": ("data/images.py", "data/augment.py", "data/pipeline.py", "zoo", "training"),
-    "prune": ("pruning", "export/latency.py"),
-    "front": ("front.py", "front_figure.py", "export/latency.py"),
-    "evaluate": ("data/images.py", "data/pipeline.py", "evaluation/metrics.py", "evaluation/evaluate.py"),
-    "inference": ("data/images.py", "data/pipeline.py", "evaluation/inference.py"),
-    "export": ("data/images.py", "data/pipeline.py", "export"),
-}
 
 
 class Experiments:
@@ -191,7 +174,7 @@ class Experiments:
 
     def sources(self, name: str) -> list[str]:
         """Files that split depends on: the index of the digits when the spec uses them."""
-        return [DIGITS_INDEX] if any(_is_digits(root) for root in self._roots(name)) else []
+        return [DIGITS_INDEX] if any(is_digits(root) for root in image_roots(self.specs[name])) else []
 
     def inference_inputs(self, name: str) -> list[str]:
         """The model, the class map, and the digits' index when images are taken from there."""
@@ -200,7 +183,7 @@ class Experiments:
             run.resolve(section.model_path, run.model(run.final_step)),
             run.resolve(section.classmap, run.classmap),
         ]
-        index = [DIGITS_INDEX] if _is_digits(section.image_dir or "") else []
+        index = [DIGITS_INDEX] if is_digits(section.image_dir or "") else []
         return [str(file) for file in files] + index
 
     def evaluated_model(self, name: str, stage: str) -> str:
@@ -256,62 +239,8 @@ class Experiments:
         return str(run.resolve(self.specs[name].export.model_path, run.model(run.final_step)))
 
     def params(self, name: str, step: str) -> dict[str, Any]:
-        """Plain data whose change reruns a step: the sections that it reads, without the key."""
-        spec = self.specs[name]
-        pixels = {"data": _plain(spec.data, SOURCE_KEYS), "model": _plain(spec.model)}
-        crop = {"enable_center_crop": spec.augment.enable_center_crop}
-        by_step: dict[str, dict[str, Any]] = {
-            "split": {
-                "data": spec.data.model_dump(mode="json", include=SOURCE_KEYS),
-                "test": spec.evaluate.dataset_path,
-                "listing": _listing(tuple(root for root in self._roots(name) if not _is_digits(root))),
-            },
-            "train": {
-                **pixels,
-                "augment": _plain(spec.augment),
-                "train": _plain(spec.train, WITHOUT_EFFECT_ON_RESULTS),
-            },
-            "prune": {"prune": _plain(spec.prune), **self._looked_at(name)},
-            "retrain": {
-                **pixels,
-                "augment": _plain(spec.augment),
-                "train": _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS),
-            },
-            "evaluate": {**pixels, **crop, "top_k": spec.evaluate.top_k},
-            "inference": {
-                **pixels,
-                **crop,
-                "inference": _plain(spec.inference),
-                "listing": self._inference_listing(name),
-            },
-            "export": {**pixels, **crop, "export": _plain(spec.export)},
-        }
-        return by_step[step]
-
-    def _looked_at(self, name: str) -> dict[str, Any]:
-        """What else decides a pruning that looks at images, or trains between two cuts."""
-        spec = self.specs[name]
-        if spec.prune is None or not spec.prune.needs_images:
-            return {}
-        pixels = {"data": _plain(spec.data, SOURCE_KEYS), "model": _plain(spec.model), "code": code_digest("evaluate")}
-        if spec.prune.steps == 1:
-            return pixels
-        short = _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS | {"num_epochs"})
-        return {**pixels, "augment": _plain(spec.augment), "train": short, "code": code_digest("train")}
-
-    def _inference_listing(self, name: str) -> str:
-        folder = self.specs[name].inference.image_dir
-        return _listing((folder,)) if folder and not _is_digits(folder) else ""
-
-    def _roots(self, name: str) -> list[str]:
-        spec = self.specs[name]
-        data = spec.data
-        roots = (
-            [data.source]
-            if data.source
-            else [data.train_dataset_path, data.val_dataset_path, spec.evaluate.dataset_path]
-        )
-        return [root for root in roots if root]
+        """Plain data whose change reruns a step."""
+        return section_params(self.specs[name], step)
 
     def link_results(self) -> None:
         """Where a spec has its own results_dir, make `results/<experiment>` a link to it.
@@ -346,37 +275,14 @@ class readable_errors:
             raise SystemExit(error.exit_code) from None
 
 
-def workflow_run(name: str, spec: Spec, shared: Mapping[str, Path]) -> Run:
+def workflow_run(name: str, spec: Spec, shared: Mapping[str, Path] | None = None) -> Run:
     """Inside the workflow results stand at `results/<experiment>`, which may be a link to `results_dir`."""
-    return Run(name, spec, RESULTS / name, WORK / name, shared)
+    return Run(name, spec, RESULTS / name, WORK / name, shared or {})
 
 
 def _step_of(file: Path) -> str:
     """The step that makes `results/<experiment>/<step>/...`; the first model's evaluation goes with its training."""
     return "train" if file.parts[2:4] == ("evaluate", "train") else file.parts[2]
-
-
-def code_digest(step: str) -> str:
-    """Digest of the sources that a step's result depends on."""
-    digest = hashlib.sha256()
-    for part in CODE[step]:
-        path = PACKAGE / part
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _plain(section: Any, exclude: set[str] | None = None) -> dict[str, Any]:
-    return section.model_dump(mode="json", exclude=exclude) if section is not None else {}
-
-
-def _is_digits(root: str) -> bool:
-    return os.path.normpath(root) == DIGITS or os.path.normpath(root).startswith(DIGITS + "/")
-
-
-@lru_cache
-def _listing(roots: tuple[str, ...]) -> str:
-    return listing_digest(list(roots))
 
 
 def _link(link: Path, target: Path) -> None:

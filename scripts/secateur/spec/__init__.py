@@ -2,6 +2,7 @@
 
 from secateur.spec.load import load_spec, parse_spec
 from secateur.spec.notices import Notice
+from secateur.spec.prune import PruneSpec
 from secateur.spec.sections import (
     AugmentSpec,
     BnConfig,
@@ -13,7 +14,6 @@ from secateur.spec.sections import (
     LrConfig,
     ModelSpec,
     OptimConfig,
-    PruneSpec,
     RegConfig,
     RetrainSpec,
     Spec,

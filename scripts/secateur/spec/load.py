@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from secateur.errors import SpecError
 from secateur.spec.architectures import FIXED, family_name
 from secateur.spec.notices import Notice
-from secateur.spec.sections import BUDGETS, ENGINE_KEYS, ModelSpec, Spec
+from secateur.spec.prune import BUDGETS
+from secateur.spec.sections import ENGINE_KEYS, ModelSpec, Spec
 from secateur.spec.source import Source, parse_source, read_source
 from secateur.spec.vintages import to_v1
 

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import BaseModel
 from secateur.spec.load import NO_EFFECT
-from secateur.spec.sections import BUDGETS, Spec
+from secateur.spec.prune import BUDGETS
+from secateur.spec.sections import Spec
 
 # Fields that only the loader itself reads.
 LOADER = {"model.n_layers", "model.dropout", "model.byom_model", "num_gpus", "train.qat", "export.data_type"}

@@ -1,0 +1,114 @@
+"""What decides a step's result: the sections of the spec, the listing of the images, the code.
+
+Light on purpose, as `workflow`: a dry run imports this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from secateur.data.listing import listing_digest
+from secateur.run import WITHOUT_EFFECT_ON_RESULTS
+from secateur.spec import Spec
+
+DIGITS, DIGITS_INDEX = "data/digits", "data/digits.csv"
+# Where data come from decides the manifest, which later steps read; the rest of `data` is preprocessing.
+SOURCE_KEYS = {"source", "split", "train_dataset_path", "val_dataset_path", "num_classes"}
+PACKAGE = Path(__file__).parent
+# Parts of the package whose change makes a step's result out of date.
+CODE = {
+    "digits": ("data/digits.py",),
+    "split": ("data/split.py", "data/manifest.py", "data/classes.py"),
+    "train": ("data/images.py", "data/augment.py", "data/pipeline.py", "zoo", "training"),
+    "prune": ("pruning", "export/latency.py"),
+    "front": ("front.py", "front_figure.py", "export/latency.py"),
+    "evaluate": ("data/images.py", "data/pipeline.py", "evaluation/metrics.py", "evaluation/evaluate.py"),
+    "inference": ("data/images.py", "data/pipeline.py", "evaluation/inference.py"),
+    "export": ("data/images.py", "data/pipeline.py", "export"),
+}
+
+
+def code_digest(step: str) -> str:
+    """Digest of the sources that a step's result depends on."""
+    digest = hashlib.sha256()
+    for part in CODE[step]:
+        path = PACKAGE / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _plain(section: Any, exclude: set[str] | None = None) -> dict[str, Any]:
+    return section.model_dump(mode="json", exclude=exclude) if section is not None else {}
+
+
+def section_params(spec: Spec, step: str) -> dict[str, Any]:
+    """Plain data whose change reruns a step: the sections that it reads, without the key."""
+    pixels = {"data": _plain(spec.data, SOURCE_KEYS), "model": _plain(spec.model)}
+    crop = {"enable_center_crop": spec.augment.enable_center_crop}
+    by_step: dict[str, dict[str, Any]] = {
+        "split": {
+            "data": spec.data.model_dump(mode="json", include=SOURCE_KEYS),
+            "test": spec.evaluate.dataset_path,
+            "listing": _listing(tuple(root for root in image_roots(spec) if not is_digits(root))),
+        },
+        "train": {
+            **pixels,
+            "augment": _plain(spec.augment),
+            "train": _plain(spec.train, WITHOUT_EFFECT_ON_RESULTS),
+        },
+        "prune": {"prune": _plain(spec.prune), **_looked_at(spec)},
+        "retrain": {
+            **pixels,
+            "augment": _plain(spec.augment),
+            "train": _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS),
+        },
+        "evaluate": {**pixels, **crop, "top_k": spec.evaluate.top_k},
+        "inference": {
+            **pixels,
+            **crop,
+            "inference": _plain(spec.inference),
+            "listing": _inference_listing(spec),
+        },
+        "export": {**pixels, **crop, "export": _plain(spec.export)},
+    }
+    return by_step[step]
+
+
+def _looked_at(spec: Spec) -> dict[str, Any]:
+    """What else decides a pruning that looks at images, or trains between two cuts."""
+    if spec.prune is None or not spec.prune.needs_images:
+        return {}
+    pixels = {"data": _plain(spec.data, SOURCE_KEYS), "model": _plain(spec.model), "code": code_digest("evaluate")}
+    if spec.prune.steps == 1:
+        return pixels
+    short = _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS | {"num_epochs"})
+    return {**pixels, "augment": _plain(spec.augment), "train": short, "code": code_digest("train")}
+
+
+def _inference_listing(spec: Spec) -> str:
+    folder = spec.inference.image_dir
+    return _listing((folder,)) if folder and not is_digits(folder) else ""
+
+
+def image_roots(spec: Spec) -> list[str]:
+    """The folders of images that split reads."""
+    data = spec.data
+    roots = (
+        [data.source] if data.source else [data.train_dataset_path, data.val_dataset_path, spec.evaluate.dataset_path]
+    )
+    return [root for root in roots if root]
+
+
+def is_digits(root: str) -> bool:
+    """Whether a folder is that of the digits, which the workflow makes itself."""
+    return os.path.normpath(root) == DIGITS or os.path.normpath(root).startswith(DIGITS + "/")
+
+
+@lru_cache
+def _listing(roots: tuple[str, ...]) -> str:
+    return listing_digest(list(roots))
