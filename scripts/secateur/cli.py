@@ -74,7 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     pick = commands.add_parser("pick", help="the point of a finished sweep that costs least within a drop of accuracy")
     pick.add_argument("sweep", metavar="SWEEP", help="its name in config.yaml, or its front.csv")
     pick.add_argument(
-        "--max-drop", type=float, metavar="DROP", help="top-1 to lose, 0.01 is one point; default: as configured"
+        "--max-drop",
+        type=float,
+        metavar="DROP",
+        help="top-1 to lose, 0.01 is one point; default: what the sweep itself recommends",
     )
     pick.add_argument(
         "--by", default="macs", choices=["macs", "params", "onnx_bytes", "latency_ms"], help="cost (macs)"

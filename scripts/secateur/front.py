@@ -174,15 +174,19 @@ def advice(table: pd.DataFrame, max_drop: float, cost: str = "macs") -> str:
     if best is None:
         closest = table[~table["name"].str.startswith(UNPRUNED)]["accuracy_drop"].min()
         return f"no point loses at most {max_drop:.3f} of top-1 accuracy; the least lost is {closest:.3f}"
-    row = table.loc[best]
-    unpruned = table.loc[0]
+    return f"recommended: {described(table, best)}\n  the least {COSTS[cost]} of those that lose at most {max_drop:g}"
+
+
+def described(table: pd.DataFrame, index: int) -> str:
+    """A network's name, accuracy and cost; shares are of the first row, which is unpruned where anything is."""
+    row, first = table.loc[index], table.loc[0]
     return (
-        f"recommended: {row['name']}  (loses at most {max_drop:.3f}, fewest {COSTS[cost]})\n"
+        f"{row['name']}\n"
         f"  top-1 {row['top_1']:.4f} ± {row['standard_error']:.4f}, {row['accuracy_drop']:+.4f} lost\n"
-        f"  MACs {row['macs']:,} ({row['macs'] / unpruned['macs']:.1%} kept), parameters {row['params']:,} "
-        f"({row['params'] / unpruned['params']:.1%} kept)\n"
+        f"  MACs {row['macs']:,} ({row['macs'] / first['macs']:.1%} kept), parameters {row['params']:,} "
+        f"({row['params'] / first['params']:.1%} kept)\n"
         f"  ONNX {row['onnx_bytes']:,} bytes, latency {row['latency_ms']:.3g} ms ({row['latency_ratio']:.2f} times "
-        f"{unpruned['name']})"
+        f"{first['name']})"
     )
 
 
@@ -191,7 +195,7 @@ def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) 
 
     Args:
         name: of the sweep, or the path of its folder or table.
-        max_drop: most top-1 accuracy to lose; None as the sweep was configured: its `recommended` column.
+        max_drop: most top-1 accuracy to lose; None: the point that the sweep itself recommends, by MACs.
         cost: a key of COSTS.
         results: root of the results.
 
@@ -208,14 +212,14 @@ def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) 
     missing = {"name", "top_1", "accuracy_drop", *COSTS} - set(table.columns)
     if missing:
         raise DataError(f"{path}: no column {', '.join(sorted(missing))}", "give the front.csv of a sweep")
-    text = advice(table, max_drop, cost) if max_drop is not None else _configured(table, cost)
+    text = advice(table, max_drop, cost) if max_drop is not None else _configured(table)
     if text.startswith("no point"):
         raise SpecError(text, "allow a larger --max-drop, or add milder values to the sweep")
     return text
 
 
-def _configured(table: pd.DataFrame, cost: str) -> str:
-    row = table[table["recommended"]]
-    if row.empty:
+def _configured(table: pd.DataFrame) -> str:
+    chosen = table[table["recommended"]]
+    if chosen.empty:
         return "no point met the max_accuracy_drop of this sweep"
-    return advice(table, float(row["accuracy_drop"].iloc[0]), cost)
+    return f"recommended: {described(table, int(chosen.index[0]))}"

@@ -48,7 +48,8 @@ def test_pick_prints_it(tmp_path, capsys):
     text = pick("s", 0.01, "macs", tmp_path / "results")
     assert text.startswith("recommended: s.b")
     assert "MACs 300 (30.0% kept)" in text
-    assert pick(str(folder), None, "macs").startswith("recommended: s.b")
+    assert pick(str(folder), None, "macs").startswith("recommended: s.b\n  top-1 0.8950")
+    assert "multiply-accumulates of those that lose at most 0.01" in text
     assert main(["pick", str(folder / "front.csv"), "--max-drop", "0.06", "--by", "params"]) == 0
     assert "recommended: s.c" in capsys.readouterr().out
     with pytest.raises(SpecError, match=r"no point loses at most -1\.000"):
