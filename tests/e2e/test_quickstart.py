@@ -139,7 +139,8 @@ def test_a_second_run_has_nothing_to_do(finished, repository):
 
 def test_terminal_says_what_each_step_did(finished):
     _, result = finished
-    for step in ("split  10 classes", "train  resnet_10  8 epochs", "prune  threshold 0.68: kept", "export  results/"):
+    asked = "prune  threshold 0.68, importance l2, ranking layer: kept"
+    for step in ("split  10 classes", "train  resnet_10  8 epochs", asked, "export  results/"):
         assert step in result.stderr
     assert "oneDNN" not in result.stderr, "TensorFlow's noise belongs into the log"
 
