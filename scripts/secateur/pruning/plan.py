@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.cost import Cost
-from secateur.errors import ModelError
+from secateur.errors import ModelError, SpecError
 from secateur.pruning.follow import channel_graph
 from secateur.pruning.groups import Coupled, coupled_groups, kept_channels
 from secateur.pruning.importance import Statistics, statistics_of
@@ -26,14 +26,17 @@ class Plan:
     Args:
         model: any built functional model of plain layers with channels last; it is not changed.
         spec: the prune section.
-        images: for `importance: taylor`.
+        images: for `importance: taylor` and `recalibrate_bn`.
 
     Raises:
-        SpecError: an excluded layer that the model does not have.
+        SpecError: an excluded layer that the model does not have, or no images where they are needed.
         ModelError: a graph that cannot be followed.
     """
 
     def __init__(self, model: keras.Model, spec: PruneSpec, images: LabelledImages | None = None) -> None:
+        if images is None and (spec.importance == "taylor" or spec.recalibrate_bn):
+            needs = "importance taylor" if spec.importance == "taylor" else "recalibrate_bn"
+            raise SpecError(f"prune: {needs} needs training images", "give prune() the images")
         self.model, self.spec = model, spec
         self.graph = channel_graph(model)
         self.groups = coupled_groups(model, self.graph, spec)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from secateur.errors import ModelError
+from secateur.errors import ModelError, SpecError
 from secateur.pruning import prune
 from secateur.pruning.follow import channel_graph
 from secateur.pruning.plan import Plan
@@ -73,6 +73,12 @@ def test_taylor_leaves_the_model_alone_and_needs_one_input():
     both = keras.Model([first, second], layers.Dense(4, activation="softmax")(joined))
     with pytest.raises(ModelError, match="one input and one output"):
         prune(both, PruneSpec(importance="taylor"), data)
+
+
+@pytest.mark.parametrize("wish", [{"importance": "taylor"}, {"recalibrate_bn": True}])
+def test_what_needs_images_says_so(wish):
+    with pytest.raises(SpecError, match="needs training images"):
+        prune(small(), PruneSpec(target_macs=0.7, **wish))
 
 
 def test_a_channel_that_nobody_uses_has_no_taylor_importance_and_goes_first():
