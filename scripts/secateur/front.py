@@ -16,9 +16,9 @@ from secateur.artifacts import read_json
 from secateur.errors import DataError, SpecError
 from secateur.export.latency import latencies_ms
 from secateur.run import Run, export_name
-from secateur.spec import Spec, load_spec
+from secateur.spec import Spec
 from secateur.tables import write_csv
-from secateur.workflow import RESULTS, workflow_run
+from secateur.workflow import RESULTS, run_from
 
 UNPRUNED = "unpruned"
 # Costs that accuracy is weighed against -> what they are called in a figure.
@@ -57,7 +57,7 @@ def front_step(
     """
     from secateur.front_figure import draw  # noqa: PLC0415 - `pick` reads the table without a plotting library
 
-    runs = {point: _run(point, source) for point, source in sources.items()}
+    runs = {point: run_from(point, source) for point, source in sources.items()}
     networks = _unpruned(runs)
     for point in front["points"]:
         run = runs[point["name"]]
@@ -69,11 +69,6 @@ def front_step(
     draw(table, folder, name, front["max_accuracy_drop"])
     print(f"sweep  {name}\n{advice(table, front['max_accuracy_drop'])}", file=stream, flush=True)
     return table
-
-
-def _run(name: str, source: Mapping[str, Any]) -> Run:
-    shared = {step: Path(folder) for step, folder in source["shared"].items()}
-    return workflow_run(name, load_spec(source["spec"], source["overrides"]), shared)
 
 
 def _unpruned(runs: Mapping[str, Run]) -> list[Measured]:
@@ -169,12 +164,16 @@ def recommended(table: pd.DataFrame, max_drop: float, cost: str = "macs") -> int
 
 
 def advice(table: pd.DataFrame, max_drop: float, cost: str = "macs") -> str:
-    """The recommended point in words."""
+    """The recommended point in words, or that there is none."""
     best = recommended(table, max_drop, cost)
     if best is None:
-        closest = table[~table["name"].str.startswith(UNPRUNED)]["accuracy_drop"].min()
-        return f"no point loses at most {max_drop:.3f} of top-1 accuracy; the least lost is {closest:.3f}"
+        return _none_within(table, max_drop)
     return f"recommended: {described(table, best)}\n  the least {COSTS[cost]} of those that lose at most {max_drop:g}"
+
+
+def _none_within(table: pd.DataFrame, max_drop: float) -> str:
+    closest = table[~table["name"].str.startswith(UNPRUNED)]["accuracy_drop"].min()
+    return f"no point loses at most {max_drop:.3f} of top-1 accuracy; the least lost is {closest:.3f}"
 
 
 def described(table: pd.DataFrame, index: int) -> str:
@@ -212,14 +211,12 @@ def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) 
     missing = {"name", "top_1", "accuracy_drop", *COSTS} - set(table.columns)
     if missing:
         raise DataError(f"{path}: no column {', '.join(sorted(missing))}", "give the front.csv of a sweep")
-    text = advice(table, max_drop, cost) if max_drop is not None else _configured(table)
-    if text.startswith("no point"):
-        raise SpecError(text, "allow a larger --max-drop, or add milder values to the sweep")
-    return text
-
-
-def _configured(table: pd.DataFrame) -> str:
-    chosen = table[table["recommended"]]
-    if chosen.empty:
-        return "no point met the max_accuracy_drop of this sweep"
-    return f"recommended: {described(table, int(chosen.index[0]))}"
+    hint = "allow a larger --max-drop, or add milder values to the sweep"
+    if max_drop is None:
+        chosen = table[table["recommended"]]
+        if chosen.empty:
+            raise SpecError("no point met the max_accuracy_drop of this sweep", hint)
+        return f"recommended: {described(table, int(chosen.index[0]))}"
+    if recommended(table, max_drop, cost) is None:
+        raise SpecError(_none_within(table, max_drop), hint)
+    return advice(table, max_drop, cost)

@@ -12,8 +12,7 @@ from typing import IO, Any, TextIO
 
 from secateur.errors import InterruptedRunError, SecateurError, format_error
 from secateur.run import Run
-from secateur.spec import load_spec
-from secateur.workflow import workflow_run
+from secateur.workflow import run_from
 
 
 class Tee:
@@ -80,7 +79,4 @@ def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
         snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.source, log.
     """
     with logged(snakemake.log[0]) as stream:
-        source = snakemake.params.source
-        shared = {step: Path(folder) for step, folder in source["shared"].items()}
-        spec = load_spec(source["spec"], source["overrides"])
-        yield workflow_run(snakemake.wildcards.experiment, spec, shared), stream
+        yield run_from(snakemake.wildcards.experiment, snakemake.params.source), stream

@@ -141,7 +141,7 @@ class Experiments:
         """Plain data that the front of a sweep is made from: its points and the largest drop allowed."""
         sweep = self.sweeps[name]
         points = [{"name": point.name, "values": point.values} for point in sweep.points()]
-        return {"points": points, "max_accuracy_drop": sweep.max_accuracy_drop, "spec": sweep.spec}
+        return {"points": points, "max_accuracy_drop": sweep.max_accuracy_drop}
 
     def point_sources(self, name: str) -> dict[str, dict[str, Any]]:
         """For each point what a job makes its run from."""
@@ -250,11 +250,7 @@ class Experiments:
             ArtifactError: the folder or the link cannot be made.
         """
         for name, spec in self.specs.items():
-            if (
-                spec.results_dir
-                and name not in self.overrides
-                and os.path.abspath(spec.results_dir) != os.path.abspath(RESULTS / name)
-            ):
+            if spec.results_dir and os.path.abspath(spec.results_dir) != os.path.abspath(RESULTS / name):
                 _link(RESULTS / name, Path(spec.results_dir))
 
 
@@ -278,6 +274,12 @@ class readable_errors:
 def workflow_run(name: str, spec: Spec, shared: Mapping[str, Path] | None = None) -> Run:
     """Inside the workflow results stand at `results/<experiment>`, which may be a link to `results_dir`."""
     return Run(name, spec, RESULTS / name, WORK / name, shared or {})
+
+
+def run_from(name: str, source: Mapping[str, Any]) -> Run:
+    """The run that `Experiments.source` describes, made in a job's own process."""
+    shared = {step: Path(folder) for step, folder in source["shared"].items()}
+    return workflow_run(name, load_spec(source["spec"], source["overrides"]), shared)
 
 
 def _step_of(file: Path) -> str:

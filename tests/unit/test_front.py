@@ -54,6 +54,9 @@ def test_pick_prints_it(tmp_path, capsys):
     assert "recommended: s.c" in capsys.readouterr().out
     with pytest.raises(SpecError, match=r"no point loses at most -1\.000"):
         pick(str(folder), -1, "macs")
+    table().assign(recommended=False).to_csv(folder / "front.csv", index=False)
+    with pytest.raises(SpecError, match="no point met the max_accuracy_drop"):
+        pick(str(folder), None, "macs")
     with pytest.raises(DataError, match="there is no sweep 'other'"):
         pick("other", 0.01, "macs", tmp_path / "results")
     (folder / "front.csv").write_text("a,b\n1,2\n")
