@@ -14,6 +14,7 @@ import numpy as np
 from secateur.data.images import fit, preprocess, read_image
 from secateur.modelfile import load_model, save_model
 from secateur.spec import ModelSpec, TrainSpec
+from secateur.training.checkpoints import Checkpoints
 from secateur.training.loop import Trainer
 from secateur.training.overrides import configured
 from secateur.zoo import build
@@ -134,7 +135,7 @@ def base_model(arch: str, seed: int, epochs: int, data: dict[str, Images], work:
         section = train_section(epochs)
         checkpoints = work / path.stem
         checkpoints.mkdir(parents=True, exist_ok=True)
-        trainer = trained(model, section, data, seed, step=path.stem, checkpoints=checkpoints, key=KEY)
+        trainer = trained(model, section, data, seed, step=path.stem, checkpoints=Checkpoints(checkpoints, KEY))
         save_model(trainer.model, path, KEY, {"classes": [], "pruned": False})
         trainer.finish()
     return load_model(path, KEY)[0]

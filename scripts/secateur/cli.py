@@ -14,6 +14,7 @@ import yaml
 from secateur import __version__
 from secateur.errors import InterruptedRunError, SecateurError, SpecError, VaultError, format_error
 from secateur.run import Run, run_of
+from secateur.signals import stoppable
 from secateur.spec import Spec, load_spec
 from secateur.spec.architectures import canonical_arch
 
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Without a GPU driver TensorFlow reports its absence as an error, several times.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
     try:
-        options.command(options)
+        with stoppable():
+            options.command(options)
     except SecateurError as error:
         print(format_error(error), file=sys.stderr)
         return error.exit_code

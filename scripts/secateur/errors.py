@@ -78,6 +78,12 @@ class ArtifactError(SecateurError):
     exit_code = 74
 
 
+class LockedError(SecateurError):
+    """Another process works on the same files; the same command may be given again later."""
+
+    exit_code = 75
+
+
 class InterruptedRunError(SecateurError):
     """The run was told to stop and can be resumed."""
 

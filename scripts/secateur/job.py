@@ -12,6 +12,7 @@ from typing import IO, Any, TextIO
 
 from secateur.errors import InterruptedRunError, SecateurError, format_error
 from secateur.run import Run
+from secateur.signals import stoppable
 from secateur.workflow import run_from
 
 
@@ -57,7 +58,8 @@ def logged(log_path: str) -> Iterator[IO[str]]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     stream: Any = Tee(console, log)
     try:
-        yield stream
+        with stoppable():
+            yield stream
     except SecateurError as error:
         traceback.print_exc(file=log)
         print(f"{format_error(error)}\nlog: {log_path}", file=console, flush=True)

@@ -12,7 +12,7 @@ from secateur.spec import Spec
 from secateur.status import StatusLog
 
 # Keys of a train section: another number of threads, or of checkpoints, gives the same model.
-WITHOUT_EFFECT_ON_RESULTS = {"n_workers", "checkpoint_interval"}
+WITHOUT_EFFECT_ON_RESULTS = {"n_workers", "checkpoint_interval", "checkpoint_minutes"}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
-from secateur.errors import ArtifactError, SecateurError
+from secateur.errors import ArtifactError, InterruptedRunError, SecateurError
 
 State = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED", "INTERRUPTED"]
 
@@ -50,12 +51,21 @@ class StatusLog:
     def _append(self, line: str) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a", encoding="utf-8") as stream:
-                stream.write(line)
+            with open(self.path, "ab+") as stream:
+                stream.write(_line_break_if_cut(stream) + line.encode())
         except OSError as error:
             raise ArtifactError(
                 f"cannot write {self.path}: {error.strerror or error}", "choose a writable results_dir"
             ) from error
+
+
+def _line_break_if_cut(stream: IO[bytes]) -> bytes:
+    """A process that was killed while it wrote leaves half a line: the next one must not be glued to it."""
+    end = stream.seek(0, os.SEEK_END)
+    if not end:
+        return b""
+    stream.seek(end - 1)
+    return b"" if stream.read(1) == b"\n" else b"\n"
 
 
 @contextmanager
@@ -66,6 +76,9 @@ def reported(status: StatusLog) -> Iterator[StatusLog]:
         yield status
     except KeyboardInterrupt:
         _write_last(status, "INTERRUPTED", f"{status.step} was interrupted")
+        raise
+    except InterruptedRunError as error:
+        _write_last(status, "INTERRUPTED", error.message)
         raise
     except SecateurError as error:
         _write_last(status, "FAILURE", f"{status.step} failed: {error.message}")

@@ -1,11 +1,15 @@
 """Files appear whole or not at all; the status file tells the truth."""
 
 import json
+import os
+import resource
+import socket
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
-from secateur.artifacts import atomic_file, require_writable, write_json, write_text
-from secateur.errors import ArtifactError, DataError
+from secateur.artifacts import atomic_file, remove_leftovers, require_writable, write_json, write_text
+from secateur.errors import ArtifactError, DataError, InterruptedRunError
 from secateur.status import StatusLog, reported
 from secateur.tables import read_csv, write_csv
 
@@ -17,6 +21,46 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         raise RuntimeError
     assert (tmp_path / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
+    host = socket.gethostname()
+    dead, alive = tmp_path / f".a.csv.tmp-{host}-{2**22 + 5}", tmp_path / f".b.csv.tmp-{host}-{os.getpid()}"
+    elsewhere, ancient = tmp_path / ".c.csv.tmp-node-7-12", tmp_path / ".d.csv.tmp-node-7-12"
+    for path in (dead, alive, elsewhere, ancient, tmp_path / "a.csv"):
+        path.write_text("x")
+    os.utime(ancient, (1e9, 1e9))
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, elsewhere.name, "a.csv"])
+
+
+def test_a_full_disk_keeps_the_old_file_and_names_the_bytes(tmp_path):
+    write_text(tmp_path / "a", "old")
+    with limited(100_000), pytest.raises(ArtifactError) as error, atomic_file(tmp_path / "a", 300_000) as stream:
+        stream.write(b"x" * 300_000)
+    assert error.value.message == f"cannot write {tmp_path}/a: File too large; it needs 300,000 bytes or more"
+    assert error.value.hint.startswith("free 300,000 bytes there")
+    assert (tmp_path / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@contextmanager
+def limited(size_bytes):
+    """Files can grow to `size_bytes`, as on a disk that is nearly full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_half_a_line_of_a_killed_process_stays_apart(tmp_path):
+    (tmp_path / "status.json").write_text('{"status": "STARTED"}\n{"status": "RUN')
+    StatusLog(tmp_path / "status.json", "train").write("STARTED", "again")
+    last = (tmp_path / "status.json").read_text().splitlines()
+    assert len(last) == 3
+    assert json.loads(last[2])["message"] == "again"
 
 
 def test_json_refuses_what_is_not_json(tmp_path):
@@ -50,8 +94,10 @@ def test_status_of_success_failure_and_interruption(tmp_path):
         raise DataError("no images", "add some")
     with pytest.raises(KeyboardInterrupt), reported(status):
         raise KeyboardInterrupt
+    with pytest.raises(InterruptedRunError), reported(status):
+        raise InterruptedRunError("train was stopped by SIGTERM after epoch 3")
     found = lines(tmp_path / "r/status.json")
-    states = ["STARTED", "RUNNING", "SUCCESS", "STARTED", "FAILURE", "STARTED", "INTERRUPTED"]
+    states = ["STARTED", "RUNNING", "SUCCESS", "STARTED", "FAILURE", *["STARTED", "INTERRUPTED"] * 2]
     assert [line["status"] for line in found] == states
     assert found[1]["kpi"] == {"loss": 0.5}
     assert found[4]["message"] == "train failed: no images"

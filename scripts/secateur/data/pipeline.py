@@ -128,3 +128,18 @@ class TrainingBatches(ImageBatches):
 
     def _rng(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, self.epoch, *stream))
+
+
+class Rest(keras.utils.PyDataset):
+    """The batches of `whole` from number `first` on."""
+
+    def __init__(self, whole: keras.utils.PyDataset, first: int) -> None:
+        super().__init__(workers=whole.workers, max_queue_size=whole.max_queue_size)
+        self.whole, self.first = whole, first
+
+    def __len__(self) -> int:
+        return len(self.whole) - self.first
+
+    def __getitem__(self, index: int) -> Batch:
+        batch: Batch = self.whole[self.first + index]
+        return batch

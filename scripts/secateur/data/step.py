@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import IO, Any
 
-from secateur.artifacts import require_writable
 from secateur.data.split import split
 from secateur.run import Run
-from secateur.status import reported
+from secateur.working import working
 
 
 def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
@@ -19,10 +18,8 @@ def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     Raises:
         SecateurError: with what is wrong and what to do.
     """
-    folder = run.results / "split"
-    require_writable(folder)
-    with reported(run.status("split")):
-        report = split(run.spec, folder)
+    with working(run, "split"):
+        report = split(run.spec, run.results / "split")
     counts = "  ".join(f"{name} {count}" for name, count in report["images_per_split"].items())
     print(f"split  {len(report['classes'])} classes  {counts}", file=stream)
     for item in report["duplicates"]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secateur.artifacts import require_writable, sha256_of, write_json
+from secateur.artifacts import sha256_of, write_json
 from secateur.cost import cost_of
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
@@ -19,8 +19,8 @@ from secateur.errors import DataError, ModelError
 from secateur.evaluation.metrics import classification_metrics, confusion
 from secateur.modelfile import load_model
 from secateur.run import Run
-from secateur.status import reported
 from secateur.tables import write_csv
+from secateur.working import working
 
 
 def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[str, Any]:
@@ -38,8 +38,7 @@ def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[st
         SecateurError: with what is wrong and what to do.
     """
     folder = run.results / "evaluate" / stage
-    require_writable(folder)
-    with reported(run.status("evaluate")) as status:
+    with working(run, "evaluate", f"evaluate/{stage}") as status:
         classes = read_classmap(run.classmap)
         model, _ = load_model(model_path, run.key)
         require_outputs(model, classes, model_path)

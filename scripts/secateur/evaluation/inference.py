@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import pandas as pd
 
-from secateur.artifacts import require_writable
 from secateur.data.classes import read_classmap
 from secateur.data.images import SUFFIXES, Pixels, UnreadableImageError
 from secateur.data.pipeline import ImageReader
@@ -19,8 +18,8 @@ from secateur.errors import DataError, SpecError
 from secateur.evaluation.evaluate import require_outputs
 from secateur.modelfile import load_model
 from secateur.run import Run
-from secateur.status import reported
 from secateur.tables import write_csv
+from secateur.working import working
 
 
 def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
@@ -36,8 +35,7 @@ def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
     if section.image_dir is None:
         raise SpecError("inference.image_dir is missing", "name a folder of images")
     folder = run.results / "inference"
-    require_writable(folder)
-    with reported(run.status("inference")):
+    with working(run, "inference"):
         classes = read_classmap(run.resolve(section.classmap, run.classmap))
         model_path = run.resolve(section.model_path, run.model(run.final_step))
         model, _ = load_model(model_path, run.key)

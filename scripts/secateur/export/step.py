@@ -25,7 +25,7 @@ from secateur.export.preprocessing import preprocessing_of
 from secateur.export.tf2onnx_route import to_onnx_by_tf2onnx
 from secateur.modelfile import load_model
 from secateur.run import Run, export_name
-from secateur.status import reported
+from secateur.working import working
 
 PARITY_IMAGES = 64
 MAX_DIFFERENCE = 1e-4  # of a probability, between Keras and ONNX Runtime
@@ -45,8 +45,7 @@ def export(run: Run, stream: IO[str]) -> dict[str, Any]:
     """
     section = run.spec.export
     folder = run.results / "export"
-    require_writable(folder)
-    with reported(run.status("export")) as status:
+    with working(run, "export") as status:
         classes = read_classmap(run.classmap)
         source = run.resolve(section.model_path, run.model(run.final_step))
         model, _ = load_model(source, run.key)

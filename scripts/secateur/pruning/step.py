@@ -6,7 +6,7 @@ from typing import IO, Any
 
 import keras
 
-from secateur.artifacts import require_writable, sha256_of, write_json, write_text
+from secateur.artifacts import sha256_of, write_json, write_text
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.errors import SpecError
@@ -18,10 +18,10 @@ from secateur.pruning.report import PruneReport
 from secateur.pruning.stepwise import Stepwise
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import PruneSpec, TrainSpec
-from secateur.status import reported
 from secateur.training.assemble import teacher_of, trainer_of, unpruned_model
-from secateur.training.checkpoints import identity_of
+from secateur.training.checkpoints import Checkpoints
 from secateur.training.overrides import configured
+from secateur.working import working
 
 
 def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
@@ -37,8 +37,7 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     if section is None:
         raise SpecError("the spec has no prune section", "add `prune:` with its threshold")
     folder = run.results / "prune"
-    require_writable(folder)
-    with reported(run.status("prune")) as status:
+    with working(run, "prune") as status:
         model, card = load_model(unpruned_model(run), run.key)
         narrow, result, steps = _pruned(run, section, model, stream)
         report = {**_asked(section), **result.as_json()}
@@ -93,7 +92,6 @@ def _pruned(
     identity = _identity(run, section, short)
     teacher = teacher_of(run, short)
     folder = run.work / "prune"
-    require_writable(folder)
 
     def train(narrow: keras.Model, step: int) -> keras.Model:
         print(f"prune  cut {step} of {section.steps} done, training", file=stream, flush=True)
@@ -106,8 +104,7 @@ def _pruned(
             manifest,
             classes,
             stream=stream,
-            checkpoints=folder,
-            identity={**identity, "cut": str(step)},
+            checkpoints=Checkpoints(folder, run.key, {**identity, "cut": step}),
             teacher=teacher,
         )
         trainer.run()
@@ -118,18 +115,16 @@ def _pruned(
     return *steps.run(), steps
 
 
-def _identity(run: Run, section: PruneSpec, short: TrainSpec) -> dict[str, str]:
+def _identity(run: Run, section: PruneSpec, short: TrainSpec) -> dict[str, Any]:
     spec = run.spec
-    return identity_of(
-        {
-            "data section": spec.data.model_dump(mode="json"),
-            "augment section": spec.augment.model_dump(mode="json"),
-            "prune section": section.model_dump(mode="json"),
-            "retrain section": short.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS),
-            "images": sha256_of(run.manifest),
-            "model": sha256_of(unpruned_model(run)),
-        }
-    )
+    return {
+        "data": spec.data.model_dump(mode="json"),
+        "augment": spec.augment.model_dump(mode="json"),
+        "prune": section.model_dump(mode="json"),
+        "retrain": short.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS),
+        "images": sha256_of(run.manifest),
+        "trained model": sha256_of(unpruned_model(run)),
+    }
 
 
 def _hint(section: PruneSpec, result: PruneReport, stream: IO[str]) -> None:

@@ -6,9 +6,11 @@ Cutting a little and training a little, over and over, is how Han et al. (arXiv:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -35,7 +37,7 @@ class Stepwise:
         train: the short training.
         folder: where the models between two cuts are kept; None keeps none.
         key: their pass phrase.
-        identity: digests that a kept model must share with this run.
+        identity: plain data that a kept model must share with this run.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class Stepwise:
         train: ShortTraining,
         folder: Path | None = None,
         key: str = "",
-        identity: dict[str, str] | None = None,
+        identity: dict[str, Any] | None = None,
     ) -> None:
         self.model, self.spec, self.images, self.train = model, _absolute(model, spec), images, train
-        self.folder, self.key, self.identity = folder, key, identity or {}
+        self.folder, self.key = folder, key
+        # As it will be read back: JSON knows no tuples.
+        self.identity = json.loads(json.dumps(identity or {}))
 
     def run(self) -> tuple[keras.Model, PruneReport]:
         """The pruned model and the report of all cuts together. Raises as `prune` does."""

@@ -22,6 +22,7 @@ from secateur.spec.fields import (
     Folded,
     Fraction,
     OptionalPath,
+    PositiveFloat,
     PositiveInt,
     Section,
     Share,
@@ -211,6 +212,9 @@ class TrainSpec(Section):
     batch_size_per_gpu: PositiveInt = Field(32)
     num_epochs: PositiveInt = Field(120)
     checkpoint_interval: PositiveInt = Field(1, description="epochs between checkpoints")
+    checkpoint_minutes: PositiveFloat = Field(
+        10.0, description="minutes after which a checkpoint is written within a long epoch (own addition)"
+    )
     validation_interval: PositiveInt = Field(1, description="epochs between validations (V2)")
     n_workers: PositiveInt = Field(10, description="threads that load images")
     random_seed: int = Field(42, ge=0, lt=2**31)

@@ -56,7 +56,6 @@ def trainer_of(
         validation=ImageBatches(reader, val_paths, val_labels, len(classes), size),
         images=len(paths),
         step=step,
-        key=run.key,
         **more,
     )
 

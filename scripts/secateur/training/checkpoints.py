@@ -1,21 +1,24 @@
-"""One sealed file that holds all that a training needs to go on."""
+"""Sealed files that each hold all that a training needs to go on, to the bit."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from secateur import vault
 from secateur.artifacts import atomic_file
-from secateur.errors import SpecError, VaultError
+from secateur.errors import DamagedError, NotAgeError, SpecError, TruncatedError, WrongKeyError
 
-FILE_NAME = "last.ckpt"
+# The one before is kept for the case that the last is damaged.
+KEPT = 2
+# Changes that an error names one by one.
+MAX_NAMED = 5
 
 
 @dataclass
@@ -23,7 +26,10 @@ class TrainingState:
     """Where a training stands.
 
     Attributes:
-        epoch: number of epochs done.
+        epoch: number of epochs done, validation included.
+        batch: number of batches done of the epoch after them.
+        metrics: values of the metrics' variables after these batches.
+        logs: loss and accuracy over these batches.
         history: one row an epoch.
         best_epoch: of the best validation accuracy, from 1; 0 before the first validation.
         best_score: (validation accuracy, minus validation loss) of that epoch.
@@ -32,6 +38,9 @@ class TrainingState:
     """
 
     epoch: int = 0
+    batch: int = 0
+    metrics: list[Any] = field(default_factory=list)
+    logs: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_score: tuple[float, float] = (-1.0, 0.0)
@@ -39,65 +48,132 @@ class TrainingState:
     last_weights: list[Any] = field(default_factory=list)
 
 
-def identity_of(parts: dict[str, Any]) -> dict[str, str]:
-    """A digest of each thing that must not change between a checkpoint and the run that goes on from it."""
-    return {
-        name: hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16] for name, part in parts.items()
-    }
+ARRAYS = ("metrics", "best_weights")
+PLAIN = ("epoch", "batch", "logs", "history", "best_epoch", "best_score")
 
 
-def write_checkpoint(
-    folder: Path, key: str, variables: list[Any], state: TrainingState, identity: dict[str, str]
-) -> None:
-    """Write the state of training and all variables that it changes as one sealed file, atomically."""
-    about = {
-        "epoch": state.epoch,
-        "history": state.history,
-        "best_epoch": state.best_epoch,
-        "best_score": list(state.best_score),
-        "identity": identity,
-    }
-    arrays = {f"state.{index:05d}": np.asarray(variable) for index, variable in enumerate(variables)}
-    arrays |= {f"best.{index:05d}": weight for index, weight in enumerate(state.best_weights)}
-    plain = io.BytesIO()
-    np.savez(plain, allow_pickle=False, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
-    plain.seek(0)
-    with atomic_file(folder / FILE_NAME) as target:
-        vault.seal(plain, target, key)
-
-
-def read_checkpoint(folder: Path, key: str, variables: list[Any], identity: dict[str, str]) -> TrainingState:
-    """Restore the variables from the checkpoint in `folder`; a fresh state when there is none.
+class Checkpoints:
+    """The checkpoints of one training.
 
     Args:
-        variables: of the model and its optimizer, in the order in which they were written.
-        identity: of the run that wants to go on.
-
-    Raises:
-        SpecError: the checkpoint belongs to another spec, class map or data; the message names what changed.
-        VaultError: it cannot be opened.
+        folder: where they stand; nothing else writes there.
+        key: their pass phrase.
+        identity: plain data by name, all that must be the same in a run that goes on: sections, class map, digests.
     """
-    path = folder / FILE_NAME
-    if not path.exists():
-        return TrainingState()
-    try:
-        content = vault.read_sealed(path, key)
-    except VaultError as error:
-        raise type(error)(error.message, f"delete {path} to start afresh") from None
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        about = json.loads(arrays["about"].tobytes())
-        changed = sorted(name for name in identity if about["identity"].get(name) != identity[name])
+
+    def __init__(self, folder: Path, key: str, identity: dict[str, Any] | None = None) -> None:
+        self.folder, self.key = folder, key
+        # As it will be read back: JSON knows no tuples.
+        self.identity = json.loads(json.dumps(identity or {}))
+
+    def files(self) -> list[Path]:
+        """The checkpoints that are there, newest first."""
+        return sorted(self.folder.glob("checkpoint_*.age"), reverse=True)
+
+    def write(self, variables: list[Any], state: TrainingState) -> None:
+        """Write the state and all variables that training changes as one sealed file; then drop the oldest.
+
+        Raises:
+            ArtifactError: it cannot be written; the checkpoints before it are still there.
+        """
+        before = self.files()
+        number = int(before[0].stem.partition("_")[2]) + 1 if before else 1
+        plain = _packed(variables, state, self.identity)
+        with atomic_file(self.folder / f"checkpoint_{number:06d}.age", plain.getbuffer().nbytes) as target:
+            vault.seal(plain, target, self.key)
+        for old in self.files()[KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def read(self, variables: list[Any], stream: IO[str]) -> TrainingState:
+        """Restore variables and state from the newest sound checkpoint; a fresh state when there is none.
+
+        Args:
+            variables: of the model and its optimizer, in the order in which they were written.
+            stream: is told of a checkpoint that was damaged.
+
+        Raises:
+            SpecError: the checkpoint belongs to another spec, class map or data; the message names what changed.
+            VaultError: none of them can be opened.
+        """
+        content = self._newest(stream)
+        if content is None:
+            return TrainingState()
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            about = json.loads(arrays["about"].tobytes())
+            self._require_same(about["identity"])
+            stored = _group(arrays, "variables")
+            if [array.shape for array in stored] != [tuple(variable.shape) for variable in variables]:
+                raise SpecError(
+                    f"the unfinished training in {self.folder} is of another network", self._start_afresh("undo")
+                )
+            for variable, value in zip(variables, stored, strict=True):
+                variable.assign(value)
+            state = TrainingState()
+            for name in PLAIN:
+                setattr(state, name, about[name])
+            for name in ARRAYS:
+                setattr(state, name, _group(arrays, name))
+        state.best_score = (state.best_score[0], state.best_score[1])
+        return state
+
+    def forget(self) -> None:
+        """Remove all checkpoints of a training that is finished; the newest last, so that none before it comes back."""
+        for path in reversed(self.files()):
+            path.unlink(missing_ok=True)
+
+    def _newest(self, stream: IO[str]) -> bytes | None:
+        failure = None
+        for path in self.files():
+            try:
+                content = vault.read_sealed(path, self.key)
+            # A header that is damaged in its salt looks as a wrong key does: the one before tells them apart.
+            except (WrongKeyError, DamagedError, TruncatedError, NotAgeError) as error:
+                failure = failure or type(error)(error.message, f"delete {self.folder} to start afresh")
+                continue
+            if failure:
+                print(f"warning: {failure.message}; going on from the one before, {path.name}", file=stream, flush=True)
+            return content
+        if failure:
+            raise failure
+        return None
+
+    def _require_same(self, identity: dict[str, Any]) -> None:
+        changed = list(_differences(identity, self.identity, ""))
         if changed:
+            more = [f"and {len(changed) - MAX_NAMED} more"] if len(changed) > MAX_NAMED else []
             raise SpecError(
-                f"{path} belongs to an unfinished training with another {', '.join(changed)}",
-                f"delete {path} to start afresh, or undo the change to go on",
+                f"the unfinished training in {self.folder} was started with other settings: "
+                + "; ".join([*changed[:MAX_NAMED], *more]),
+                self._start_afresh("undo the change to go on"),
             )
-        for index, variable in enumerate(variables):
-            variable.assign(arrays[f"state.{index:05d}"])
-        best = [arrays[name] for name in sorted(arrays.files) if name.startswith("best.")]
-    return TrainingState(about["epoch"], about["history"], about["best_epoch"], tuple(about["best_score"]), best)
+
+    def _start_afresh(self, other: str) -> str:
+        return f"delete {self.folder} to start afresh, or {other}"
 
 
-def forget_checkpoint(folder: Path) -> None:
-    """Remove the checkpoint of a training that is finished."""
-    (folder / FILE_NAME).unlink(missing_ok=True)
+def _packed(variables: list[Any], state: TrainingState, identity: dict[str, Any]) -> io.BytesIO:
+    about = json.dumps({**{name: getattr(state, name) for name in PLAIN}, "identity": identity}).encode()
+    groups = {"variables": variables, **{name: getattr(state, name) for name in ARRAYS}}
+    arrays = {
+        f"{name}.{index:05d}": np.asarray(value)
+        for name, values in groups.items()
+        for index, value in enumerate(values)
+    }
+    plain = io.BytesIO()
+    np.savez(plain, allow_pickle=False, about=np.frombuffer(about, np.uint8), **arrays)
+    plain.seek(0)
+    return plain
+
+
+def _group(arrays: Any, name: str) -> list[Any]:
+    return [arrays[key] for key in sorted(arrays.files) if key.startswith(f"{name}.")]
+
+
+def _differences(old: Any, new: Any, path: str) -> Iterator[str]:
+    """`dotted.key: old, now new` for each leaf that differs; long values are left out."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted({*old, *new}):
+            yield from _differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
+    elif old != new:
+        short = all(len(str(value)) <= 40 and not isinstance(value, list | dict) for value in (old, new))
+        yield f"{path}: {old}, now {new}" if short else path

@@ -5,22 +5,29 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
 import keras
+import numpy as np
 
-from secateur.errors import ModelError
+from secateur.artifacts import require_space
+from secateur.data.pipeline import Rest
+from secateur.errors import InterruptedRunError, ModelError
+from secateur.signals import StopRequest
 from secateur.spec import RetrainSpec, TrainSpec
-from secateur.training.checkpoints import TrainingState, forget_checkpoint, read_checkpoint, write_checkpoint
+from secateur.training.checkpoints import KEPT, Checkpoints, TrainingState
 from secateur.training.distill import DistillationLoss, student_accuracy, with_teacher
 from secateur.training.optimizers import optimizer_of
 from secateur.training.progress import Progress
 from secateur.training.rates import RateTable, rate_of_batch
 
 EpochBatches = Callable[[int], keras.utils.PyDataset]
+# Looking at the loss makes a GPU wait for its batch: not after each.
+BATCHES_BETWEEN_LOOKS = 20
+NOT_TO_THE_BIT = " (this device may round differently from the run before)"
 
 
 @dataclass
@@ -35,9 +42,7 @@ class Trainer:
         images: number of training images.
         step: name for people.
         stream: where progress goes.
-        checkpoints: folder for them; None keeps none.
-        key: pass phrase of checkpoints.
-        identity: digests that a checkpoint must share with this run.
+        checkpoints: None keeps none.
         on_epoch: is told each row of the history.
         teacher: the network to learn from, where the section has `distill`.
     """
@@ -49,9 +54,7 @@ class Trainer:
     images: int
     step: str = "train"
     stream: IO[str] = field(default_factory=lambda: sys.stderr)
-    checkpoints: Path | None = None
-    key: str = ""
-    identity: dict[str, str] = field(default_factory=dict)
+    checkpoints: Checkpoints | None = None
     on_epoch: Callable[[dict[str, float], float], None] = lambda row, seconds: None
     teacher: keras.Model | None = None
 
@@ -59,80 +62,206 @@ class Trainer:
         """Train to the last epoch, from a checkpoint when there is one; the model ends with its best weights.
 
         Raises:
-            ModelError: the loss is no longer a number.
+            InterruptedRunError: a signal asked to stop; a checkpoint was written before.
+            ModelError: the loss is no longer a number, or the memory of the device is too small.
             SpecError, VaultError: the checkpoint cannot be continued.
+            ArtifactError: there is no room for checkpoints.
         """
-        learner = compile_for_training(self.model, self.section, len(self.batches(0)), self.teacher)
-        state = TrainingState()
-        if self.checkpoints:
-            state = read_checkpoint(self.checkpoints, self.key, self._variables(learner), self.identity)
-        if state.epoch:
-            print(f"{self.step}  resuming after epoch {state.epoch}", file=self.stream, flush=True)
-        progress = Progress(self.step, self.section.num_epochs, self.images, self.stream, state.epoch)
-        while state.epoch < self.section.num_epochs:
-            self._epoch(learner, state, progress)
+        with StopRequest() as stop:
+            state = _Session(self, stop).run()
         state.last_weights = self.model.get_weights()
         self.model.set_weights(state.best_weights)
         return state
 
     def finish(self) -> None:
-        """Drop the checkpoint, once the model is safely written."""
+        """Drop the checkpoints, once the model is safely written."""
         if self.checkpoints:
-            forget_checkpoint(self.checkpoints)
+            self.checkpoints.forget()
 
-    def _variables(self, learner: keras.Model) -> list[Any]:
+
+class _Session:
+    """One process's part of a training.
+
+    An epoch is trained in pieces: it is left between two batches when a checkpoint is due or a signal asks to stop, and
+    gone on with there, in this process or in another.
+    """
+
+    def __init__(self, trainer: Trainer, stop: StopRequest) -> None:
+        self.trainer, self.section, self.stop = trainer, trainer.section, stop
+        self.learner = compile_for_training(trainer.model, trainer.section, len(trainer.batches(0)), trainer.teacher)
+        self.state = self._resumed()
+        self.progress = Progress(
+            trainer.step,
+            self.section.num_epochs,
+            trainer.images,
+            self.section.batch_size_per_gpu,
+            trainer.stream,
+            self.state.epoch,
+        )
+        self.saved = time.monotonic()
+
+    def run(self) -> TrainingState:
+        while self.state.epoch < self.section.num_epochs:
+            self._epoch()
+        return self.state
+
+    def _resumed(self) -> TrainingState:
+        trainer = self.trainer
+        if trainer.checkpoints is None:
+            return TrainingState()
+        variables = self._variables()
+        state = trainer.checkpoints.read(variables, trainer.stream)
+        if state.epoch or state.batch:
+            where = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
+            exact = "" if keras.backend.backend() == "tensorflow" and not has_gpu() else NOT_TO_THE_BIT
+            print(f"{trainer.step}  resuming {where}{exact}", file=trainer.stream, flush=True)
+        # The kept ones, the one being written, each with the best weights; then the model itself, best and last.
+        whole = sum(np.asarray(variable).nbytes for variable in variables)
+        model = sum(weight.nbytes for weight in trainer.model.get_weights())
+        require_space(trainer.checkpoints.folder, (KEPT + 1) * (whole + model) + 2 * model, "the checkpoints")
+        return state
+
+    def _variables(self) -> list[Any]:
         """All that changes while training: weights, states of random generators, optimizer slots."""
-        optimizer: Any = learner.optimizer
-        return list({id(variable): variable for variable in [*self.model.variables, *optimizer.variables]}.values())
+        optimizer: Any = self.learner.optimizer
+        variables = [*self.trainer.model.variables, *optimizer.variables]
+        return list({id(variable): variable for variable in variables}.values())
 
-    def _epoch(self, learner: keras.Model, state: TrainingState, progress: Progress) -> None:
-        started = time.monotonic()
-        batches = self.batches(state.epoch)
-        logs = learner.fit(
-            batches,
-            initial_epoch=state.epoch,
-            epochs=state.epoch + 1,
-            shuffle=False,
-            verbose=0,
-            callbacks=[progress],
-        ).history
+    def _epoch(self) -> None:
+        state, started = self.state, time.monotonic()
+        batches = self.trainer.batches(state.epoch)
+        images = self.trainer.images - state.batch * self.section.batch_size_per_gpu
+        while state.batch < len(batches):
+            self._piece(batches)
+            if state.batch < len(batches):
+                self._save()
+        validation = self._validate(state.epoch + 1)
         seconds = time.monotonic() - started
-        state.epoch += 1
-        row = {
-            "epoch": state.epoch,
-            "accuracy": logs["accuracy"][0],
-            "loss": logs["loss"][0],
-            "lr": rate_of_batch(self.section, state.epoch * len(batches) - 1, len(batches)),
-            **self._validate(state.epoch),
-        }
-        self._require_finite(row)
+        state.epoch, state.batch, state.metrics = state.epoch + 1, 0, []
+        rate = rate_of_batch(self.section, state.epoch * len(batches) - 1, len(batches))
+        row = {"epoch": state.epoch, **state.logs, "lr": rate, **validation}
         state.history.append(row)
-        self._remember_best(state, row)
-        if self.checkpoints and state.epoch % self.section.checkpoint_interval == 0:
-            write_checkpoint(self.checkpoints, self.key, self._variables(learner), state, self.identity)
-        progress.report(row, seconds)
-        self.on_epoch(row, seconds)
+        self._remember_best(row)
+        self.progress.report(row, seconds, images)
+        self.trainer.on_epoch(row, seconds)
+        last = state.epoch == self.section.num_epochs
+        if last or state.epoch % self.section.checkpoint_interval == 0 or self._due() or self.stop:
+            self._save()
+
+    def _piece(self, batches: keras.utils.PyDataset) -> None:
+        """Train to the end of the epoch, or to the batch where it must be left."""
+        state = self.state
+        watch = _Watch(self.stop, self._due, state.metrics)
+        self.progress.first_batch = state.batch
+        with memory_errors(self.trainer):
+            logs = self.learner.fit(
+                batches if state.batch == 0 else Rest(batches, state.batch),
+                initial_epoch=state.epoch,
+                epochs=state.epoch + 1,
+                shuffle=False,
+                verbose=0,
+                callbacks=[self.progress, watch],
+            ).history
+        state.batch += watch.done
+        state.metrics = [np.array(variable) for variable in self.learner.metrics_variables]
+        state.logs = {"accuracy": logs["accuracy"][0], "loss": logs["loss"][0]}
+        if not math.isfinite(state.logs["loss"]):
+            raise self._lost()
+
+    def _lost(self) -> ModelError:
+        step, checkpoints = self.trainer.step, self.trainer.checkpoints
+        kept = f" and delete {checkpoints.folder}, which holds the last good state" if checkpoints else ""
+        return ModelError(
+            f"{step}: the loss is {self.state.logs['loss']} in epoch {self.state.epoch + 1}, batch {self.state.batch}",
+            f"lower {step}.lr_config.learning_rate{kept}",
+        )
+
+    def _due(self) -> bool:
+        minutes: float = self.section.checkpoint_minutes
+        return time.monotonic() - self.saved >= 60 * minutes
+
+    def _save(self) -> None:
+        """Write a checkpoint; then stop when a signal asked for it."""
+        if self.trainer.checkpoints:
+            self.trainer.checkpoints.write(self._variables(), self.state)
+            self.saved = time.monotonic()
+        if self.stop:
+            where = f"epoch {self.state.epoch}" + (f", batch {self.state.batch}" if self.state.batch else "")
+            raise InterruptedRunError(
+                f"{self.trainer.step} was stopped by {self.stop.signal} after {where}",
+                "run the same command again to go on there",
+            )
 
     def _validate(self, epoch: int) -> dict[str, Any]:
         if epoch % self.section.validation_interval and epoch < self.section.num_epochs:
             return {"val_accuracy": None, "val_loss": None}
-        logs = self.model.evaluate(self.validation, return_dict=True, verbose=0)
+        watch = _Watch(self.stop, self._due, [])
+        with memory_errors(self.trainer):
+            logs = self.trainer.model.evaluate(self.trainer.validation, return_dict=True, verbose=0, callbacks=[watch])
+        if watch.cut_short:
+            self._save()
         return {"val_accuracy": logs["accuracy"], "val_loss": logs["loss"]}
 
-    def _require_finite(self, row: dict[str, float]) -> None:
-        if not math.isfinite(row["loss"]):
-            raise ModelError(
-                f"{self.step}: the loss is {row['loss']} in epoch {row['epoch']:.0f}",
-                f"lower {self.step}.lr_config.learning_rate",
-            )
-
-    def _remember_best(self, state: TrainingState, row: dict[str, Any]) -> None:
+    def _remember_best(self, row: dict[str, Any]) -> None:
         if row["val_accuracy"] is None:
             return
+        state = self.state
         loss = row["val_loss"] if math.isfinite(row["val_loss"]) else math.inf
         score = (row["val_accuracy"], -loss)
         if score > state.best_score or not state.best_epoch:
-            state.best_epoch, state.best_score, state.best_weights = state.epoch, score, self.model.get_weights()
+            state.best_epoch, state.best_score = state.epoch, score
+            state.best_weights = self.trainer.model.get_weights()
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Leaves `fit` and `evaluate` between two batches.
+
+    Args:
+        stop: true when a signal asks to.
+        due: tells whether it is time for a checkpoint.
+        metrics: values that the metrics' variables begin with; none for zeros.
+    """
+
+    def __init__(self, stop: StopRequest, due: Callable[[], bool], metrics: list[Any]) -> None:
+        super().__init__()
+        self.stop, self.due, self.metrics = stop, due, metrics
+        self.done = 0
+        self.cut_short = False
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Keras has just set the metrics to zero."""
+        if self.metrics:
+            for variable, value in zip(self.model.metrics_variables, self.metrics, strict=True):
+                variable.assign(value)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.done = batch + 1
+        lost = self.done % BATCHES_BETWEEN_LOOKS == 0 and not math.isfinite(float(logs["loss"]))
+        if self.stop or lost or self.due():
+            self.model.stop_training = True
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.stop:
+            self.cut_short = self.model.stop_evaluating = True
+
+
+@contextmanager
+def memory_errors(trainer: Trainer) -> Iterator[None]:
+    """Say what to do when the device's memory is too small for a batch.
+
+    Raises:
+        ModelError: TensorFlow or JAX ran out of memory.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in f"{type(error).__name__} {error}".upper():
+            raise
+        height, width = trainer.model.input_shape[1:3]
+        raise ModelError(
+            f"{trainer.step}: no memory for batches of {trainer.section.batch_size_per_gpu} images, {width}x{height}",
+            f"lower {trainer.step}.batch_size_per_gpu or model.input_image_size",
+        ) from error
 
 
 def compile_for_training(
@@ -170,7 +299,16 @@ def compile_for_training(
         )
     optimizer: Any = learner.optimizer
     optimizer.build(learner.trainable_variables)
+    _build_metrics(learner, model.output_shape[-1])
     return learner
+
+
+def _build_metrics(learner: keras.Model, classes: int) -> None:
+    """Keras makes the metrics' variables with the first batch; a training that goes on must set them before it."""
+    learner.compute_metrics(
+        None, np.eye(1, classes, dtype="float32"), np.ones((1, *learner.output_shape[1:]), "float32")
+    )
+    learner.reset_metrics()
 
 
 def has_gpu() -> bool:

@@ -16,13 +16,18 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
         step: `train` or `retrain`.
         epochs: in all.
         images: a training epoch's.
+        batch_size: images a batch.
         stream: where to write.
         epoch: epochs done before.
+
+    Attributes:
+        first_batch: of the epoch, with which the next piece of it begins.
     """
 
-    def __init__(self, step: str, epochs: int, images: int, stream: IO[str], epoch: int = 0) -> None:
+    def __init__(self, step: str, epochs: int, images: int, batch_size: int, stream: IO[str], epoch: int = 0) -> None:
         super().__init__()
         self.step, self.epochs, self.images, self.stream = step, epochs, images, stream
+        self.batch_size, self.first_batch = batch_size, 0
         self.epoch, self.first_epoch = epoch, epoch
         self.started = time.monotonic()
         self.bar: Any = None
@@ -32,14 +37,14 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
         self.epoch = epoch
         if self.stream.isatty():
             label = f"{self.step} {epoch + 1}/{self.epochs}"
-            self.bar = tqdm(total=self.images, desc=label, unit="img", file=self.stream, leave=False)
+            done = self.first_batch * self.batch_size
+            self.bar = tqdm(total=self.images, initial=done, desc=label, unit="img", file=self.stream, leave=False)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Move the bar."""
         if self.bar is not None:
-            batch_images = -(-self.images // self.params["steps"])
             self.bar.set_postfix(loss=f"{logs['loss']:.3f}", accuracy=f"{logs['accuracy']:.3f}", refresh=False)
-            self.bar.update(min(batch_images, self.images - self.bar.n))
+            self.bar.update(min(self.batch_size, self.images - self.bar.n))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Close the bar."""
@@ -47,14 +52,14 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
             self.bar.close()
             self.bar = None
 
-    def report(self, row: dict[str, float], seconds: float) -> None:
-        """One line for a finished epoch, validation included."""
+    def report(self, row: dict[str, float], seconds: float, images: int) -> None:
+        """One line for a finished epoch, validation included; `images` were trained on in `seconds`."""
         done = self.epoch + 1
         rate = (time.monotonic() - self.started) / (done - self.first_epoch)
         validation = f"  val_accuracy {row['val_accuracy']:.4f}" if row.get("val_accuracy") is not None else ""
         print(
             f"{self.step}  epoch {done}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
-            f"{validation}  {self.images / max(seconds, 1e-9):.0f} images/s  ETA {clock(rate * (self.epochs - done))}",
+            f"{validation}  {images / max(seconds, 1e-9):.0f} images/s  ETA {clock(rate * (self.epochs - done))}",
             file=self.stream,
             flush=True,
         )

@@ -13,21 +13,22 @@ import keras
 import pandas as pd
 from tensorboardX import SummaryWriter
 
-from secateur.artifacts import require_writable, sha256_of, write_json
+from secateur.artifacts import sha256_of, write_json
 from secateur.cost import cost_of
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.modelfile import load_model, save_model
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import TrainSpec
-from secateur.status import StatusLog, reported
+from secateur.status import StatusLog
 from secateur.tables import write_csv
 from secateur.training.assemble import teacher_of, trainer_of
-from secateur.training.checkpoints import TrainingState, identity_of
+from secateur.training.checkpoints import Checkpoints, TrainingState
 from secateur.training.loop import Trainer, has_gpu
 from secateur.training.overrides import configured
 from secateur.training.pretrained import start_from
 from secateur.training.progress import clock
+from secateur.working import working
 from secateur.zoo import build, freeze
 from secateur.zoo.byom import build_byom
 
@@ -64,9 +65,7 @@ class _Step:
         self.weights: dict[str, Any] | None = None
 
     def run(self) -> dict[str, Any]:
-        require_writable(self.folder)
-        require_writable(self.run_files.work / self.step)
-        with reported(self.run_files.status(self.step)) as status:
+        with working(self.run_files, self.step) as status:
             self.run_files.key  # noqa: B018 - a missing key must fail before hours of training
             classes = read_classmap(self.run_files.classmap)
             manifest = read_manifest(self.run_files.manifest)
@@ -119,26 +118,25 @@ class _Step:
             manifest,
             classes,
             stream=self.stream,
-            checkpoints=self.run_files.work / self.step,
-            identity=self._identity(classes),
+            checkpoints=Checkpoints(self.run_files.work / self.step, self.run_files.key, self._identity(classes)),
             on_epoch=_Recorder(self.folder / "tb_events", self.section.num_epochs, status),
             teacher=teacher_of(self.run_files, self.section),
         )
 
-    def _identity(self, classes: list[str]) -> dict[str, str]:
+    def _identity(self, classes: list[str]) -> dict[str, Any]:
         section = self.section.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS)
         parts: dict[str, Any] = {
-            "data section": self.spec.data.model_dump(mode="json"),
-            "augment section": self.spec.augment.model_dump(mode="json"),
-            "model section": self.spec.model.model_dump(mode="json"),
-            f"{self.step} section": section,
+            "data": self.spec.data.model_dump(mode="json"),
+            "augment": self.spec.augment.model_dump(mode="json"),
+            "model": self.spec.model.model_dump(mode="json"),
+            self.step: section,
             "class map": classes,
             "images": sha256_of(self.run_files.manifest),
         }
         if self.step == "retrain":
             # A pruned file is sealed anew each time; what counts is the network that was cut.
             parts["pruned model"] = sha256_of(self.run_files.folder("prune") / "report.json")
-        return identity_of(parts)
+        return parts
 
     def _metrics(self, model: keras.Model, state: TrainingState, images: int, seconds: float) -> dict[str, Any]:
         cost = cost_of(model)

@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 from secateur.errors import ModelError
 from secateur.spec import DistillSpec, RetrainSpec
+from secateur.training.checkpoints import Checkpoints
 from secateur.training.distill import DistillationLoss, student_accuracy, with_teacher
 from secateur.training.loop import Trainer
 
@@ -70,8 +71,7 @@ def trainer(student, teacher, epochs=3, folder=None, **distill):
         Noise(99),
         32,
         stream=io.StringIO(),
-        checkpoints=folder,
-        key="k",
+        checkpoints=Checkpoints(folder, "k") if folder else None,
         teacher=teacher,
     )
 

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 from secateur.errors import ModelError, SpecError
 from secateur.spec import BnConfig, ModelSpec, OptimConfig, RegConfig, TrainSpec
-from secateur.training.checkpoints import FILE_NAME, identity_of
+from secateur.training.checkpoints import Checkpoints
 from secateur.training.loop import Trainer
 from secateur.training.optimizers import optimizer_of
 from secateur.training.overrides import configured
@@ -50,9 +50,7 @@ def trainer(model, section=SECTION, folder=None, identity=None, **more):
         Noise(99),
         40,
         stream=io.StringIO(),
-        checkpoints=folder,
-        key="k",
-        identity=identity or {},
+        checkpoints=Checkpoints(folder, "k", identity) if folder else None,
         **more,
     )
 
@@ -107,7 +105,7 @@ def interrupted(folder, after, identity):
 
 
 def test_resume_continues_to_the_same_end(tmp_path):
-    identity = identity_of({"train section": 1})
+    identity = {"train": {"num_epochs": 1}}
     whole = trainer(network(), identity=identity)
     expected = whole.run()
     interrupted(tmp_path, 2, identity)
@@ -117,24 +115,36 @@ def test_resume_continues_to_the_same_end(tmp_path):
     for one, other in zip(whole.model.get_weights(), rest.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     rest.finish()
-    assert not (tmp_path / FILE_NAME).exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_resume_refuses_another_spec_and_says_what_changed(tmp_path):
-    interrupted(tmp_path, 1, identity_of({"train section": 1, "images": "a"}))
-    with pytest.raises(SpecError, match="another images") as error:
-        trainer(network(), folder=tmp_path, identity=identity_of({"train section": 1, "images": "b"})).run()
-    assert str(tmp_path) in error.value.hint
+    before = {"train": {"lr_config": {"learning_rate": 0.1}, "bn": 1}, "images": "a" * 64, "classes": ["a", "b"]}
+    now = {"train": {"lr_config": {"learning_rate": 0.2}, "bn": 1}, "images": "b" * 64, "classes": ["a", "c"]}
+    interrupted(tmp_path, 2, before)
+    with pytest.raises(SpecError) as error:
+        trainer(network(), folder=tmp_path, identity=now).run()
+    assert error.value.message.endswith(
+        "was started with other settings: classes; images; train.lr_config.learning_rate: 0.1, now 0.2"
+    )
+    assert error.value.hint == f"delete {tmp_path} to start afresh, or undo the change to go on"
+
+
+def test_resume_refuses_another_network(tmp_path):
+    interrupted(tmp_path, 2, {})
+    with pytest.raises(SpecError, match="is of another network"):
+        trainer(network(arch="resnet_18"), folder=tmp_path).run()
 
 
 def test_checkpoint_interval(tmp_path):
     section = SECTION.model_copy(update={"checkpoint_interval": 3})
     seen = []
     work = trainer(
-        network(), section, tmp_path, on_epoch=lambda row, seconds: seen.append((tmp_path / FILE_NAME).exists())
+        network(), section, tmp_path, on_epoch=lambda row, seconds: seen.append(len(list(tmp_path.iterdir())))
     )
     work.run()
-    assert seen == [False, False, True, True]
+    assert seen == [0, 0, 0, 1]
+    assert len(list(tmp_path.iterdir())) == 2, "the last epoch always has one"
 
 
 def test_validation_interval_skips_but_never_the_last_epoch():

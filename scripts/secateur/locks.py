@@ -1,0 +1,104 @@
+"""One process at a time on the files of a step.
+
+The kernel's own lock on a file ends with the process that holds it, however that dies, so that a dead holder's lock is
+free at once. Where a file system has no such locks, the holder's process number decides.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from secateur.errors import ArtifactError, LockedError
+
+NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+@contextmanager
+def locked(path: Path | str, what: str) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs.
+
+    Args:
+        path: it is made where it is missing, and stays; its content names the holder.
+        what: the thing that is locked, for the error of the process that comes second.
+
+    Raises:
+        LockedError: another process holds it; the message says which, where and since when.
+        ArtifactError: the file cannot be made.
+    """
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error.strerror}", "choose a writable results_dir") from error
+    try:
+        _acquire(descriptor, path, what)
+        _write_holder(descriptor)
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path | str, what: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _refusal(path, what, _holder(descriptor)) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS_HERE:
+            raise ArtifactError(f"cannot lock {path}: {error.strerror}", "choose another results_dir") from error
+        holder = _holder(descriptor)
+        if holder and _may_live(holder):
+            raise _refusal(path, what, holder) from None
+
+
+def _holder(descriptor: int) -> dict[str, Any]:
+    """Who wrote the file last; empty when nobody holds it, or it was read while being written."""
+    try:
+        holder = json.loads(os.pread(descriptor, 4096, 0))
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _write_holder(descriptor: int) -> None:
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    about = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(about).encode(), 0)
+
+
+def _may_live(holder: dict[str, Any]) -> bool:
+    """Whether the holder can be alive: of another host nothing is known."""
+    if holder.get("host") != socket.gethostname():
+        return True
+    pid = holder.get("pid")
+    return isinstance(pid, int) and process_lives(pid)
+
+
+def process_lives(pid: int) -> bool:
+    """Whether a process of this host runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _refusal(path: Path | str, what: str, holder: dict[str, Any]) -> LockedError:
+    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')} since {holder.get('since', '?')}"
+    return LockedError(
+        f"{what} is in use by {who}",
+        f"wait until it ends, or stop it; the lock is {path}",
+    )

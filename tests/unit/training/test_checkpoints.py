@@ -1,0 +1,240 @@
+"""A training that is stopped anywhere ends as one that was not: same history, same weights, to the bit."""
+
+import io
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+from secateur.errors import InterruptedRunError, ModelError, WrongKeyError
+from secateur.signals import STOP_SIGNALS
+from secateur.spec import ModelSpec, TrainSpec
+from secateur.training.checkpoints import Checkpoints, TrainingState
+from secateur.training.loop import Trainer
+from secateur.training.overrides import configured
+from secateur.zoo import build
+
+SECTION = TrainSpec(batch_size_per_gpu=8, num_epochs=3, lr_config={"learning_rate": 0.02})
+
+
+class Batches(keras.utils.PyDataset):
+    """Five batches of learnable noise; `at` maps (epoch, batch) to what happens when it is read."""
+
+    def __init__(self, epoch, at=None):
+        super().__init__()
+        rng = np.random.default_rng(0)
+        labels = np.arange(40) % 2
+        images = rng.normal(labels[:, None, None, None], 1.5, (40, 16, 16, 1)).astype("float32")
+        order = np.random.default_rng(epoch).permutation(40)
+        self.images, self.labels = images[order], np.eye(2, dtype="float32")[labels[order]]
+        self.epoch, self.at = epoch, at or {}
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        if (self.epoch, index) in self.at:
+            self.at[self.epoch, index]()
+        chosen = slice(index * 8, index * 8 + 8)
+        return self.images[chosen], self.labels[chosen]
+
+
+def network():
+    """With dropout and batch normalisation: random state and moving statistics count."""
+    keras.utils.set_random_seed(1)
+    spec = ModelSpec(arch="squeezenet", dropout=0.3, input_image_size="1,16,16")
+    return configured(build(spec, 2), SECTION)
+
+
+def trainer(folder=None, at=None, section=SECTION, stream=None):
+    checkpoints = Checkpoints(folder, "k") if folder else None
+    return Trainer(
+        network(),
+        section,
+        lambda epoch: Batches(epoch, at),
+        Batches(99, at),
+        40,
+        stream=stream or io.StringIO(),
+        checkpoints=checkpoints,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole():
+    work = trainer()
+    state = work.run()
+    return state, work.model.get_weights()
+
+
+def assert_same(work, state, whole):
+    expected, weights = whole
+    assert state.history == expected.history
+    assert state.best_epoch == expected.best_epoch
+    for one, other in zip(state.last_weights, expected.last_weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(work.model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def send(number):
+    """Once: Keras reads the first batches twice, to know their shapes."""
+    left = [number]
+    return lambda: os.kill(os.getpid(), left.pop()) if left else None
+
+
+def stopped(folder, at):
+    with pytest.raises(InterruptedRunError) as error:
+        trainer(folder, at).run()
+    return error.value
+
+
+@pytest.mark.parametrize("place", [(0, 0), (1, 2), (2, 4), (99, 0), (99, 4)], ids=str)
+def test_a_signal_anywhere_and_the_rest_later(tmp_path, whole, place):
+    """99 is the validation, after the first epoch."""
+    error = stopped(tmp_path, {place: send(signal.SIGTERM)})
+    assert error.exit_code == 75
+    assert "train was stopped by SIGTERM after epoch" in error.message
+    stream = io.StringIO()
+    work = trainer(tmp_path, stream=stream)
+    assert_same(work, work.run(), whole)
+    assert "train  resuming after epoch" in stream.getvalue()
+
+
+def test_stopped_again_and_again(tmp_path, whole):
+    for place in ((0, 1), (1, 0), (1, 4), (99, 2), (2, 3)):
+        stopped(tmp_path, {place: send(signal.SIGUSR2)})
+    work = trainer(tmp_path)
+    assert_same(work, work.run(), whole)
+
+
+def test_a_checkpoint_after_each_batch_changes_nothing(tmp_path, whole):
+    written = []
+    work = trainer(tmp_path, section=SECTION.model_copy(update={"checkpoint_minutes": 1e-9}))
+    write = work.checkpoints.write
+    work.checkpoints.write = lambda variables, state: (
+        written.append((state.epoch, state.batch)),
+        write(variables, state),
+    )
+    assert_same(work, work.run(), whole)
+    expected = [(epoch, batch) for epoch in range(3) for batch in range(1, 5)] + [(epoch, 0) for epoch in (1, 2, 3)]
+    assert sorted(written) == sorted(expected)
+    assert len(work.checkpoints.files()) == 2
+
+
+def test_handlers_are_as_before_afterwards(tmp_path):
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
+    stopped(tmp_path, {(0, 1): send(signal.SIGINT)})
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+
+
+def test_a_second_ctrl_c_leaves_at_once(tmp_path):
+    def stubborn():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    work = trainer(tmp_path)
+    work.on_epoch = lambda row, seconds: stubborn()
+    with pytest.raises(KeyboardInterrupt):
+        work.run()
+    assert not work.checkpoints.files()
+
+
+def two_checkpoints(folder):
+    stopped(folder, {(1, 2): send(signal.SIGTERM)})
+    return Checkpoints(folder, "k").files()
+
+
+@pytest.mark.parametrize("damage", ["salt", "body", "half", "empty"])
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path, whole, damage):
+    newest, older = two_checkpoints(tmp_path)
+    content = bytearray(newest.read_bytes())
+    if damage in ("salt", "body"):
+        content[40 if damage == "salt" else len(content) // 2] ^= 1
+    newest.write_bytes({"half": content[: len(content) // 2], "empty": b""}.get(damage, content))
+    stream = io.StringIO()
+    work = trainer(tmp_path, stream=stream)
+    assert_same(work, work.run(), whole)
+    assert f"warning: {newest}" in stream.getvalue()
+    assert f"going on from the one before, {older.name}" in stream.getvalue()
+
+
+def test_all_damaged_says_how_to_start_afresh(tmp_path):
+    for path in two_checkpoints(tmp_path):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Exception, match=r"cut short|damaged") as error:
+        trainer(tmp_path).run()
+    assert error.value.hint == f"delete {tmp_path} to start afresh"
+    assert error.value.exit_code == 4
+
+
+def test_another_key_is_no_damage(tmp_path):
+    two_checkpoints(tmp_path)
+    work = trainer(tmp_path)
+    work.checkpoints.key = "other"
+    with pytest.raises(WrongKeyError, match="wrong key"):
+        work.run()
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path, whole):
+    stopped(tmp_path, {(1, 2): send(signal.SIGTERM)})
+    before = [path.read_bytes() for path in Checkpoints(tmp_path, "k").files()]
+    work = trainer(tmp_path, {})
+    batches = work.batches
+    work.batches = lambda epoch: Poisoned(batches(epoch))
+    with pytest.raises(ModelError, match=r"train: the loss is nan in epoch 2") as error:
+        work.run()
+    assert "lower train.lr_config.learning_rate" in error.value.hint
+    assert [path.read_bytes() for path in Checkpoints(tmp_path, "k").files()] == before
+
+
+class Poisoned(keras.utils.PyDataset):
+    """The batches of another, of images that are no numbers."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def __len__(self):
+        return len(self.inner)
+
+    def __getitem__(self, index):
+        images, labels = self.inner[index]
+        return images * np.float32("nan"), labels
+
+
+def test_too_little_memory_names_batch_and_image_size(monkeypatch):
+    work = trainer()
+
+    def starved(*positional, **named):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 GiB")
+
+    monkeypatch.setattr(type(work.model), "fit", starved)
+    with pytest.raises(ModelError, match="no memory for batches of 8 images, 16x16") as error:
+        work.run()
+    assert "train.batch_size_per_gpu or model.input_image_size" in error.value.hint
+
+
+def test_no_room_is_said_before_training(tmp_path, monkeypatch):
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage(10, 10, 1000))
+    with pytest.raises(Exception, match=r"the checkpoints in .* need about [\d,]+ bytes; 1,000 are free") as error:
+        trainer(tmp_path).run()
+    assert error.value.exit_code == 74
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_state_survives_the_file(tmp_path):
+    state = TrainingState(2, 3, [np.float32([1, 2])], {"loss": 0.5}, [{"epoch": 1, "val": None}], 1, (0.5, -1.0))
+    state.best_weights = [np.ones((2, 2), np.float32)]
+    variable = keras.Variable(np.arange(4.0))
+    Checkpoints(tmp_path, "k").write([variable], state)
+    variable.assign(np.zeros(4))
+    again = Checkpoints(tmp_path, "k").read([variable], io.StringIO())
+    np.testing.assert_array_equal(np.asarray(variable), np.arange(4.0))
+    assert (again.epoch, again.batch, again.logs, again.history) == (2, 3, {"loss": 0.5}, [{"epoch": 1, "val": None}])
+    assert (again.best_epoch, again.best_score) == (1, (0.5, -1.0))
+    np.testing.assert_array_equal(again.metrics[0], [1, 2])
+    np.testing.assert_array_equal(again.best_weights[0], np.ones((2, 2)))
