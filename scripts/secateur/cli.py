@@ -91,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
         crypt.add_argument("-o", "--output", required=True, metavar="OUT")
         crypt.add_argument("--key", required=True, metavar="env:NAME|file:PATH")
         crypt.set_defaults(command=_crypt, action=name)
+    rekey = commands.add_parser("rekey", help="seal files under another pass phrase")
+    rekey.add_argument("files", metavar="FILE", nargs="+")
+    rekey.add_argument("--key", required=True, metavar="env:NAME|file:PATH", help="that they are sealed with")
+    rekey.add_argument("--new-key", required=True, metavar="env:NAME|file:PATH")
+    rekey.set_defaults(command=_rekey)
     return parser
 
 
@@ -219,16 +224,29 @@ def _pick(options: Any) -> None:
     print(pick(options.sweep, options.max_drop, options.by))
 
 
-def _key(options: Any) -> str:
+def _key(options: Any, option: str = "key") -> str:
     from secateur.secrets import resolve_key
 
-    if not options.key.startswith(("env:", "file:")):
-        raise VaultError("--key takes env:NAME or file:PATH, not the key itself", "other users can read command lines")
-    return resolve_key(options.key)
+    text = getattr(options, option)
+    if not text.startswith(("env:", "file:")):
+        name = option.replace("_", "-")
+        raise VaultError(f"--{name} takes env:NAME or file:PATH, not the key itself", "others can read command lines")
+    return resolve_key(text)
+
+
+def _rekey(options: Any) -> None:
+    from secateur.sealed import rekey_file, require_key
+
+    key, new_key = _key(options), _key(options, "new_key")
+    for file in options.files:
+        require_key(file, key)
+    for number, file in enumerate(options.files, 1):
+        rekey_file(file, key, new_key)
+        print(f"rekey  {number} of {len(options.files)}  {file}", file=sys.stderr)
 
 
 def _crypt(options: Any) -> None:
-    from secateur.vault import open_file, seal_file
+    from secateur.sealed import open_file, seal_file
 
     key = _key(options)
     if os.path.realpath(options.file) == os.path.realpath(options.output):

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import pandas as pd
 
-from secateur import vault
+from secateur import sealed
 from secateur.artifacts import read_json
 from secateur.errors import DataError, SpecError
 from secateur.export.latency import latencies_ms
@@ -94,7 +94,7 @@ def _metrics(run: Run, stage: str) -> dict[str, Any]:
 
 def _exported(run: Run) -> bytes:
     path = run.results / "export" / export_name(run.spec)
-    return path.read_bytes() if path.suffix == ".onnx" else vault.read_sealed(path, run.key)
+    return path.read_bytes() if path.suffix == ".onnx" else sealed.read_sealed(path, run.key)
 
 
 def _table(networks: list[Measured], spec: Spec, max_drop: float) -> pd.DataFrame:

@@ -51,12 +51,6 @@ def read_named_weights(content: bytes, path: Path | str) -> NamedWeights:
         raise UntrustedModelError(f"{path}: not a weights file of Keras ({error})", "save it with Keras 3") from error
 
 
-def shapes_by_name(content: bytes, path: Path | str) -> dict[str, list[tuple[int, ...]]]:
-    """As `read_named_weights`, the shapes alone."""
-    weights = read_named_weights(content, path)
-    return {name: [array.shape for array in arrays] for name, arrays in weights.layers.items()}
-
-
 def _check_group(root: Any, path: Path | str) -> None:
     pending, seen = [(root, 0)], 0
     while pending:

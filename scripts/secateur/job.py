@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -48,7 +48,7 @@ class Tee:
 def logged(log_path: str) -> Iterator[IO[str]]:
     """Send all that this process prints, TensorFlow's C++ included, to the log; yields a stream for people.
 
-    An error of ours ends the process with its message on the terminal, its traceback in the log, and its exit code.
+    An error of ours ends the process with its message on the terminal, its traceback beside the log, and its exit code.
     """
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     console = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
@@ -61,16 +61,24 @@ def logged(log_path: str) -> Iterator[IO[str]]:
         with stoppable():
             yield stream
     except SecateurError as error:
-        traceback.print_exc(file=log)
-        print(f"{format_error(error)}\nlog: {log_path}", file=console, flush=True)
+        _keep_traceback(log_path)
+        print(f"{format_error(error)}\nlog: {log_path}", file=stream, flush=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("error: interrupted\nhint: run the same command again to go on", file=console, flush=True)
+        print("error: interrupted\nhint: run the same command again to go on", file=stream, flush=True)
         sys.exit(InterruptedRunError.exit_code)
     except Exception as error:
-        traceback.print_exc(file=log)
-        print(f"error: {type(error).__name__}: {error}\nlog: {log_path}", file=console, flush=True)
+        where = _keep_traceback(log_path)
+        print(f"error: {type(error).__name__}: {error}\nlog: {log_path}, {where}", file=stream, flush=True)
         sys.exit(1)
+
+
+def _keep_traceback(log_path: str) -> str:
+    """In a file of its own: Snakemake shows the log of a job that failed, and a person reads it. Returns its path."""
+    path = f"{log_path.removesuffix('.log')}.traceback.log"
+    with suppress(OSError), open(path, "a", encoding="utf-8", errors="replace") as file:
+        traceback.print_exc(file=file)
+    return path
 
 
 @contextmanager

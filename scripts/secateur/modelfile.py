@@ -5,18 +5,18 @@ from __future__ import annotations
 import io
 import json
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
+from keras.src.saving.saving_lib import _save_model_to_fileobj
 
-from secateur import __version__, vault
+from secateur import __version__, sealed, vault
 from secateur.artifacts import atomic_file
 from secateur.errors import ArtifactError, ModelError, UntrustedModelError
-from secateur.h5weights import HDF5_MAGIC, NamedWeights, read_named_weights, require_finite, shapes_by_name
+from secateur.h5weights import HDF5_MAGIC, NamedWeights, read_named_weights, require_finite
 from secateur.network import copied
 
 CARD, WEIGHTS = "secateur.json", "model.weights.h5"
@@ -50,15 +50,21 @@ def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, A
         key: pass phrase.
         card: plain data about the model, such as `pruned` and `classes`; it is stored inside.
     """
+    archive = io.BytesIO()
+    # In memory: what will be sealed must not stand on a disk unsealed. Keras' public function writes to a path only.
+    _save_model_to_fileobj(_bare(model), archive, "h5")
+    with zipfile.ZipFile(archive, "a") as members:
+        members.writestr(CARD, json.dumps({"secateur": __version__, **card}))
+    archive.seek(0)
+    with atomic_file(path, archive.getbuffer().nbytes) as target:
+        vault.seal(archive, target, key)
+
+
+def _bare(model: keras.Model) -> keras.Model:
+    """Without optimizer, losses and metrics."""
     bare = copied(model)
     bare.set_weights(model.get_weights())
-    with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "model.keras"
-        bare.save(archive)
-        with zipfile.ZipFile(archive, "a") as members:
-            members.writestr(CARD, json.dumps({"secateur": __version__, **card}))
-        with open(archive, "rb") as source, atomic_file(path) as target:
-            vault.seal(source, target, key)
+    return bare
 
 
 def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]:
@@ -73,19 +79,38 @@ def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]
         UntrustedModelError: it holds something other than plain layers and finite weights.
         ModelError: Keras cannot build it.
     """
-    content = plain_bytes(path, key)
-    archive = _Archive(path, content)
-    archive.check_layers()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.keras"
-        file.write_bytes(content)
-        try:
-            model = keras.saving.load_model(file, compile=False)
-        except (ValueError, TypeError, KeyError, OSError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ModelError(f"{path}: Keras cannot build this model: {reason}", "save it again") from error
-    require_finite({layer.name: layer.get_weights() for layer in model.layers}, path)
+    archive = _Archive(path, plain_bytes(path, key))
+    weights = archive.checked_weights()
+    require_finite(weights, path)
+    try:
+        model = keras.saving.deserialize_keras_object({**archive.config, "compile_config": None})
+    except (ValueError, TypeError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{path}: Keras cannot build this model: {reason}", "save it again") from error
+    _set_weights(model, weights, path)
     return model, archive.card
+
+
+def _set_weights(model: keras.Model, weights: dict[str, list[Any]], path: Path | str) -> None:
+    """Every layer gets exactly the weights of its name. Raises ModelError, naming the layer."""
+    holders = {layer.name: layer for layer in _all_layers(model) if layer.weights}
+    apart = sorted(holders.keys() ^ weights.keys())
+    if apart:
+        where = "the network" if apart[0] in weights else "the file"
+        raise ModelError(f"{path}: layer '{apart[0]}' has weights that {where} lacks", "save it again")
+    for name, layer in holders.items():
+        here, there = [tuple(weight.shape) for weight in layer.weights], [array.shape for array in weights[name]]
+        if here != there:
+            raise ModelError(f"{path}: layer '{name}' has the shapes {here}, its weights {there}", "save it again")
+        layer.set_weights(weights[name])
+
+
+def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _all_layers(layer)
+        else:
+            yield layer
 
 
 def load_weights(path: Path | str, key: str) -> tuple[NamedWeights, dict[str, Any]]:
@@ -115,7 +140,7 @@ def plain_bytes(path: Path | str, key: str) -> bytes:
         raise ArtifactError(
             f"cannot read the model {path}: {error.strerror}", "check model_path in the spec"
         ) from error
-    return vault.read_sealed(path, key)
+    return sealed.read_sealed(path, key)
 
 
 class _Archive:
@@ -158,16 +183,18 @@ class _Archive:
                 f"{self.path}: its config is larger than {MAX_CONFIG_BYTES} bytes", "do not trust it"
             )
 
-    def check_layers(self) -> None:
-        """Raises UntrustedModelError for a layer off the list, and for sizes that the weights do not have."""
+    def checked_weights(self) -> dict[str, list[Any]]:
+        """Weights by layer name. Raises UntrustedModelError for a layer off the list or a size that they lack."""
         if not isinstance(self.config, dict):
             raise UntrustedModelError(f"{self.path}: not a Keras archive", "save it with Keras 3")
         config = {name: part for name, part in self.config.items() if name != "compile_config"}
         try:
             _check_config(self.path, config)
-            _check_sizes(self.path, config, shapes_by_name(self.weights, self.path))
+            weights = read_named_weights(self.weights, self.path).layers
+            _check_sizes(self.path, config, {name: [part.shape for part in parts] for name, parts in weights.items()})
         except (RecursionError, AttributeError, TypeError, IndexError) as error:
             raise UntrustedModelError(f"{self.path}: not a Keras archive ({error})", "save it with Keras 3") from error
+        return weights
 
 
 def _check_sizes(path: Path | str, config: dict[str, Any], shapes: dict[str, list[tuple[int, ...]]]) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
+import unicodedata
 from pathlib import Path
 
 from secateur.errors import VaultError
 from secateur.spec import Spec
+
+MAX_KEY_FILE_CHARACTERS = 1 << 16
+# Any right of the group or of all others, as ssh refuses it for its keys.
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def key_of(spec: Spec) -> str:
@@ -23,25 +29,36 @@ def key_of(spec: Spec) -> str:
 def resolve_key(text: str) -> str:
     """A literal pass phrase as it is, `env:NAME` from the environment, `file:PATH` from a file's first line.
 
+    Characters that can be written in several ways are composed (Unicode NFC), so that a key typed on another system
+    is the same key.
+
     Raises:
-        VaultError: the variable or the file is missing or empty; the message never holds the key.
+        VaultError: the variable or the file is missing or empty, others may read the file, or the key holds control
+            characters; the message never holds the key.
     """
     source, _, name = text.partition(":")
     if source == "env":
         key = os.environ.get(name, "")
         if not key:
             raise VaultError(f"key: the environment variable {name} is not set", f"export {name}=...")
-        return key
-    if source == "file":
-        return _from_file(name)
-    return text
+    elif source == "file":
+        key = _from_file(Path(name).expanduser())
+    else:
+        key = text
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
+        raise VaultError("key: it holds a line break or another control character", "write it on one line")
+    return unicodedata.normalize("NFC", key)
 
 
-def _from_file(name: str) -> str:
+def _from_file(path: Path) -> str:
     try:
-        lines = Path(name).expanduser().read_text(encoding="utf-8").splitlines()
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            line = stream.read(MAX_KEY_FILE_CHARACTERS).partition("\n")[0].removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
-        raise VaultError(f"key: cannot read the key file {name}", "write the pass phrase into it") from error
-    if not lines or not lines[0]:
-        raise VaultError(f"key: the key file {name} is empty", "write the pass phrase into its first line")
-    return lines[0]
+        raise VaultError(f"key: cannot read the key file {path}", "write the pass phrase into it") from error
+    if stat.S_ISREG(mode) and mode & OTHERS:
+        raise VaultError(f"key: other users can read the key file {path}", f"chmod 600 {path}")
+    if not line:
+        raise VaultError(f"key: the key file {path} is empty", "write the pass phrase into its first line")
+    return line

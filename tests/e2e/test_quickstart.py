@@ -11,6 +11,7 @@ import onnxruntime
 import pandas as pd
 import pyrage
 import pytest
+from secateur.cli import main
 
 pytestmark = pytest.mark.slow
 KEY = "correct-horse-battery-staple"
@@ -145,32 +146,15 @@ def test_terminal_says_what_each_step_did(finished):
     assert "oneDNN" not in result.stderr, "TensorFlow's noise belongs into the log"
 
 
-def test_an_unfinished_training_goes_on_after_its_last_checkpoint(finished, tmp_path, repository):
-    """Killed without warning after its second checkpoint; the next run resumes and ends with the same history."""
+def test_after_a_change_of_key_there_is_nothing_to_do(finished, tmp_path, repository, monkeypatch):
     folder, _ = finished
     shutil.copytree(folder, tmp_path / "again", symlinks=True)
-    again = tmp_path / "again"
-    expected = (again / "results/quickstart/retrain/history.csv").read_text()
-    shutil.rmtree(again / "results/quickstart/retrain")
-    script = (
-        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from pathlib import Path\n"
-        "from secateur.spec import load_spec\n"
-        "from secateur.workflow import workflow_run\n"
-        "from secateur.training import step\n"
-        "class Killed(step._Recorder):\n"
-        "    def __call__(self, row, seconds):\n"
-        "        if row['epoch'] == 5: os._exit(9)\n"
-        "step._Recorder = Killed\n"
-        "step.retrain(workflow_run('quickstart', load_spec('config/specs/quickstart.yaml')), sys.stderr)\n"
-    )
-    environment = {**os.environ, "TEST_KEY": KEY}
-    killed = subprocess.run(
-        [sys.executable, "-c", script, str(repository / "scripts")], cwd=again, env=environment, check=False
-    )
-    assert killed.returncode == 9
-    assert list((again / "work").rglob("*.ckpt"))
-    result = snakemake(again, repository, "results/quickstart/retrain/model.tlt")
+    sealed = [str(path) for path in sorted((tmp_path / "again").rglob("*")) if path.suffix in (".tlt", ".etlt")]
+    assert len(sealed) == 6
+    monkeypatch.setenv("OLD", KEY)
+    monkeypatch.setenv("NEW", "another")
+    assert main(["rekey", *sealed, "--key", "env:OLD", "--new-key", "env:NEW"]) == 0
+    result = snakemake(tmp_path / "again", repository, key="another")
+    assert "Nothing to be done" in result.stdout + result.stderr
+    result = snakemake(tmp_path / "again", repository, "--forcerun", "evaluate", key="another")
     assert result.returncode == 0, result.stderr
-    assert "resuming after epoch 4" in result.stderr
-    assert (again / "results/quickstart/retrain/history.csv").read_text() == expected

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from secateur import vault
+from secateur import sealed
 from secateur.cli import main
 from secateur.errors import ModelError, UntrustedModelError
 from secateur.modelfile import load_model, save_model
@@ -49,7 +49,7 @@ def assert_refused(tmp_path, path, said):
     with pytest.raises(UntrustedModelError, match=said):
         build_byom(BYOM, path, 4, "k")
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")} == before
-    vault.seal_file(path, tmp_path / "m.tltb", "k")
+    sealed.seal_file(path, tmp_path / "m.tltb", "k")
     with pytest.raises(UntrustedModelError, match=said):
         build_byom(BYOM, tmp_path / "m.tltb", 4, "k")
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pyrage
 import pytest
-from secateur import vault
+from secateur import sealed
 from secateur.errors import ArtifactError, UntrustedModelError, WrongKeyError
 from secateur.modelfile import load_model, save_model
 from secateur.spec import ModelSpec
@@ -89,7 +89,7 @@ def test_strange_members_are_refused(tmp_path):
 
 def test_sealed_rubbish_is_refused(tmp_path):
     (tmp_path / "rubbish").write_bytes(b"no archive at all")
-    vault.seal_file(tmp_path / "rubbish", tmp_path / "m.tlt", "k")
+    sealed.seal_file(tmp_path / "rubbish", tmp_path / "m.tlt", "k")
     with pytest.raises(UntrustedModelError, match="not a Keras archive"):
         load_model(tmp_path / "m.tlt", "k")
 

@@ -95,6 +95,8 @@ def _override(source: Source, word: str) -> None:
     dotted, equals, text = word.partition("=")
     if not equals or not dotted:
         raise SpecError(f"'{word}' is not section.key=value", "write for example train.num_epochs=10")
+    if dotted in ("key", "encryption_key") and text and not text.startswith(("env:", "file:")):
+        raise SpecError(f"{dotted}: takes env:NAME or file:PATH here", "other users can read command lines")
     *sections, name = dotted.split(".")
     holder: Any = source.values
     for section in sections:

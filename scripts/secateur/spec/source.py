@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,19 @@ def parse_source(text: bytes | str, name: str) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise SpecError(
-            f"{where}: not valid YAML: {error.problem}", "mend the line; YAML indents with spaces"
-        ) from None
+        problem = "" if _may_show_key(text, mark) else f": {error.problem}"
+        raise SpecError(f"{where}: not valid YAML{problem}", "mend the line; YAML indents with spaces") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(f"{name}: not valid YAML: {str(error).splitlines()[0]}", "save it as UTF-8 text") from None
     except RecursionError:
         raise SpecError(f"{name}: nested too deeply", "a spec has four levels at most") from None
-    except (ValueError, OverflowError) as error:
-        raise SpecError(f"{name}: a value cannot be read: {error}", "mend or quote the value") from None
+
+
+def _may_show_key(text: bytes | str, mark: Any) -> bool:
+    """Whether the error is in the line of the key: some problems quote what they found."""
+    whole = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    lines = whole.splitlines()
+    return bool(mark) and mark.line < len(lines) and re.match(r"\W*(encryption_)?key\b", lines[mark.line]) is not None
 
 
 class _Reader:
@@ -96,7 +101,11 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node) -> Any:
         """Only YAML's own types: `!!python/object` and other tags are refused by the safe constructor."""
-        return self.constructor.construct_object(node)  # type: ignore[no-untyped-call]
+        try:
+            return self.constructor.construct_object(node)  # type: ignore[no-untyped-call]
+        except (ValueError, OverflowError, AttributeError, KeyError, TypeError):
+            line = node.start_mark.line + 1
+            raise SpecError(f"{self.source.name}:{line}: a value cannot be read", "mend or quote the value") from None
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
         values: dict[str, Any] = {}

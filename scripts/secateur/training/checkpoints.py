@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from secateur import vault
+from secateur import sealed, vault
 from secateur.artifacts import atomic_file
 from secateur.errors import DamagedError, NotAgeError, SpecError, TruncatedError, WrongKeyError
 
@@ -125,7 +125,7 @@ class Checkpoints:
         failure = None
         for path in self.files():
             try:
-                content = vault.read_sealed(path, self.key)
+                content = sealed.read_sealed(path, self.key)
             # A header that is damaged in its salt looks as a wrong key does: the one before tells them apart.
             except (WrongKeyError, DamagedError, TruncatedError, NotAgeError) as error:
                 failure = failure or type(error)(error.message, f"delete {self.folder} to start afresh")
