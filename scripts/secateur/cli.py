@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -91,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
         crypt.add_argument("-o", "--output", required=True, metavar="OUT")
         crypt.add_argument("--key", required=True, metavar="env:NAME|file:PATH")
         crypt.set_defaults(command=_crypt, action=name)
+    look = commands.add_parser("inspect", help="what a model file is, told without trusting it")
+    look.add_argument("file", metavar="FILE")
+    look.add_argument("against", nargs="*", metavar="OTHER", help="manifest, model or metrics that must belong to it")
+    look.add_argument("--key", metavar="env:NAME|file:PATH", help="opens a sealed file")
+    look.add_argument("--json", action="store_true", help="everything, for programs")
+    look.set_defaults(command=_inspect)
     rekey = commands.add_parser("rekey", help="seal files under another pass phrase")
     rekey.add_argument("files", metavar="FILE", nargs="+")
     rekey.add_argument("--key", required=True, metavar="env:NAME|file:PATH", help="that they are sealed with")
@@ -232,6 +239,13 @@ def _key(options: Any, option: str = "key") -> str:
         name = option.replace("_", "-")
         raise VaultError(f"--{name} takes env:NAME or file:PATH, not the key itself", "others can read command lines")
     return resolve_key(text)
+
+
+def _inspect(options: Any) -> None:
+    from secateur.inspection import in_words, inspect
+
+    about = inspect(options.file, _key(options) if options.key else None, options.against)
+    print(json.dumps(about, indent=2, ensure_ascii=False) if options.json else in_words(about))
 
 
 def _rekey(options: Any) -> None:

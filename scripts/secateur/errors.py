@@ -14,7 +14,8 @@ class SecateurError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
+        # Both: an error of another process comes back by its arguments.
+        super().__init__(message, hint)
         self.message = message
         self.hint = hint
 

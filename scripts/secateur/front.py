@@ -15,6 +15,7 @@ from secateur import sealed
 from secateur.artifacts import read_json
 from secateur.errors import DataError, SpecError
 from secateur.export.latency import latencies_ms
+from secateur.provenance import onnx_chain, require_measured_on
 from secateur.run import Run, export_name
 from secateur.spec import Spec
 from secateur.tables import write_csv
@@ -61,7 +62,9 @@ def front_step(
     networks = _unpruned(runs)
     for point in front["points"]:
         run = runs[point["name"]]
-        networks.append(Measured(point["name"], point["values"], _metrics(run, run.final_step), _exported(run)))
+        onnx = _exported(run)
+        parent = onnx_chain(onnx)[-1]["parent_sha256"]
+        networks.append(Measured(point["name"], point["values"], _metrics(run, run.final_step, parent), onnx))
     spec = next(iter(runs.values())).spec
     table = _table(networks, spec, front["max_accuracy_drop"])
     folder = RESULTS / "sweeps" / name
@@ -81,15 +84,19 @@ def _unpruned(runs: Mapping[str, Run]) -> list[Measured]:
         path = run.model("train")
         if run.spec.prunes and path not in found:
             name = UNPRUNED if not found else f"{UNPRUNED}-{len(found) + 1}"
-            model, _ = load_model(path, run.key)
+            model, card = load_model(path, run.key)
             onnx = to_onnx(model, run.spec.export.layout, run.spec.export.target_opset).SerializeToString()
-            found[path] = Measured(name, {}, _metrics(run, "train"), onnx)
+            found[path] = Measured(name, {}, _metrics(run, "train", card["sha256"]), onnx)
     return list(found.values())
 
 
-def _metrics(run: Run, stage: str) -> dict[str, Any]:
+def _metrics(run: Run, stage: str, sha256: str) -> dict[str, Any]:
+    """What was measured on the model of this digest. Raises ModelError for figures of another."""
     folder = run.folder("train").parent if stage == "train" else run.results
-    return dict(read_json(folder / "evaluate" / stage / "metrics.json"))
+    path = folder / "evaluate" / stage / "metrics.json"
+    metrics = dict(read_json(path))
+    require_measured_on(metrics, sha256, path)
+    return metrics
 
 
 def _exported(run: Run) -> bytes:

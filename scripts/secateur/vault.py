@@ -167,15 +167,20 @@ def _check_magic(source: IO[bytes]) -> None:
         return
     if start and MAGIC.startswith(start):
         raise _truncated()
-    if _looks_like_nvidia(start):
-        raise NvidiaContainerError(
-            "this file is in NVIDIA TAO's own closed container, which only NVIDIA's tools can open",
-            "export it from TAO as plain .onnx",
-        )
+    if looks_like_nvidia(start):
+        raise nvidia_container()
     raise NotAgeError("not an age v1 file", "it may not be encrypted at all, or was made by another program")
 
 
-def _looks_like_nvidia(start: bytes) -> bool:
+def nvidia_container() -> NvidiaContainerError:
+    """The error for TAO's own files."""
+    return NvidiaContainerError(
+        "this file is in NVIDIA TAO's own closed container, which only NVIDIA's tools can open",
+        "export it from TAO as plain .onnx",
+    )
+
+
+def looks_like_nvidia(start: bytes) -> bool:
     """TAO writes the length of the input's name in four little-endian bytes, then the name, then the payload.
 
     The length 0 means ONNX; its payload follows at once (tao-facts 4.1).

@@ -146,6 +146,29 @@ def test_terminal_says_what_each_step_did(finished):
     assert "oneDNN" not in result.stderr, "TensorFlow's noise belongs into the log"
 
 
+def test_inspect_follows_the_etlt_back_to_the_manifest(finished, monkeypatch, capsys):
+    folder, _ = finished
+    results = folder / "results/quickstart"
+    monkeypatch.setenv("TEST_KEY", KEY)
+    etlt, key = str(results / "export/resnet_10.etlt"), ["--key", "env:TEST_KEY"]
+    belong = [str(results / f"{name}/model.tlt") for name in ("train", "prune", "retrain")]
+    belong += [str(results / name) for name in ("split/manifest.csv", "evaluate/retrain/metrics.json")]
+    assert main(["inspect", etlt, *belong, *key]) == 0
+    out = capsys.readouterr().out
+    for words in ("age v1, scrypt work factor 16", "ONNX model", "10: 0, 1, 2", "preprocess_mode tf", "1797 images"):
+        assert words in out
+    about = json.loads(main(["inspect", etlt, "--json", *key]) or capsys.readouterr().out)
+    assert [link["step"] for link in about["provenance"]] == ["split", "train", "prune", "retrain", "export"]
+    assert about["provenance"][2]["prune"]["threshold"] == 0.68
+    assert about["parameters"] > 100_000
+    metrics = read(folder, "evaluate/retrain/metrics.json")
+    (folder / "other.json").write_text(json.dumps({**metrics, "model_sha256": "0" * 64}))
+    assert main(["inspect", etlt, str(folder / "other.json"), *key]) == 6
+    assert "was measured on another model" in capsys.readouterr().err
+    assert main(["inspect", belong[0], belong[2], *key]) == 6, "retrain comes after train, not before"
+    assert "is not a model that this one was made from" in capsys.readouterr().err
+
+
 def test_after_a_change_of_key_there_is_nothing_to_do(finished, tmp_path, repository, monkeypatch):
     folder, _ = finished
     shutil.copytree(folder, tmp_path / "again", symlinks=True)

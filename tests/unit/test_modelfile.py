@@ -42,7 +42,7 @@ def test_a_plain_keras_archive_is_read_too(model, tmp_path):
     model.compile(optimizer="adam", loss="mse")
     model.save(tmp_path / "m.keras")
     again, card = load_model(tmp_path / "m.keras", "k")
-    assert card == {}
+    assert set(card) == {"sha256"}
     assert not again.compiled
     np.testing.assert_array_equal(model.get_weights()[0], again.get_weights()[0])
 

@@ -37,9 +37,16 @@ def read_onnx(path: Path | str) -> onnx.ModelProto:
         size = Path(path).stat().st_size
         if size > MAX_FILE_BYTES:
             raise _refused(path, f"is larger than {MAX_FILE_BYTES} bytes")
-        proto = onnx.load(str(path), load_external_data=False)
+        content = Path(path).read_bytes()
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}", "check the path") from error
+    return checked_onnx(content, path)
+
+
+def checked_onnx(content: bytes, path: Path | str) -> onnx.ModelProto:
+    """As `read_onnx`, from a file's content; `path` names it in errors."""
+    try:
+        proto = onnx.load_model_from_string(content)
     except (DecodeError, ValueError) as error:
         raise _refused(path, "is not an ONNX file") from error
     _check(proto, path)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secateur.artifacts import sha256_of, write_json
+from secateur.artifacts import write_json
 from secateur.cost import cost_of
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
@@ -40,13 +40,13 @@ def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[st
     folder = run.results / "evaluate" / stage
     with working(run, "evaluate", f"evaluate/{stage}") as status:
         classes = read_classmap(run.classmap)
-        model, _ = load_model(model_path, run.key)
+        model, card = load_model(model_path, run.key)
         require_outputs(model, classes, model_path)
         rows, split = measured_rows(read_manifest(run.manifest))
         probabilities, labels = predict_rows(run, model, rows, classes)
         metrics = {
             "model": str(model_path),
-            "model_sha256": sha256_of(model_path),
+            "model_sha256": card["sha256"],
             "split": split,
             **classification_metrics(probabilities, labels, classes, run.spec.evaluate.top_k),
             "params": cost_of(model).params,

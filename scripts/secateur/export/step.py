@@ -24,6 +24,7 @@ from secateur.export.onnx_writer import INPUT_NAME, OUTPUT_NAME, to_onnx
 from secateur.export.preprocessing import preprocessing_of
 from secateur.export.tf2onnx_route import to_onnx_by_tf2onnx
 from secateur.modelfile import load_model
+from secateur.provenance import card_of, link
 from secateur.run import Run, export_name
 from secateur.working import working
 
@@ -48,10 +49,12 @@ def export(run: Run, stream: IO[str]) -> dict[str, Any]:
     with working(run, "export") as status:
         classes = read_classmap(run.classmap)
         source = run.resolve(section.model_path, run.model(run.final_step))
-        model, _ = load_model(source, run.key)
+        model, card = load_model(source, run.key)
         require_outputs(model, classes, source)
         convert = to_onnx_by_tf2onnx if section.converter == "tf2onnx" else to_onnx
-        content = convert(model, section.layout, section.target_opset, _metadata(run, classes)).SerializeToString()
+        content = convert(
+            model, section.layout, section.target_opset, _metadata(run, classes, card)
+        ).SerializeToString()
         parity = _parity(model, content, run)
         target = folder / export_name(run.spec)
         write_json(parity_path(target), parity)
@@ -84,8 +87,9 @@ def sidecars(run: Run) -> None:
     write_json(folder / "preprocessing.json", preprocessing_of(run.spec))
 
 
-def _metadata(run: Run, classes: list[str]) -> dict[str, str]:
-    return {"classes": json.dumps(classes), "preprocessing": json.dumps(preprocessing_of(run.spec))}
+def _metadata(run: Run, classes: list[str], card: dict[str, Any]) -> dict[str, str]:
+    chain = [*card.get("provenance", []), link(run, "export", parent_sha256=card["sha256"])]
+    return {name: json.dumps(value) for name, value in card_of(run, chain, classes).items()}
 
 
 def _write_model(content: bytes, target: Path, run: Run) -> None:

@@ -11,6 +11,7 @@ from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.errors import SpecError
 from secateur.modelfile import load_model, save_model
+from secateur.provenance import link
 from secateur.pruning.images import looked_at
 from secateur.pruning.page import page
 from secateur.pruning.prune import prune
@@ -41,7 +42,8 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         model, card = load_model(unpruned_model(run), run.key)
         narrow, result, steps = _pruned(run, section, model, stream)
         report = {**_asked(section), **result.as_json()}
-        card = {**card, "pruned": True, "step": "prune"}
+        own = link(run, "prune", parent_sha256=card["sha256"])
+        card = {**card, "pruned": True, "step": "prune", "provenance": [*card.get("provenance", []), own]}
         write_json(folder / "report.json", report)
         write_text(folder / "report.html", page(result, in_words(section)))
         save_model(narrow, folder / "model.tlt", run.key, card)

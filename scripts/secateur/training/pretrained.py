@@ -37,9 +37,11 @@ class WeightReport:
         new_head: layers before the output that start afresh, as for other classes they must.
         adapted: what was done to the first layer for another number of channels; empty when nothing.
         preprocess_mode: how keras.applications scaled the images for these weights; empty for files of ours.
+        sha256: of the decrypted file.
     """
 
     path: str
+    sha256: str = ""
     replaced: bool = False
     matched: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -87,7 +89,7 @@ def start_from(model: keras.Model, path: Path | str, key: str, section: ModelSpe
         ArtifactError, VaultError, UntrustedModelError: as `load_model`.
     """
     source, card = load_weights(path, key)
-    report = WeightReport(str(path))
+    report = WeightReport(str(path), card["sha256"])
     if card.get("pruned"):
         pruned, _ = load_model(path, key)
         _require_same_ends(model, pruned, path)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +16,7 @@ from secateur.cost import cost_of
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.modelfile import load_model, save_model
+from secateur.provenance import card_of, link, split_link, versions
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import TrainSpec
 from secateur.status import StatusLog
@@ -63,12 +62,15 @@ class _Step:
         self.folder = run.results / step
         self.pruned = False
         self.weights: dict[str, Any] | None = None
+        self.parent: str | None = None
+        self.chain: list[dict[str, Any]] = []
 
     def run(self) -> dict[str, Any]:
         with working(self.run_files, self.step) as status:
             self.run_files.key  # noqa: B018 - a missing key must fail before hours of training
             classes = read_classmap(self.run_files.classmap)
             manifest = read_manifest(self.run_files.manifest)
+            self.chain = [split_link(self.run_files, len(manifest))]
             keras.utils.set_random_seed(self.section.random_seed)
             model = configured(self._initial_model(len(classes)), self.section)
             trainer = self._trainer(model, manifest, classes, status)
@@ -82,8 +84,8 @@ class _Step:
 
     def _initial_model(self, classes: int) -> keras.Model:
         if self.step == "retrain":
-            model, _ = load_model(self.run_files.model("prune"), self.run_files.key)
-            self.pruned = True
+            model, card = load_model(self.run_files.model("prune"), self.run_files.key)
+            self.pruned, self.parent, self.chain = True, card["sha256"], card.get("provenance", [])
             freeze(model, self.spec.model)
             return model
         section = self.spec.model
@@ -96,7 +98,7 @@ class _Step:
         if path is not None:
             source = self.run_files.resolve(path, Path(path))
             model, report = start_from(model, source, self.run_files.key, self.spec.model)
-            self.pruned, self.weights = report.replaced, report.as_json()
+            self.pruned, self.weights, self.parent = report.replaced, report.as_json(), report.sha256
             print(report, file=self.stream, flush=True)
             mode = self.spec.data.preprocess_mode
             if report.preprocess_mode not in ("", mode):
@@ -155,11 +157,17 @@ class _Step:
             "pretrained": self.weights,
             "device": "gpu" if has_gpu() else "cpu",
             "backend": keras.backend.backend(),
-            "versions": {"python": platform.python_version(), "keras": version("keras"), "numpy": version("numpy")},
+            "versions": versions(),
         }
 
     def _write(self, model: keras.Model, state: TrainingState, metrics: dict[str, Any], classes: list[str]) -> None:
-        card = {"pruned": self.pruned, "classes": classes, "step": self.step, "best_epoch": state.best_epoch}
+        own = link(self.run_files, self.step, parent_sha256=self.parent, best_epoch=state.best_epoch)
+        card = {
+            "pruned": self.pruned,
+            "step": self.step,
+            "best_epoch": state.best_epoch,
+            **card_of(self.run_files, [*self.chain, own], classes),
+        }
         write_csv(self.folder / "history.csv", pd.DataFrame(state.history, columns=HISTORY_COLUMNS))
         write_json(self.folder / "metrics.json", metrics)
         save_model(model, self.folder / "model.tlt", self.run_files.key, card)
