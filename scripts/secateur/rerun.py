@@ -17,7 +17,7 @@ from secateur.spec import Spec
 
 DIGITS, DIGITS_INDEX = "data/digits", "data/digits.csv"
 # Where data come from decides the manifest, which later steps read; the rest of `data` is preprocessing.
-SOURCE_KEYS = {"source", "split", "train_dataset_path", "val_dataset_path", "num_classes"}
+SOURCE_KEYS = {"source", "split", "train_dataset_path", "val_dataset_path", "num_classes", "on_corrupt"}
 PACKAGE = Path(__file__).parent
 # Parts of the package whose change makes a step's result out of date.
 CODE = {

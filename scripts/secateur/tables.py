@@ -23,7 +23,7 @@ def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
         ArtifactError: the file is missing or is not CSV.
     """
     try:
-        table: pd.DataFrame = pd.read_csv(path, keep_default_na=False, **options)
+        table: pd.DataFrame = pd.read_csv(path, keep_default_na=False, encoding_errors="surrogateescape", **options)
         return table
     except (OSError, ValueError) as error:
         raise ArtifactError(f"cannot read {path}: {error}", "run the step that makes it again") from error

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +21,14 @@ CROP_PADDING = 32  # pixels by which the resized image exceeds a centre crop
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 SIXTEEN_TO_EIGHT = 257  # 65535 / 255
+
+# Pillow's own limit, beyond which it warns: a quarter of a gigabyte in colour.
+MAX_PIXELS = 89_478_485
+# What Pillow's decoders raise for bytes that are no image.
+UNREADABLE = (
+    OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, OverflowError, AttributeError,
+    struct.error, zlib.error, MemoryError, RecursionError, Image.DecompressionBombError,
+)  # fmt: skip
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 CAFFE_MEAN_GRAY = 117.3786
@@ -42,19 +54,35 @@ def read_image(path: Path | str, model: ModelSpec) -> Image.Image:
     Raises:
         UnreadableImageError: the file is missing, no image, cut short, or above Pillow's pixel limit.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(reason_of(error), "replace or remove the file") from error
+    with decoded(path) as image:
+        upright = ImageOps.exif_transpose(image)
     if model.input_image_depth == 16:
         return _sixteen_bit_gray(upright)
     return _eight_bit(upright, "RGB" if model.input_image_size[0] == 3 else "L")
 
 
-def reason_of(error: Exception) -> str:
+@contextmanager
+def decoded(source: Path | str | IO[bytes]) -> Iterator[Image.Image]:
+    """An image, decoded to its last pixel. One with too many pixels is refused before it is decoded.
+
+    Raises:
+        UnreadableImageError: the file is missing, no image, cut short, or too large; also for what the block raises
+            because of the image.
+    """
+    try:
+        with Image.open(source) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UnreadableImageError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
+            image.load()
+            yield image
+    except UNREADABLE as error:
+        raise UnreadableImageError(_reason_of(error), "replace or remove the file") from error
+
+
+def _reason_of(error: Exception) -> str:
     """Why a decoder gave up, in a few words."""
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {MAX_PIXELS:,} pixels"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return "not an image that can be read" if "cannot identify image file" in text else text
 
@@ -89,10 +117,15 @@ def center_crop(image: Image.Image, width: int, height: int, resampling: str) ->
     if image.size == (width, height):
         return image
     ratio = max((width + CROP_PADDING) / image.width, (height + CROP_PADDING) / image.height)
-    resized = image.resize((int(image.width * ratio), int(image.height * ratio)), RESAMPLING[resampling])
-    left = round(resized.width / 2) - round(width / 2)
-    top = round(resized.height / 2) - round(height / 2)
-    return resized.crop((left, top, left + width, top + height))
+    whole = int(image.width * ratio), int(image.height * ratio)
+    left = round(whole[0] / 2) - round(width / 2)
+    top = round(whole[1] / 2) - round(height / 2)
+    if whole[0] * whole[1] > MAX_PIXELS:
+        # A line of pixels would become gigabytes of which a small part is shown: resample that part alone.
+        across, down = image.width / whole[0], image.height / whole[1]
+        box = (left * across, top * down, (left + width) * across, (top + height) * down)
+        return image.resize((width, height), RESAMPLING[resampling], box=box)
+    return image.resize(whole, RESAMPLING[resampling]).crop((left, top, left + width, top + height))
 
 
 def fit(image: Image.Image, model: ModelSpec, crop: bool) -> Pixels:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
-from secateur.data.images import SIXTEEN_BIT_MODES, SUFFIXES, UnreadableImageError, reason_of
+from secateur.data.images import SIXTEEN_BIT_MODES, SUFFIXES, UnreadableImageError, decoded
 from secateur.data.listing import files_below, is_hidden
 from secateur.errors import DataError
 from secateur.tables import read_csv
@@ -32,6 +32,7 @@ class Entry:
         depth: bits a channel.
         size_bytes: of the file.
         sha256: of the file's bytes.
+        several_frames: an animation or a file of several pages; its first is used.
     """
 
     path: str
@@ -42,6 +43,7 @@ class Entry:
     depth: int
     size_bytes: int
     sha256: str
+    several_frames: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,9 @@ def scan(root: str, key: str) -> Scan:
     if not folders:
         raise DataError(f"{key}: {root} has no class folders", "put the images of each class into a folder of its own")
     images, ignored = [], 0
-    for name in folders:
-        for path in files_below(os.path.join(root, name)):
+    names = _class_names(root, folders)
+    for folder, name in names.items():
+        for path in files_below(os.path.join(root, folder)):
             if Path(path).suffix.lower() in SUFFIXES:
                 images.append((path, name))
             else:
@@ -98,11 +101,31 @@ def scan(root: str, key: str) -> Scan:
         results = list(pool.map(lambda item: examine(*item), images))
     return Scan(
         root=root,
-        classes=set(folders),
+        classes=set(names.values()),
         entries=[result for result in results if isinstance(result, Entry)],
         unreadable=[result for result in results if isinstance(result, Unreadable)],
         ignored=ignored,
     )
+
+
+def _class_names(root: str, folders: list[str]) -> dict[str, str]:
+    """Folder -> class. Letters that can be written in several ways are composed, since other systems write them so.
+
+    Raises:
+        DataError: a name that could not stand on a line of labels.txt, or two that are one when composed.
+    """
+    names: dict[str, str] = {}
+    for folder in folders:
+        name = unicodedata.normalize("NFC", folder)
+        if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+            raise DataError(
+                f"{root}: the class folder {folder!a} has a line break or bytes that are no letters in its name",
+                "rename the folder",
+            )
+        if name in names.values():
+            raise DataError(f"{root}: two class folders are called '{name}', in different encodings", "join them")
+        names[folder] = name
+    return names
 
 
 def examine(path: str, class_name: str) -> Entry | Unreadable:
@@ -111,16 +134,16 @@ def examine(path: str, class_name: str) -> Entry | Unreadable:
         content = Path(path).read_bytes()
         if not content:
             raise UnreadableImageError("the file is empty")
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
+        with decoded(io.BytesIO(content)) as image:
             sixteen = image.mode in SIXTEEN_BIT_MODES
             digest = hashlib.sha256(content).hexdigest()
             depth = 16 if sixteen else 8
-            return Entry(path, class_name, image.width, image.height, image.mode, depth, len(content), digest)
+            several = bool(getattr(image, "is_animated", False))
+            return Entry(path, class_name, image.width, image.height, image.mode, depth, len(content), digest, several)
     except UnreadableImageError as error:
         return Unreadable(path, error.message)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        return Unreadable(path, reason_of(error))
+    except OSError as error:
+        return Unreadable(path, error.strerror or str(error))
 
 
 def table_of(entries: list[tuple[Entry, str]]) -> pd.DataFrame:

@@ -35,7 +35,7 @@ def split(spec: Spec, folder: Path | str) -> dict[str, Any]:
         DataError: folders or images that cannot be used; `unreadable.csv` then lists all of them.
     """
     scans = _scan_all(spec)
-    _refuse_unreadable(scans, Path(folder))
+    _report_unreadable(scans, Path(folder), spec.data.on_corrupt)
     classes = _common_classes(scans)
     _check_classes(spec.data, scans, classes)
     if spec.data.source:
@@ -76,7 +76,8 @@ def _scan_all(spec: Spec) -> dict[str, Scan]:
     return {name: scan(folder, key) for name, (folder, key) in image_roots(spec).items()}
 
 
-def _refuse_unreadable(scans: dict[str, Scan], folder: Path) -> None:
+def _report_unreadable(scans: dict[str, Scan], folder: Path, policy: str) -> None:
+    """List what cannot be read; refuse it unless the policy is `skip`."""
     # No output of the workflow, which removes the outputs of a step that fails.
     listing = folder / "unreadable.csv"
     bad = [item for result in scans.values() for item in result.unreadable]
@@ -84,11 +85,13 @@ def _refuse_unreadable(scans: dict[str, Scan], folder: Path) -> None:
         listing.unlink(missing_ok=True)
         return
     write_csv(listing, pd.DataFrame([asdict(item) for item in bad]))
+    if policy == "skip":
+        return
     lines = [f"  {item.path}: {item.reason}" for item in bad[:MAX_LISTED]]
     more = [f"  and {len(bad) - MAX_LISTED} more"] if len(bad) > MAX_LISTED else []
     raise DataError(
         "\n".join([f"{len(bad)} image files cannot be read:", *lines, *more]),
-        f"replace or remove them; the whole list is in {listing}",
+        f"replace or remove them, or set data.on_corrupt: skip; the whole list is in {listing}",
     )
 
 
@@ -226,6 +229,8 @@ def _report(
         "images": len(placed),
         "images_per_split": {name: sum(counts[name, label] for label in classes) for name in present},
         "images_per_class": {name: {label: counts[name, label] for label in classes} for name in present},
+        "unreadable": [asdict(item) for result in scans.values() for item in result.unreadable],
+        "several_frames": [entry.path for entry, _ in placed if entry.several_frames],
         "ignored_files": sum(result.ignored for result in scans.values()),
         "duplicates": [
             {"path": entry.path, "same_as": other, "same_class": class_of[other] == entry.class_name}

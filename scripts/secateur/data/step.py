@@ -22,6 +22,10 @@ def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         report = split(run.spec, run.results / "split")
     counts = "  ".join(f"{name} {count}" for name, count in report["images_per_split"].items())
     print(f"split  {len(report['classes'])} classes  {counts}", file=stream)
+    for item in report["unreadable"]:
+        print(f"split  skipped {item['path']}: {item['reason']}", file=stream)
+    if report["several_frames"]:
+        print(f"split  of {len(report['several_frames'])} files with several frames the first is used", file=stream)
     for item in report["duplicates"]:
         print(f"split  left out {item['path']}: the same image as {item['same_as']}", file=stream)
     return report

@@ -63,6 +63,9 @@ class DataSpec(Section):
     num_classes: int | None = Field(None, ge=2, description="checked against the folders when given")
     source: OptionalPath = Field(None, description="own addition: root of class folders that are to be split")
     split: SplitSpec = Field(default_factory=SplitSpec, description="own addition: shares of `source`")
+    on_corrupt: Annotated[Literal["fail", "skip"], Folded] = Field(
+        "fail", description="own addition: what to do about image files that cannot be read"
+    )
 
     @field_validator("image_mean")
     @classmethod

@@ -6,12 +6,13 @@ import onnx
 import pytest
 from keras import layers
 from onnx import TensorProto, helper, numpy_helper
-from secateur.byom import keras_from_onnx
+from secateur.archive import ALLOWED_LAYERS
+from secateur.byom.convert import keras_from_onnx
 from secateur.cli import main
 from secateur.errors import ModelError
 from secateur.export.onnx_writer import to_onnx
 from secateur.export.step import run_onnx
-from secateur.modelfile import ALLOWED_LAYERS, load_model, save_model
+from secateur.modelfile import load_model, save_model
 from secateur.pruning import prune
 from secateur.spec import PruneSpec
 
