@@ -101,11 +101,14 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node) -> Any:
         """Only YAML's own types: `!!python/object` and other tags are refused by the safe constructor."""
+        where = f"{self.source.name}:{node.start_mark.line + 1}"
         try:
-            return self.constructor.construct_object(node)  # type: ignore[no-untyped-call]
+            value = self.constructor.construct_object(node)  # type: ignore[no-untyped-call]
         except (ValueError, OverflowError, AttributeError, KeyError, TypeError):
-            line = node.start_mark.line + 1
-            raise SpecError(f"{self.source.name}:{line}: a value cannot be read", "mend or quote the value") from None
+            raise SpecError(f"{where}: a value cannot be read", "mend or quote the value") from None
+        if isinstance(value, bytes):
+            raise SpecError(f"{where}: a spec has no binary values", "write words or numbers")
+        return value
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -1,0 +1,94 @@
+"""A process that dies at its n-th write, fsync, rename or removal: run as `killing.py N CASE FOLDER SCRIPTS`.
+
+It prints how many of these it passed and ends with 0 when N is beyond the last.
+"""
+
+import os
+import sys
+
+number, case, folder, scripts = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+sys.path.insert(0, scripts)
+
+import builtins  # noqa: E402
+import pathlib  # noqa: E402
+
+COUNT = [0]
+
+
+def step():
+    COUNT[0] += 1
+    if COUNT[0] == number:
+        os._exit(9)
+
+
+def dying(function):
+    """Before and after: a rename can have happened or not."""
+
+    def wrapped(*positional, **named):
+        step()
+        result = function(*positional, **named)
+        step()
+        return result
+
+    return wrapped
+
+
+class DyingFile:
+    """A file whose write can stop in its middle."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, data):
+        half = len(data) // 2
+        self.stream.write(data[:half])
+        self.stream.flush()
+        step()
+        return half + self.stream.write(data[half:])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stream.close()
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+real_open = builtins.open
+
+
+def dying_open(path, mode="r", *positional, **named):
+    stream = real_open(path, mode, *positional, **named)
+    return DyingFile(stream) if "w" in mode and str(path).startswith(folder) else stream
+
+
+def checkpoints():
+    import numpy as np
+    from secateur.training.checkpoints import Checkpoints, TrainingState
+
+    keeper = Checkpoints(pathlib.Path(folder), "k")
+    for epoch in range(1, 5):
+        keeper.write([np.full(1000, epoch, np.float32)], TrainingState(epoch=epoch))
+
+
+def artifact():
+    from secateur.artifacts import write_text
+
+    write_text(pathlib.Path(folder) / "a.json", "new " * 10_000)
+
+
+def rekey():
+    from secateur.sealed import rekey_file
+
+    rekey_file(pathlib.Path(folder) / "m.tlt", "old", "new")
+
+
+import secateur.artifacts  # noqa: E402
+import secateur.training.checkpoints  # noqa: E402
+
+secateur.artifacts.open = dying_open
+os.fsync, os.replace, os.unlink = dying(os.fsync), dying(os.replace), dying(os.unlink)
+{"checkpoints": checkpoints, "artifact": artifact, "rekey": rekey}[case]()
+print(COUNT[0])
