@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ from secateur.sealed import read_sealed
 CARD, WEIGHTS = "secateur.json", "model.weights.h5"
 MEMBERS = {"config.json", "metadata.json", WEIGHTS, CARD}
 ZIP_MAGIC = b"PK\x03\x04"
+# What `zipfile` and `json` raise for bytes that are no sound archive; a config nested without end is a RuntimeError.
+ZIP_ERRORS = (
+    zipfile.BadZipFile, ValueError, RuntimeError, OSError, EOFError, KeyError, IndexError, TypeError, OverflowError,
+    MemoryError, struct.error, zlib.error,
+)  # fmt: skip
 MAX_CONFIG_BYTES = 8 << 20
 MAX_TOTAL_BYTES = 2 << 30
 MAX_RATIO = 100
@@ -77,8 +84,7 @@ class Archive:
                 names = archive.namelist()
                 self.weights = archive.read(WEIGHTS) if WEIGHTS in names else b""
                 card = json.loads(archive.read(CARD)) if CARD in names else {}
-        except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError) as error:
-            # A RecursionError of a config nested without end is a RuntimeError.
+        except ZIP_ERRORS as error:
             raise UntrustedModelError(f"{path}: not a Keras archive ({error})", "save it with Keras 3") from error
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.card: dict[str, Any] = card if isinstance(card, dict) else {}
@@ -97,6 +103,10 @@ class Archive:
         for member in members:
             if stat.S_ISLNK(member.external_attr >> 16) or member.flag_bits & 1:
                 raise UntrustedModelError(f"{self.path}: '{member.filename}' is a link or encrypted", "do not trust it")
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise UntrustedModelError(
+                    f"{self.path}: '{member.filename}' is packed in an odd way", "do not trust it"
+                )
             if member.file_size > MAX_RATIO * max(member.compress_size, 1024):
                 raise UntrustedModelError(f"{self.path}: '{member.filename}' unpacks to too much", "do not trust it")
         if sum(member.file_size for member in members) > MAX_TOTAL_BYTES:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from secateur.errors import UntrustedModelError
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+# What h5py raises for bytes that are no sound HDF5; a RecursionError is a RuntimeError.
+HDF5_ERRORS = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError, MemoryError)
 MAX_DEPTH, MAX_OBJECTS = 32, 200_000
 # Weights hardly compress: more than this is a bomb.
 MAX_COMPRESSION = 100
@@ -47,7 +49,7 @@ def read_named_weights(content: bytes, path: Path | str) -> NamedWeights:
             _check_group(file, path)
             root = file.get("model_weights", file)
             return _of_keras_2(root) if "layer_names" in root.attrs else _of_keras_3(file)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except HDF5_ERRORS as error:
         raise UntrustedModelError(f"{path}: not a weights file of Keras ({error})", "save it with Keras 3") from error
 
 

@@ -82,13 +82,14 @@ def _looked_at(path: str, key: str | None, against: list[str]) -> dict[str, Any]
         content = read_sealed(path, key)
     else:
         content = Path(path).read_bytes()
-    about |= {"sha256": hashlib.sha256(content).hexdigest(), **_described(content, path)}
+    about |= {"sha256": hashlib.sha256(content).hexdigest(), **described(content, path)}
     for other in against:
         require_in_chain(about.get("provenance", []), about["sha256"], other, *_digest_of(other, key))
     return about
 
 
-def _described(content: bytes, path: str) -> dict[str, Any]:
+def described(content: bytes, path: str) -> dict[str, Any]:
+    """What decrypted content tells. Raises as `inspect`, within the limits of this very process."""
     if content.startswith(ZIP_MAGIC):
         return _keras(content, path)
     if content.startswith(HDF5_MAGIC):

@@ -1,0 +1,225 @@
+"""Bytes of strangers, mutated: does every reader answer with a value or with an error of ours, in bounded time?
+
+    .venv/bin/python bench/fuzz/fuzz.py [--minutes 15] [--only age,manifest,spec,keras] [--out bench/results/fuzz.json]
+
+Hypothesis picks one of the seeds (`seeds/`, made by `--make-seeds`) and mutates it: bits, bytes, parts that are cut,
+doubled, swapped or taken from another seed; the members of a `.keras` archive are mutated inside it too. A finding is
+any exception that is not a SecateurError; its input is kept in a file, and the script ends with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import strategies as st
+from secateur import inspection, vault
+from secateur.data.manifest import read_manifest
+from secateur.errors import SecateurError
+from secateur.spec import parse_spec
+
+SEEDS = Path(__file__).parent / "seeds"
+SLOW_S = 20
+KEY = "k"
+EXAMPLES_A_ROUND = 200
+ODD_VALUES = [b"-1", b"0", b"1e999", b"null", b"[]", b"{}", b"99999999999999999999", b'""']
+FOUND = Path(tempfile.gettempdir()) / "secateur-fuzz-finding"
+
+
+def read_age(content: bytes) -> None:
+    """A mutated work factor may ask for seconds of scrypt, by right: such inputs are left out."""
+    if b" 4\n" in content[:80]:
+        vault.open(io.BytesIO(content), io.BytesIO(), KEY)
+
+
+def read_manifest_bytes(content: bytes) -> None:
+    """The table that split writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest.csv"
+        path.write_bytes(content)
+        read_manifest(path)
+
+
+def read_spec(content: bytes) -> None:
+    """Any YAML."""
+    parse_spec(content)
+
+
+def read_keras(content: bytes) -> None:
+    """What `inspect` sees of a decrypted file."""
+    inspection.described(content, "m.keras")
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "age": read_age,
+    "manifest": read_manifest_bytes,
+    "spec": read_spec,
+    "keras": read_keras,
+}
+
+
+def seeds(target: str) -> list[bytes]:
+    """The inputs that mutation starts from."""
+    return [path.read_bytes() for path in sorted(SEEDS.glob(f"{target}*"))]
+
+
+@st.composite
+def mutated(draw: Any, corpus: list[bytes]) -> bytes:
+    """One of the corpus after up to eight changes."""
+    content = bytearray(draw(st.sampled_from(corpus)))
+    for _ in range(draw(st.integers(1, 8))):
+        place = draw(st.integers(0, max(len(content) - 1, 0)))
+        length = draw(st.sampled_from([1, 1, 2, 4, 16, 200]))
+        kind = draw(st.sampled_from(["bit", "byte", "bytes", "cut", "double", "splice", "number"]))
+        if kind == "bit" and content:
+            content[place] ^= 1 << draw(st.integers(0, 7))
+        elif kind == "byte" and content:
+            content[place] = draw(st.integers(0, 255))
+        elif kind == "bytes":
+            content[place:place] = draw(st.binary(max_size=8))
+        elif kind == "cut":
+            del content[place : place + length]
+        elif kind == "double":
+            content[place:place] = content[place : place + length]
+        elif kind == "splice":
+            other = draw(st.sampled_from(corpus))
+            start = draw(st.integers(0, max(len(other) - 1, 0)))
+            content[place : place + length] = other[start : start + length]
+        else:
+            number = draw(
+                st.sampled_from([b"-1", b"0", b"1e999", b"null", b"[]", b"{}", b"99999999999999999999", b'""'])
+            )
+            content[place : place + length] = number
+    return bytes(content)
+
+
+@st.composite
+def mutated_archive(draw: Any, corpus: list[bytes]) -> bytes:
+    """A `.keras` with one member mutated; or its bytes as they are, mutated."""
+    if draw(st.booleans()):
+        return draw(mutated(corpus))
+    with zipfile.ZipFile(io.BytesIO(draw(st.sampled_from(corpus)))) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    chosen = draw(st.sampled_from(sorted(members)))
+    members[chosen] = draw(mutated([members[chosen]]))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as target:
+        for name, content in members.items():
+            target.writestr(name, content)
+    return out.getvalue()
+
+
+def fuzz(target: str, seconds: float) -> dict[str, Any]:
+    """Feed one reader for so long.
+
+    Returns:
+        Numbers of inputs, of those that were read and of those that were refused, and the slowest in seconds.
+
+    Raises:
+        RuntimeError: the finding; its input is in the file that the message names.
+    """
+    counts = {"inputs": 0, "read": 0, "refused": 0, "slowest_s": 0.0}
+    corpus = seeds(target)
+    strategy = mutated_archive(corpus) if target == "keras" else mutated(corpus)
+
+    def one(content: bytes) -> None:
+        counts["inputs"] += 1
+        begun = time.process_time()
+        try:
+            TARGETS[target](content)
+            counts["read"] += 1
+        except SecateurError as error:
+            assert error.message
+            counts["refused"] += 1
+        except Exception:
+            FOUND.write_bytes(content)
+            raise
+        taken = time.process_time() - begun
+        counts["slowest_s"] = max(counts["slowest_s"], round(taken, 2))
+        if taken > SLOW_S:
+            FOUND.write_bytes(content)
+            raise TimeoutError(f"took {taken} s")
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        run = settings(
+            max_examples=EXAMPLES_A_ROUND,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.quiet,
+        )(given(strategy)(one))
+        try:
+            run()
+        except Exception as error:
+            what = f"{type(error).__name__}: {str(error)[:300]}"
+            raise RuntimeError(f"{target}: {what}; the input is in {FOUND}") from None
+    return counts
+
+
+def make_seeds() -> None:
+    """Write `seeds/` anew."""
+    import keras
+    from secateur.modelfile import save_model
+
+    SEEDS.mkdir(exist_ok=True)
+    for size in (0, 40, 70_000):
+        sealed = io.BytesIO()
+        vault.seal(io.BytesIO(bytes(size)), sealed, KEY, 4)
+        (SEEDS / f"age-{size}").write_bytes(sealed.getvalue())
+    (SEEDS / "manifest-two").write_text(
+        "path,class,split,width,height,mode,depth,bytes,sha256\n"
+        f'images/a/1.jpg,a,train,30,24,RGB,8,900,{"0" * 64}\n"b, ""x""/2.jpg",b,val,1,1,I;16,16,80,{"f" * 64}\n'
+    )
+    specs = Path(__file__).parent.parent.parent / "config/specs"
+    for path in sorted(specs.glob("*.yaml")):
+        (SEEDS / f"spec-{path.stem}").write_bytes(path.read_bytes())
+    layers = keras.layers
+    given_image = keras.Input((8, 8, 1), name="image")
+    body = layers.BatchNormalization(name="norm")(layers.Conv2D(2, 1, name="conv")(given_image))
+    model = keras.Model(given_image, layers.Dense(2, name="head")(layers.GlobalAveragePooling2D(name="pool")(body)))
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(model, Path(folder) / "m.tlt", KEY, {"classes": ["a", "b"], "provenance": [{"step": "train"}]})
+        plain = io.BytesIO()
+        with open(Path(folder) / "m.tlt", "rb") as source:
+            vault.open(source, plain, KEY)
+    (SEEDS / "keras-small").write_bytes(plain.getvalue())
+
+
+def main() -> None:
+    """Fuzz each target in turn and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=15, help="for each reader")
+    parser.add_argument("--only", default=",".join(TARGETS))
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--make-seeds", action="store_true")
+    options = parser.parse_args()
+    if options.make_seeds:
+        make_seeds()
+        return
+    found = {name: fuzz(name, 60 * options.minutes) for name in options.only.split(",")}
+    about = {name: version(name) for name in ("hypothesis", "h5py", "pyyaml", "pandas", "cryptography")}
+    report = {"minutes_each": options.minutes, "uncaught": 0, **found, "python": platform.python_version(), **about}
+    print(json.dumps(report, indent=2))
+    if options.out:
+        options.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
