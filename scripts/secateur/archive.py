@@ -125,7 +125,7 @@ class Archive:
             _check_config(self.path, config)
             weights = read_named_weights(self.weights, self.path).layers
             _check_sizes(self.path, config, {name: [part.shape for part in parts] for name, parts in weights.items()})
-        except (RecursionError, AttributeError, TypeError, IndexError) as error:
+        except (RecursionError, AttributeError, TypeError, IndexError, KeyError, ValueError) as error:
             raise UntrustedModelError(f"{self.path}: not a Keras archive ({error})", "save it with Keras 3") from error
         return weights
 

@@ -118,6 +118,13 @@ def _count(weights: dict[str, list[Any]]) -> int:
 def _keras(content: bytes, path: str) -> dict[str, Any]:
     archive = Archive(path, content)
     weights = archive.checked_weights()
+    try:
+        return _network_of(archive, weights)
+    except (KeyError, AttributeError, TypeError) as error:
+        raise UntrustedModelError(f"{path}: not a Keras archive ({error})", "save it with Keras 3") from error
+
+
+def _network_of(archive: Archive, weights: dict[str, list[Any]]) -> dict[str, Any]:
     layers = archive.config.get("config", {}).get("layers", [])
     kinds = collections.Counter(str(layer.get("class_name")) for layer in layers)
     inputs = [layer["config"].get("batch_shape") for layer in layers if layer.get("class_name") == "InputLayer"]
