@@ -47,7 +47,6 @@ prune: {{target_macs: 0.5}}
 retrain: {{num_epochs: 12}}
 export: {{output_path: EXPORTDIR/m.etlt}}
 """
-ATTEMPTS = 8
 STEPS = ("train", "prune", "retrain", "export")
 MODELS = ("results/one/train/model.tlt", "results/one/retrain/model.tlt")
 COMMAND = "import sys; sys.path.insert(0, sys.argv[1]); from secateur.cli import main; sys.exit(main(sys.argv[2:]))"
@@ -58,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", required=True, type=Path)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--attempts", type=int, default=8, help="processes a step; all but the last are killed")
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -68,7 +68,9 @@ def main() -> None:
     if not (whole / "done").exists():
         found["seconds"] = uninterrupted(whole)
     while sum(row["kills"] for row in found["rounds"]) < options.kills and time.monotonic() < end:
-        found["rounds"].append(one_round(options.work / "killed", whole, found["seconds"], len(found["rounds"])))
+        found["rounds"].append(
+            one_round(options.work / "killed", whole, found["seconds"], len(found["rounds"]), options.attempts)
+        )
         kept.write_text(json.dumps(found))
         print(found["rounds"][-1], flush=True)
     report = summary(found)
@@ -122,7 +124,7 @@ def at_work(folder: Path, step: str, process: subprocess.Popen[bytes], count: in
         time.sleep(0.01)
 
 
-def one_round(folder: Path, whole: Path, seconds: dict[str, float], number: int) -> dict[str, Any]:
+def one_round(folder: Path, whole: Path, seconds: dict[str, float], number: int, attempts: int) -> dict[str, Any]:
     """Bring a run to its end through kills."""
     rng = random.Random(number)
     prepared(folder)
@@ -130,11 +132,11 @@ def one_round(folder: Path, whole: Path, seconds: dict[str, float], number: int)
     for step in STEPS:
         epochs = 0
         # Each process gets a part of the time that the whole step takes, the last as long as it needs.
-        for attempt in range(ATTEMPTS):
+        for attempt in range(attempts):
             process = started(folder, step)
             at_work(folder, step, process, attempt + 1)
             try:
-                code = process.wait(rng.uniform(0, 0.5) * seconds[step] if attempt < ATTEMPTS - 1 else None)
+                code = process.wait(rng.uniform(0, 0.5) * seconds[step] if attempt < attempts - 1 else None)
                 if code:
                     raise SystemExit(f"{step} failed with {code}: {folder / 'printed'}")
                 break
@@ -153,7 +155,9 @@ def one_round(folder: Path, whole: Path, seconds: dict[str, float], number: int)
 
 
 def trained_epochs(folder: Path, step: str) -> int:
-    """Epochs that the newest checkpoint holds; those of a finished step are all there."""
+    """Epochs that the newest checkpoint holds; more than any other number when it is finished."""
+    if (folder / "work/one" / step / "finished.age").exists():
+        return sys.maxsize
     files = sorted((folder / "work/one" / step).glob("checkpoint_*.age"))
     if not files:
         return 0

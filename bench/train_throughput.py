@@ -26,7 +26,8 @@ import keras
 import numpy as np
 from secateur.artifacts import write_json
 from secateur.spec import ModelSpec, TrainSpec
-from secateur.training.loop import Trainer, compile_for_training
+from secateur.training.compiling import compile_for_training
+from secateur.training.loop import Trainer
 from secateur.training.overrides import configured
 from secateur.zoo import build
 

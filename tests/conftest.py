@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,17 @@ def class_folders(tmp_path: Path) -> Path:
         for number in range(12):
             write_jpeg(root / name / f"{number:02d}.jpg", rng.normal(level, 25, (24, 30, 3)))
     return root
+
+
+@contextmanager
+def small_files(size_bytes: int) -> Iterator[None]:
+    """Files can grow to `size_bytes`, as on a disk that is nearly full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def write_jpeg(path: Path, pixels: np.ndarray) -> None:

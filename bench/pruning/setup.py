@@ -137,7 +137,6 @@ def base_model(arch: str, seed: int, epochs: int, data: dict[str, Images], work:
         checkpoints.mkdir(parents=True, exist_ok=True)
         trainer = trained(model, section, data, seed, step=path.stem, checkpoints=Checkpoints(checkpoints, KEY))
         save_model(trainer.model, path, KEY, {"classes": [], "pruned": False})
-        trainer.finish()
     return load_model(path, KEY)[0]
 
 

@@ -18,6 +18,13 @@ from secateur.artifacts import sha256_of
 from secateur.errors import ModelError
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
 
+# What the spec says about a step; `data` stands in the first link.
+SECTIONS = {
+    "train": ("augment", "model", "train"),
+    "prune": ("prune",),
+    "retrain": ("augment", "model", "retrain"),
+    "export": ("export",),
+}
 PACKAGES = ("keras", "tensorflow", "numpy")
 MAX_LINKS = 100
 
@@ -36,15 +43,19 @@ def link(run: Run, step: str, **more: Any) -> dict[str, Any]:
         step: `train`, `prune`, `retrain` or `export`.
         more: plain data, such as `parent_sha256`.
     """
-    section = getattr(run.spec, step)
     spec = run.spec.model_dump(mode="json", exclude={"key", "results_dir"})
     return {
         "step": step,
         **more,
-        step: section.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS) if section else {},
+        **{name: _section(run, name) for name in SECTIONS[step]},
         "spec_sha256": hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
         "versions": versions(),
     }
+
+
+def _section(run: Run, name: str) -> dict[str, Any]:
+    section = getattr(run.spec, name)
+    return section.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS) if section else {}
 
 
 def card_of(run: Run, chain: list[dict[str, Any]], classes: list[str]) -> dict[str, Any]:

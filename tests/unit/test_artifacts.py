@@ -2,9 +2,7 @@
 
 import json
 import os
-import resource
 import socket
-from contextlib import contextmanager
 
 import pandas as pd
 import pytest
@@ -12,6 +10,8 @@ from secateur.artifacts import atomic_file, remove_leftovers, require_writable, 
 from secateur.errors import ArtifactError, DataError, InterruptedRunError
 from secateur.status import StatusLog, reported
 from secateur.tables import read_csv, write_csv
+
+from tests.conftest import small_files
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -36,23 +36,12 @@ def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
 
 def test_a_full_disk_keeps_the_old_file_and_names_the_bytes(tmp_path):
     write_text(tmp_path / "a", "old")
-    with limited(100_000), pytest.raises(ArtifactError) as error, atomic_file(tmp_path / "a", 300_000) as stream:
+    with small_files(100_000), pytest.raises(ArtifactError) as error, atomic_file(tmp_path / "a", 300_000) as stream:
         stream.write(b"x" * 300_000)
     assert error.value.message == f"cannot write {tmp_path}/a: File too large; it needs 300,000 bytes or more"
     assert error.value.hint.startswith("free 300,000 bytes there")
     assert (tmp_path / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
-
-
-@contextmanager
-def limited(size_bytes):
-    """Files can grow to `size_bytes`, as on a disk that is nearly full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_half_a_line_of_a_killed_process_stays_apart(tmp_path):

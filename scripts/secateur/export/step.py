@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from secateur import vault
-from secateur.artifacts import atomic_file, require_writable, write_json, write_text
+from secateur.artifacts import atomic_file, require_space, require_writable, write_json, write_text
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.data.pipeline import ImageReader
@@ -57,10 +57,11 @@ def export(run: Run, stream: IO[str]) -> dict[str, Any]:
         ).SerializeToString()
         parity = _parity(model, content, run)
         target = folder / export_name(run.spec)
+        elsewhere = run.resolve(section.output_path, target)
+        require_space(folder, len(content), "the exported model")
         write_json(parity_path(target), parity)
         _require_agreement(parity)
         _write_model(content, target, run)
-        elsewhere = run.resolve(section.output_path, target)
         if elsewhere != target:
             _write_model(content, elsewhere, run)
         size = {"size": target.stat().st_size / (1 << 20)}
@@ -93,7 +94,7 @@ def _metadata(run: Run, classes: list[str], card: dict[str, Any]) -> dict[str, s
 
 
 def _write_model(content: bytes, target: Path, run: Run) -> None:
-    with atomic_file(target) as stream:
+    with atomic_file(target, len(content)) as stream:
         if target.suffix == ".onnx":
             stream.write(content)
         else:

@@ -51,6 +51,7 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
             save_model(narrow, run.resolve(section.output_path, folder / "model.tlt"), run.key, card)
         if steps is not None:
             steps.forget()
+            Checkpoints(run.work / "prune", run.key).forget()
         kpi = {
             "pruning_ratio": report["params_kept_ratio"],
             "param_count": result.after.params,
@@ -109,8 +110,7 @@ def _pruned(
             checkpoints=Checkpoints(folder, run.key, {**identity, "cut": step}),
             teacher=teacher,
         )
-        trainer.run()
-        trainer.finish()
+        trainer.finish(trainer.run())
         return trainer.model
 
     steps = Stepwise(model, section, images, train, folder, run.key, identity)

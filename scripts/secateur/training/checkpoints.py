@@ -17,6 +17,9 @@ from secateur.errors import DamagedError, NotAgeError, SpecError, TruncatedError
 
 # The one before is kept for the case that the last is damaged.
 KEPT = 2
+FINISHED = "finished.age"
+# Part of an identity that may change while a training is unfinished: what was done so far is worth more.
+CODE = "code"
 # Changes that an error names one by one.
 MAX_NAMED = 5
 
@@ -48,7 +51,6 @@ class TrainingState:
     last_weights: list[Any] = field(default_factory=list)
 
 
-ARRAYS = ("metrics", "best_weights")
 PLAIN = ("epoch", "batch", "logs", "history", "best_epoch", "best_score")
 
 
@@ -78,7 +80,8 @@ class Checkpoints:
         """
         before = self.files()
         number = int(before[0].stem.partition("_")[2]) + 1 if before else 1
-        plain = _packed(variables, state, self.identity)
+        groups = {"variables": variables, "metrics": state.metrics, "best_weights": state.best_weights}
+        plain = _packed(groups, state, self.identity)
         with atomic_file(self.folder / f"checkpoint_{number:06d}.age", plain.getbuffer().nbytes) as target:
             vault.seal(plain, target, self.key)
         for old in self.files()[KEPT:]:
@@ -108,17 +111,38 @@ class Checkpoints:
                 )
             for variable, value in zip(variables, stored, strict=True):
                 variable.assign(value)
-            state = TrainingState()
-            for name in PLAIN:
-                setattr(state, name, about[name])
-            for name in ARRAYS:
-                setattr(state, name, _group(arrays, name))
-        state.best_score = (state.best_score[0], state.best_score[1])
-        return state
+            return _unpacked(about, arrays, ("metrics", "best_weights"))
+
+    def finish(self, state: TrainingState) -> None:
+        """Replace the checkpoints by the result: a process can still be killed before anyone knows that it was done."""
+        groups = {"best_weights": state.best_weights, "last_weights": state.last_weights}
+        plain = _packed(groups, state, self.identity)
+        with atomic_file(self.folder / FINISHED, plain.getbuffer().nbytes) as target:
+            vault.seal(plain, target, self.key)
+        self._drop(self.files())
+
+    def finished(self) -> TrainingState | None:
+        """The result of this very training, where it was done before; one of another training is dropped."""
+        path = self.folder / FINISHED
+        if not path.exists():
+            return None
+        try:
+            with np.load(io.BytesIO(sealed.read_sealed(path, self.key)), allow_pickle=False) as arrays:
+                about = json.loads(arrays["about"].tobytes())
+                if about["identity"] == self.identity:
+                    return _unpacked(about, arrays, ("best_weights", "last_weights"))
+        except (WrongKeyError, DamagedError, TruncatedError, NotAgeError):
+            pass
+        path.unlink()
+        return None
 
     def forget(self) -> None:
-        """Remove all checkpoints of a training that is finished; the newest last, so that none before it comes back."""
-        for path in reversed(self.files()):
+        """Remove everything, the result too."""
+        self._drop([*self.files(), self.folder / FINISHED])
+
+    def _drop(self, files: list[Path]) -> None:
+        """The newest last, so that at no moment an older one is the newest."""
+        for path in reversed(files):
             path.unlink(missing_ok=True)
 
     def _newest(self, stream: IO[str]) -> bytes | None:
@@ -138,7 +162,8 @@ class Checkpoints:
         return None
 
     def _require_same(self, identity: dict[str, Any]) -> None:
-        changed = list(_differences(identity, self.identity, ""))
+        here, there = ({key: part for key, part in of.items() if key != CODE} for of in (self.identity, identity))
+        changed = list(_differences(there, here, ""))
         if changed:
             more = [f"and {len(changed) - MAX_NAMED} more"] if len(changed) > MAX_NAMED else []
             raise SpecError(
@@ -151,9 +176,8 @@ class Checkpoints:
         return f"delete {self.folder} to start afresh, or {other}"
 
 
-def _packed(variables: list[Any], state: TrainingState, identity: dict[str, Any]) -> io.BytesIO:
+def _packed(groups: dict[str, list[Any]], state: TrainingState, identity: dict[str, Any]) -> io.BytesIO:
     about = json.dumps({**{name: getattr(state, name) for name in PLAIN}, "identity": identity}).encode()
-    groups = {"variables": variables, **{name: getattr(state, name) for name in ARRAYS}}
     arrays = {
         f"{name}.{index:05d}": np.asarray(value)
         for name, values in groups.items()
@@ -163,6 +187,16 @@ def _packed(variables: list[Any], state: TrainingState, identity: dict[str, Any]
     np.savez(plain, allow_pickle=False, about=np.frombuffer(about, np.uint8), **arrays)
     plain.seek(0)
     return plain
+
+
+def _unpacked(about: dict[str, Any], arrays: Any, groups: tuple[str, ...]) -> TrainingState:
+    state = TrainingState()
+    for name in PLAIN:
+        setattr(state, name, about[name])
+    state.best_score = (state.best_score[0], state.best_score[1])
+    for name in groups:
+        setattr(state, name, _group(arrays, name))
+    return state
 
 
 def _group(arrays: Any, name: str) -> list[Any]:

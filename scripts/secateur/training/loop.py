@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 import keras
@@ -17,12 +18,11 @@ from secateur.artifacts import require_space
 from secateur.data.pipeline import Rest
 from secateur.errors import InterruptedRunError, ModelError
 from secateur.signals import StopRequest
-from secateur.spec import RetrainSpec, TrainSpec
+from secateur.spec import TrainSpec
 from secateur.training.checkpoints import KEPT, Checkpoints, TrainingState
-from secateur.training.distill import DistillationLoss, student_accuracy, with_teacher
-from secateur.training.optimizers import optimizer_of
+from secateur.training.compiling import compile_for_training, has_gpu
 from secateur.training.progress import Progress
-from secateur.training.rates import RateTable, rate_of_batch
+from secateur.training.rates import rate_of_batch
 
 EpochBatches = Callable[[int], keras.utils.PyDataset]
 # Looking at the loss makes a GPU wait for its batch: not after each.
@@ -67,16 +67,27 @@ class Trainer:
             SpecError, VaultError: the checkpoint cannot be continued.
             ArtifactError: there is no room for checkpoints.
         """
-        with StopRequest() as stop:
-            state = _Session(self, stop).run()
-        state.last_weights = self.model.get_weights()
+        state = self.checkpoints.finished() if self.checkpoints else None
+        if state is not None:
+            print(
+                f"{self.step}  was trained before with these settings; delete {self._folder} to train anew",
+                file=self.stream,
+            )
+        else:
+            with StopRequest() as stop:
+                state = _Session(self, stop).run()
+            state.last_weights = self.model.get_weights()
         self.model.set_weights(state.best_weights)
         return state
 
-    def finish(self) -> None:
-        """Drop the checkpoints, once the model is safely written."""
+    def finish(self, state: TrainingState) -> None:
+        """Replace the checkpoints by the result, once the model is safely written."""
         if self.checkpoints:
-            self.checkpoints.forget()
+            self.checkpoints.finish(state)
+
+    @property
+    def _folder(self) -> Path | None:
+        return self.checkpoints.folder if self.checkpoints else None
 
 
 class _Session:
@@ -262,55 +273,3 @@ def memory_errors(trainer: Trainer) -> Iterator[None]:
             f"{trainer.step}: no memory for batches of {trainer.section.batch_size_per_gpu} images, {width}x{height}",
             f"lower {trainer.step}.batch_size_per_gpu or model.input_image_size",
         ) from error
-
-
-def compile_for_training(
-    model: keras.Model, section: TrainSpec, batches: int, teacher: keras.Model | None = None
-) -> keras.Model:
-    """Attach optimizer with its schedule, smoothed cross-entropy and accuracy.
-
-    Args:
-        model: it is compiled.
-        section: `train` or `retrain`.
-        batches: number of batches an epoch.
-        teacher: where the section has `distill`.
-
-    Returns:
-        What to fit: the model, or one around it that learns from the teacher too.
-
-    XLA's convolutions on a CPU are ten times slower than TensorFlow's own, so it is off there; JAX needs it.
-    """
-    on_cpu = keras.backend.backend() == "tensorflow" and not has_gpu()
-    jit_compile = False if on_cpu else "auto"
-    model.compile(
-        optimizer=optimizer_of(section.optim_config, RateTable(section, batches)),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=section.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=jit_compile,
-    )
-    learner = model
-    if isinstance(section, RetrainSpec) and section.distill and teacher is not None:
-        learner = with_teacher(model, teacher)
-        learner.compile(
-            optimizer=model.optimizer,
-            loss=DistillationLoss(section.distill, section.label_smoothing),
-            metrics=[keras.metrics.MeanMetricWrapper(student_accuracy, name="accuracy")],
-            jit_compile=jit_compile,
-        )
-    optimizer: Any = learner.optimizer
-    optimizer.build(learner.trainable_variables)
-    _build_metrics(learner, model.output_shape[-1])
-    return learner
-
-
-def _build_metrics(learner: keras.Model, classes: int) -> None:
-    """Keras makes the metrics' variables with the first batch; a training that goes on must set them before it."""
-    learner.compute_metrics(
-        None, np.eye(1, classes, dtype="float32"), np.ones((1, *learner.output_shape[1:]), "float32")
-    )
-    learner.reset_metrics()
-
-
-def has_gpu() -> bool:
-    """Whether the backend sees a GPU."""
-    return bool(keras.distribution.list_devices("gpu"))

@@ -17,13 +17,15 @@ from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.modelfile import load_model, save_model
 from secateur.provenance import card_of, link, split_link, versions
+from secateur.rerun import code_digest
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import TrainSpec
 from secateur.status import StatusLog
 from secateur.tables import write_csv
 from secateur.training.assemble import teacher_of, trainer_of
-from secateur.training.checkpoints import Checkpoints, TrainingState
-from secateur.training.loop import Trainer, has_gpu
+from secateur.training.checkpoints import CODE, Checkpoints, TrainingState
+from secateur.training.compiling import has_gpu
+from secateur.training.loop import Trainer
 from secateur.training.overrides import configured
 from secateur.training.pretrained import start_from
 from secateur.training.progress import clock
@@ -78,7 +80,7 @@ class _Step:
             state = trainer.run()
             metrics = self._metrics(model, state, trainer.images, time.monotonic() - started)
             self._write(model, state, metrics, classes)
-            trainer.finish()
+            trainer.finish(state)
             status.write("RUNNING", f"{self.step} wrote its model", kpi={"val_accuracy": metrics["val_accuracy"]})
         return metrics
 
@@ -135,6 +137,7 @@ class _Step:
             "class map": classes,
             "images": sha256_of(self.run_files.manifest),
         }
+        parts[CODE] = code_digest("train")
         if self.step == "retrain":
             # A pruned file is sealed anew each time; what counts is the network that was cut.
             parts["pruned model"] = sha256_of(self.run_files.folder("prune") / "report.json")

@@ -238,3 +238,32 @@ def test_the_state_survives_the_file(tmp_path):
     assert (again.best_epoch, again.best_score) == (1, (0.5, -1.0))
     np.testing.assert_array_equal(again.metrics[0], [1, 2])
     np.testing.assert_array_equal(again.best_weights[0], np.ones((2, 2)))
+
+
+def test_a_training_that_is_done_is_not_done_again(tmp_path, whole):
+    """Killed after its model was written and before anyone knew: the workflow removes the model and asks again."""
+    work = trainer(tmp_path)
+    work.finish(work.run())
+    again, stream = trainer(tmp_path, {(0, 0): pytest.fail}), io.StringIO()
+    again.stream = stream
+    assert_same(again, again.run(), whole)
+    assert f"train  was trained before with these settings; delete {tmp_path} to train anew" in stream.getvalue()
+
+
+@pytest.mark.parametrize("change", ["seed", "code", "key", "damage"])
+def test_a_result_of_another_training_is_dropped(tmp_path, change):
+    keeper = Checkpoints(tmp_path, "k", {"seed": 1, "code": "a"})
+    keeper.finish(TrainingState(epoch=3, best_weights=[np.ones(3)], last_weights=[np.zeros(3)]))
+    assert Checkpoints(tmp_path, "k", {"seed": 1, "code": "a"}).finished().epoch == 3
+    if change == "damage":
+        path = next(tmp_path.iterdir())
+        path.write_bytes(path.read_bytes()[:-9])
+    other = {"seed": 2 if change == "seed" else 1, "code": "b" if change == "code" else "a"}
+    assert Checkpoints(tmp_path, "other" if change == "key" else "k", other).finished() is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unfinished_training_goes_on_with_other_code(tmp_path):
+    variable = keras.Variable(np.arange(4.0))
+    Checkpoints(tmp_path, "k", {"code": "a"}).write([variable], TrainingState(epoch=2))
+    assert Checkpoints(tmp_path, "k", {"code": "b"}).read([variable], io.StringIO()).epoch == 2

@@ -114,8 +114,8 @@ def test_resume_continues_to_the_same_end(tmp_path):
     assert state.history == expected.history
     for one, other in zip(whole.model.get_weights(), rest.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    rest.finish()
-    assert not list(tmp_path.iterdir())
+    rest.finish(state)
+    assert [path.name for path in tmp_path.iterdir()] == ["finished.age"]
 
 
 def test_resume_refuses_another_spec_and_says_what_changed(tmp_path):
