@@ -31,6 +31,7 @@ export: {{output_path: EXPORTDIR/clothing.etlt}}
 def test_the_whole_chain(clothing, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "key").write_text("a pass phrase\n")
+    (tmp_path / "key").chmod(0o600)
     spec = tmp_path / "clothing.yaml"
     spec.write_text(SPEC.format(images=clothing, results=tmp_path / "out", key=tmp_path / "key"))
     for step in ("train", "prune", "retrain", "evaluate", "inference", "export"):
