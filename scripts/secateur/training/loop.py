@@ -124,7 +124,7 @@ class _Session:
         state = trainer.checkpoints.read(variables, trainer.stream)
         if state.epoch or state.batch:
             where = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
-            exact = "" if keras.backend.backend() == "tensorflow" and not has_gpu() else NOT_TO_THE_BIT
+            exact = NOT_TO_THE_BIT if has_gpu() else ""
             print(f"{trainer.step}  resuming {where}{exact}", file=trainer.stream, flush=True)
         # The kept ones, the one being written, each with the best weights; then the model itself, best and last.
         whole = sum(np.asarray(variable).nbytes for variable in variables)
