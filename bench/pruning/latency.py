@@ -2,8 +2,9 @@
 
     .venv/bin/python bench/pruning/latency.py --images ../shared/data/clothing --work WORK [--seed 1]
 
-The networks are those of `compare.py`: one of each arch, trained for 20 epochs, cut to 75, 50, 25 and 10 % of its MACs. One
-thread, batch 1 and 16, 64x64. MACs saved are not time saved: depthwise convolutions and small layers wait for memory.
+The networks are those of `compare.py`: one of each arch, trained for 20 epochs, cut to 75, 50, 25 and 10 % of its MACs.
+One thread, batch 1 and 16, 64x64. MACs saved are not time saved: depthwise convolutions and small layers wait for
+memory.
 """
 
 from __future__ import annotations
