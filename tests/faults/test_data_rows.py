@@ -1,6 +1,7 @@
 """faults.md section 7, rows D1 to D12: images and folders that are wrong, hostile or odd."""
 
 import io
+import itertools
 import json
 import os
 import resource
@@ -196,12 +197,11 @@ def test_d5_extreme_shapes(tmp_path, size, crop):
 
 
 def three_splits(root, rename):
-    for part in ("train", "val", "test"):
-        for name in ("a", "b"):
-            for number in range(3):
-                path = root / part / name / f"{number}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(np.roll(NOISE, hash((part, name, number)) % 997)).save(path)
+    parts = itertools.product(("train", "val", "test"), ("a", "b"), range(3))
+    for shift, (part, name, number) in enumerate(parts):
+        path = root / part / name / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.roll(NOISE, shift)).save(path)
     rename(root)
     return parse_spec(
         f"data: {{train_dataset_path: {root}/train, val_dataset_path: {root}/val}}\n"
