@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,12 @@ from keras.src.saving.saving_lib import _save_model_to_fileobj
 from secateur import __version__, vault
 from secateur.archive import CARD, Archive, plain_bytes
 from secateur.artifacts import atomic_file
-from secateur.errors import ModelError
+from secateur.errors import ModelError, UntrustedModelError
 from secateur.h5weights import HDF5_MAGIC, NamedWeights, read_named_weights, require_finite
 from secateur.network import copied
+
+# Of one layer for one image: 1 GiB as float32. VGG's first layers make 2^22 of an image of 256 x 256.
+MAX_ACTIVATIONS = 1 << 28
 
 
 def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, Any]) -> None:
@@ -64,16 +68,27 @@ def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]
     weights = archive.checked_weights()
     require_finite(weights, path)
     try:
-        model = keras.saving.deserialize_keras_object({**archive.config, "compile_config": None})
+        # Within this scope a variable has a shape and no memory: nothing is allocated that the file does not hold.
+        with keras.StatelessScope(initialize_variables=False):
+            model = keras.saving.deserialize_keras_object({**archive.config, "compile_config": None})
+            holders = _holders(model, weights, path)
+            _check_activations(model, path)
     except (ValueError, TypeError, KeyError) as error:
+        keras.utils.clear_session()
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{path}: Keras cannot build this model: {reason}", "save it again") from error
-    _set_weights(model, weights, path)
+    except ModelError:
+        keras.utils.clear_session()
+        raise
+    with keras.StatelessScope():
+        pass
+    for name, layer in holders.items():
+        layer.set_weights(weights[name])
     return model, {**archive.card, "sha256": archive.sha256}
 
 
-def _set_weights(model: keras.Model, weights: dict[str, list[Any]], path: Path | str) -> None:
-    """Every layer gets exactly the weights of its name. Raises ModelError, naming the layer."""
+def _holders(model: keras.Model, weights: dict[str, list[Any]], path: Path | str) -> dict[str, keras.layers.Layer]:
+    """The layer of each name, which must take exactly the weights of that name. Raises ModelError, naming the layer."""
     holders = {layer.name: layer for layer in _all_layers(model) if layer.weights}
     apart = sorted(holders.keys() ^ weights.keys())
     if apart:
@@ -83,7 +98,19 @@ def _set_weights(model: keras.Model, weights: dict[str, list[Any]], path: Path |
         here, there = [tuple(weight.shape) for weight in layer.weights], [array.shape for array in weights[name]]
         if here != there:
             raise ModelError(f"{path}: layer '{name}' has the shapes {here}, its weights {there}", "save it again")
-        layer.set_weights(weights[name])
+    return holders
+
+
+def _check_activations(model: keras.Model, path: Path | str) -> None:
+    """A layer without weights can ask for any size: up-sampling, padding. Raises UntrustedModelError, naming it."""
+    for layer in _all_layers(model):
+        # Keras has no public way to all calls of a shared layer.
+        for tensor in (tensor for node in layer._inbound_nodes for tensor in node.output_tensors):
+            numbers = math.prod(side or 1 for side in tensor.shape)
+            if numbers > MAX_ACTIVATIONS:
+                raise UntrustedModelError(
+                    f"{path}: layer '{layer.name}' makes {numbers:,} numbers of one image", "do not trust it"
+                )
 
 
 def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:

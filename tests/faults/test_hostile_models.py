@@ -133,6 +133,22 @@ def test_m2_sizes_that_the_weights_do_not_have(tmp_path, archive, key, value):
     assert_refused(tmp_path, path, "declares 1000000000000 filters|has a side of 1000000000")
 
 
+def test_m2_sizes_that_no_layer_should_have(tmp_path, archive):
+    """A kernel that its file does not hold, and what layers without weights make: refused before it is allocated."""
+    config = json.loads(archive["config.json"])
+    conv = next(part for part in config["config"]["layers"] if part["class_name"] == "Conv2D")
+    conv["config"]["kernel_size"] = [60_000, 60_000]
+    path = written(tmp_path / "kernel.keras", [*{**archive, "config.json": json.dumps(config)}.items()])
+    with pytest.raises(ModelError, match=r"'conv1' has the shapes \[\(60000, 60000, 3, 64\)\], its weights \[\(7, 7"):
+        load_model(path, "k")
+    inputs = keras.Input((8, 8, 3))
+    keras.Model(inputs, keras.layers.UpSampling2D(60_000)(inputs)).save(tmp_path / "up.keras")
+    with pytest.raises(UntrustedModelError, match=r"makes 691,200,000,000 numbers of one image"):
+        load_model(tmp_path / "up.keras", "k")
+    build(SPEC, 4).save(tmp_path / "sound.keras")
+    assert load_model(tmp_path / "sound.keras", "k")[0].count_params() > 0, "what was refused is forgotten"
+
+
 def test_m2_nested_without_end(tmp_path, archive):
     deep = b'{"config":' * 100_000 + b"1" + b"}" * 100_000
     path = written(tmp_path / "m.keras", [*{**archive, "config.json": deep}.items()])
