@@ -32,6 +32,7 @@ rule all:
 
 include: "rules/digits.smk"
 include: "rules/split.smk"
+include: "rules/cache.smk"
 include: "rules/train.smk"
 include: "rules/prune.smk"
 include: "rules/retrain.smk"

@@ -1,6 +1,8 @@
 rule retrain:
     input:
         unpack(lambda wildcards: EXPERIMENTS.retrain_inputs(wildcards.experiment)),
+        # With or without it the pixels are the same: a training is not repeated for it.
+        packs=ancient(lambda wildcards: EXPERIMENTS.packs(wildcards.experiment)),
     output:
         model="results/{experiment}/retrain/model.tlt",
         history="results/{experiment}/retrain/history.csv",

@@ -2,6 +2,8 @@ rule train:
     input:
         unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
         start=lambda wildcards: EXPERIMENTS.start_model(wildcards.experiment),
+        # With or without it the pixels are the same: a training is not repeated for it.
+        packs=ancient(lambda wildcards: EXPERIMENTS.packs(wildcards.experiment)),
     output:
         model="results/{experiment}/train/model.tlt",
         history="results/{experiment}/train/history.csv",

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from secateur.data.images import fit, preprocess, read_image
+from secateur.data.preprocessing import preprocess, read_fitted, to_array
 from secateur.modelfile import load_model, save_model
 from secateur.spec import ModelSpec, TrainSpec
 from secateur.training.checkpoints import Checkpoints
@@ -79,7 +79,7 @@ def _read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     pixels, labels = [], []
     for index, name in enumerate(names):
         for path in sorted((folder / name).iterdir()):
-            pixels.append(preprocess(fit(read_image(str(path), model), model, False), "torch", None, 8))
+            pixels.append(preprocess(to_array(read_fitted(path, model, crop=False)[0]), "torch", None, 8))
             labels.append(index)
     return np.stack(pixels), np.eye(len(names), dtype=np.float32)[labels]
 

@@ -21,7 +21,8 @@ from secateur.spec.architectures import canonical_arch
 
 STEP_HELP = {
     "split": "folders of images -> split/manifest.csv, classmap.json, report.json",
-    "train": "split, then the first training -> train/model.tlt",
+    "cache": "decoded images in files, where they fit -> work/cache/, cache/packs.json",
+    "train": "split, cache, then the first training -> train/model.tlt",
     "prune": "remove weak channels -> prune/model.tlt",
     "retrain": "train the pruned network -> retrain/model.tlt",
     "evaluate": "accuracy and confusion of a model -> evaluate/<model>/",
@@ -148,11 +149,19 @@ def _split(run: Run) -> None:
     split_step(run, sys.stderr)
 
 
+def _cache(run: Run) -> None:
+    from secateur.data.cache import cache_step
+
+    cache_step(run, sys.stderr)
+
+
 def _train(run: Run) -> None:
+    from secateur.data.cache import cache_step
     from secateur.data.step import split_step
     from secateur.training.step import train
 
     split_step(run, sys.stderr)
+    cache_step(run, sys.stderr)
     train(run, sys.stderr)
 
 
@@ -193,6 +202,7 @@ def _export(run: Run) -> None:
 
 STEPS = {
     "split": _split,
+    "cache": _cache,
     "train": _train,
     "prune": _prune,
     "retrain": _retrain,

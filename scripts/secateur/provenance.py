@@ -16,7 +16,7 @@ from typing import Any
 from secateur import __version__
 from secateur.artifacts import sha256_of
 from secateur.errors import ModelError
-from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
+from secateur.run import DATA_WITHOUT_EFFECT, WITHOUT_EFFECT_ON_RESULTS, Run
 
 # What the spec says about a step; `data` stands in the first link.
 SECTIONS = {
@@ -31,7 +31,7 @@ MAX_LINKS = 100
 
 def split_link(run: Run, images: int) -> dict[str, Any]:
     """The first link: the manifest, which holds the digest of every image."""
-    section = run.spec.data.model_dump(mode="json")
+    section = run.spec.data.model_dump(mode="json", exclude=DATA_WITHOUT_EFFECT)
     return {"step": "split", "manifest_sha256": sha256_of(run.manifest), "images": images, "data": section}
 
 
@@ -43,7 +43,7 @@ def link(run: Run, step: str, **more: Any) -> dict[str, Any]:
         step: `train`, `prune`, `retrain` or `export`.
         more: plain data, such as `parent_sha256`.
     """
-    spec = run.spec.model_dump(mode="json", exclude={"key", "results_dir"})
+    spec = run.spec.model_dump(mode="json", exclude={"key": True, "results_dir": True, "data": DATA_WITHOUT_EFFECT})
     return {
         "step": step,
         **more,

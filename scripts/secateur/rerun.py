@@ -18,17 +18,22 @@ from secateur.spec import Spec
 DIGITS, DIGITS_INDEX = "data/digits", "data/digits.csv"
 # Where data come from decides the manifest, which later steps read; the rest of `data` is preprocessing.
 SOURCE_KEYS = {"source", "split", "train_dataset_path", "val_dataset_path", "num_classes", "on_corrupt"}
+# Keys of `data` that change no pixel.
+NOT_PIXELS = SOURCE_KEYS | {"cache", "sampling"}
 PACKAGE = Path(__file__).parent
+PIXELS = ("data/images.py", "data/preprocessing.py", "data/augment.py")
 # Parts of the package whose change makes a step's result out of date.
 CODE = {
     "digits": ("data/digits.py",),
     "split": ("data/split.py", "data/manifest.py", "data/classes.py"),
-    "train": ("data/images.py", "data/augment.py", "data/pipeline.py", "zoo", "training"),
+    "cache": ("data/cache.py", "data/packed.py", *PIXELS),
+    "pack": PIXELS,
+    "train": (*PIXELS, "data/pipeline.py", "zoo", "training"),
     "prune": ("pruning", "export/latency.py"),
     "front": ("front.py", "front_figure.py", "export/latency.py"),
-    "evaluate": ("data/images.py", "data/pipeline.py", "evaluation/metrics.py", "evaluation/evaluate.py"),
-    "inference": ("data/images.py", "data/pipeline.py", "evaluation/inference.py"),
-    "export": ("data/images.py", "data/pipeline.py", "export"),
+    "evaluate": (*PIXELS, "data/pipeline.py", "evaluation/metrics.py", "evaluation/evaluate.py"),
+    "inference": (*PIXELS, "data/pipeline.py", "evaluation/inference.py"),
+    "export": (*PIXELS, "data/pipeline.py", "export"),
 }
 
 
@@ -48,7 +53,8 @@ def _plain(section: Any, exclude: set[str] | None = None) -> dict[str, Any]:
 
 def section_params(spec: Spec, step: str) -> dict[str, Any]:
     """Plain data whose change reruns a step: the sections that it reads, without the key."""
-    pixels = {"data": _plain(spec.data, SOURCE_KEYS), "model": _plain(spec.model)}
+    pixels = {"data": _plain(spec.data, NOT_PIXELS), "model": _plain(spec.model)}
+    fed = {**pixels, "augment": _plain(spec.augment), "sampling": spec.data.sampling}
     crop = {"enable_center_crop": spec.augment.enable_center_crop}
     by_step: dict[str, dict[str, Any]] = {
         "split": {
@@ -56,17 +62,10 @@ def section_params(spec: Spec, step: str) -> dict[str, Any]:
             "test": spec.evaluate.dataset_path,
             "listing": _listing(tuple(root for root in image_roots(spec) if not is_digits(root))),
         },
-        "train": {
-            **pixels,
-            "augment": _plain(spec.augment),
-            "train": _plain(spec.train, WITHOUT_EFFECT_ON_RESULTS),
-        },
+        "cache": {**pixels, "augment": _plain(spec.augment), "cache": spec.data.cache},
+        "train": {**fed, "train": _plain(spec.train, WITHOUT_EFFECT_ON_RESULTS)},
         "prune": {"prune": _plain(spec.prune), **_looked_at(spec)},
-        "retrain": {
-            **pixels,
-            "augment": _plain(spec.augment),
-            "train": _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS),
-        },
+        "retrain": {**fed, "train": _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS)},
         "evaluate": {**pixels, **crop, "top_k": spec.evaluate.top_k},
         "inference": {
             **pixels,
@@ -83,11 +82,12 @@ def _looked_at(spec: Spec) -> dict[str, Any]:
     """What else decides a pruning that looks at images, or trains between two cuts."""
     if spec.prune is None or not spec.prune.needs_images:
         return {}
-    pixels = {"data": _plain(spec.data, SOURCE_KEYS), "model": _plain(spec.model), "code": code_digest("evaluate")}
+    pixels = {"data": _plain(spec.data, NOT_PIXELS), "model": _plain(spec.model), "code": code_digest("evaluate")}
     if spec.prune.steps == 1:
         return pixels
     short = _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS | {"num_epochs"})
-    return {**pixels, "augment": _plain(spec.augment), "train": short, "code": code_digest("train")}
+    fed = {**pixels, "augment": _plain(spec.augment), "sampling": spec.data.sampling}
+    return {**fed, "train": short, "code": code_digest("train")}
 
 
 def _inference_listing(spec: Spec) -> str:

@@ -13,6 +13,8 @@ from secateur.status import StatusLog
 
 # Keys of a train section: another number of threads, or of checkpoints, gives the same model.
 WITHOUT_EFFECT_ON_RESULTS = {"n_workers", "checkpoint_interval", "checkpoint_minutes"}
+# Of the data section: the pixels are the same with and without.
+DATA_WITHOUT_EFFECT = {"cache"}
 
 
 @dataclass(frozen=True)

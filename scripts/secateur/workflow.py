@@ -64,7 +64,7 @@ class Experiments:
             pruning = sweep.owner(point, AFTER_PRUNING if steps == 1 else AFTER_PRUNING[1:], "prune")
             for owner in (training, pruning, point):
                 self._add(sweep, owner, spec)
-            shared = {step: training.name for step in ("split", "train") if training.name != point.name}
+            shared = {step: training.name for step in ("split", "cache", "train") if training.name != point.name}
             self.owners[pruning.name] = shared if pruning.name != training.name else {}
             if pruning.name not in (point.name, training.name):
                 self.owners[point.name] = {**shared, "prune": pruning.name}
@@ -158,6 +158,7 @@ class Experiments:
     def _files(self, name: str) -> list[Path]:
         spec, results = self.specs[name], self.run(name).results
         files = [results / "split" / file for file in ("manifest.csv", "classmap.json", "report.json")]
+        files.append(results / "cache" / "packs.json")
         steps = ["train", "retrain"] if spec.prunes else ["train"]
         for step in steps:
             files += [results / step / file for file in ("model.tlt", "history.csv", "metrics.json")]
@@ -197,6 +198,10 @@ class Experiments:
         """The images and classes that an experiment reads: its own, or those that a sweep's points share."""
         run = self.run(name)
         return {"manifest": str(run.manifest), "classmap": str(run.classmap)}
+
+    def packs(self, name: str) -> str:
+        """What is cached of the images; a training waits for it."""
+        return str(self.run(name).folder("cache") / "packs.json")
 
     def prune_inputs(self, name: str) -> dict[str, str]:
         """The model, and the images where pruning looks at them."""

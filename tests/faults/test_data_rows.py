@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from secateur.cli import main
-from secateur.data.images import UnreadableImageError, fit, read_image
+from secateur.data.images import UnreadableImageError, read_image
 from secateur.data.manifest import read_manifest
+from secateur.data.preprocessing import read_fitted, to_array
 from secateur.data.split import split
 from secateur.errors import DataError
 from secateur.spec import ModelSpec, parse_spec
@@ -190,7 +191,7 @@ def test_d4_animations_and_pages_use_the_first_and_are_counted(class_folders, tm
 def test_d5_extreme_shapes(tmp_path, size, crop):
     Image.new("RGB", size, (5, 6, 7)).save(tmp_path / "a.png")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pixels = fit(read_image(tmp_path / "a.png", RGB), RGB, crop)
+    pixels = to_array(read_fitted(tmp_path / "a.png", RGB, crop)[0])
     assert pixels.shape == (32, 32, 3)
     assert (pixels == [5, 6, 7]).all()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kB"
@@ -313,7 +314,7 @@ def test_d10_an_image_in_two_splits_is_counted_and_kept_where_it_is_measured(tmp
 def test_d11_a_file_that_vanishes_while_training(class_folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("one.yaml").write_text(
-        "key: k\ndata: {source: images, preprocess_mode: tf}\n"
+        "key: k\ndata: {source: images, preprocess_mode: tf, cache: never}\n"
         "model: {arch: resnet_10, input_image_size: [3, 32, 32], use_batch_norm: True}\n"
         "train: {num_epochs: 200, batch_size_per_gpu: 4}\n"
     )

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from secateur import sealed
-from secateur.data.images import preprocess
+from secateur.data.preprocessing import preprocess
 from secateur.export.onnx_writer import INPUT_NAME, OUTPUT_NAME, to_onnx
 from secateur.export.step import sidecars
 from secateur.pruning import prune

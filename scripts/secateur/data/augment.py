@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from secateur.data.images import RESAMPLING, Pixels, plain_resize, to_array
+from secateur.data.images import RESAMPLING, Size
+from secateur.data.preprocessing import Pixels, plain_resize, to_array
 from secateur.spec import AugmentSpec, ModelSpec
 
 CROP_SCALE = (0.45, 1.0)  # side of the crop over side of the resized image
@@ -15,11 +19,37 @@ SATURATION_SHIFT = 0.2
 CONTRAST_SHIFT = 0.1
 
 
-def augment(image: Image.Image, model: ModelSpec, options: AugmentSpec, rng: np.random.Generator) -> Pixels:
-    """One training sample: float32 [height, width, channels] in the range of `image`."""
+def training_size(size: Size, model: ModelSpec, options: AugmentSpec) -> Size:
+    """The size to which an image of `size` is resized before all that is random: what a cache needs of it.
+
+    Without random crops that is the target. With them it is the largest that a crop can ask for, and never larger than
+    the image: a crop is cut out of these pixels.
+    """
     _, height, width = model.input_image_size
-    shape = random_crop if options.enable_random_crop else _no_crop
-    pixels = to_array(shape(image, width, height, model.resize_interpolation_method, rng))
+    target = (width, height)
+    if not options.enable_random_crop or size == target:
+        return target
+    ratio = max(width / CROP_SCALE[0] / size[0], height / CROP_SCALE[0] / size[1])
+    return size if ratio >= 1 else (math.ceil(size[0] * ratio), math.ceil(size[1] * ratio))
+
+
+def augment(
+    image: Image.Image, model: ModelSpec, options: AugmentSpec, rng: np.random.Generator, size: Size | None = None
+) -> Pixels:
+    """One training sample: float32 [height, width, channels] in the range of `image`.
+
+    Args:
+        image: in its own size, or in `training_size`.
+        model, options: of the spec.
+        rng: every draw is from it.
+        size: of the image before it was resized; absent: as it is.
+    """
+    _, height, width = model.input_image_size
+    if options.enable_random_crop:
+        shaped = random_crop(image, width, height, model.resize_interpolation_method, rng, size)
+    else:
+        shaped = plain_resize(image, width, height, model.resize_interpolation_method)
+    pixels = to_array(shaped)
     if options.enable_color_augmentation and pixels.shape[-1] == 3:
         pixels = color_shift(pixels / np.float32(255), rng) * np.float32(255)
     if not options.disable_horizontal_flip and rng.random() < 0.5:
@@ -27,28 +57,32 @@ def augment(image: Image.Image, model: ModelSpec, options: AugmentSpec, rng: np.
     return pixels
 
 
-def _no_crop(image: Image.Image, width: int, height: int, resampling: str, _: np.random.Generator) -> Image.Image:
-    return plain_resize(image, width, height, resampling)
-
-
-def random_crop(image: Image.Image, width: int, height: int, resampling: str, rng: np.random.Generator) -> Image.Image:
+def random_crop(
+    image: Image.Image,
+    width: int,
+    height: int,
+    resampling: str,
+    rng: np.random.Generator,
+    size: Size | None = None,
+) -> Image.Image:
     """Resize by a random factor, then cut the target out of a random place.
 
     An image that has the target's size already is returned as it is. TAO truncates the resized size, which
-    can fall one pixel short of the target; here it is at least the target.
+    can fall one pixel short of the target; here it is at least the target. `size` as in `augment`.
     """
-    if image.size == (width, height):
+    own_width, own_height = size or image.size
+    if (own_width, own_height) == (width, height):
         return image
     scale = rng.uniform(*CROP_SCALE)
-    ratio = max(width / scale / image.width, height / scale / image.height)
-    size = max(width, int(image.width * ratio)), max(height, int(image.height * ratio))
-    left, top = rng.integers(0, size[0] - width + 1), rng.integers(0, size[1] - height + 1)
+    ratio = max(width / scale / own_width, height / scale / own_height)
+    whole = max(width, int(own_width * ratio)), max(height, int(own_height * ratio))
+    left, top = rng.integers(0, whole[0] - width + 1), rng.integers(0, whole[1] - height + 1)
     # Only the part of the source that the crop shows is resampled; the pixels are the same.
     box = (
-        left * image.width / size[0],
-        top * image.height / size[1],
-        (left + width) * image.width / size[0],
-        (top + height) * image.height / size[1],
+        left * image.width / whole[0],
+        top * image.height / whole[1],
+        (left + width) * image.width / whole[0],
+        (top + height) * image.height / whole[1],
     )
     return image.resize((width, height), RESAMPLING[resampling], box=box)
 
@@ -62,33 +96,17 @@ def color_shift(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     Returns:
         The same shape and range.
     """
-    hue, saturation = hue_and_saturation(pixels)
-    hue = (hue + rng.uniform(-HUE_DEGREES, HUE_DEGREES)) % 360
-    saturation = np.clip(saturation + rng.uniform(-SATURATION_SHIFT, SATURATION_SHIFT), 0, 1)
-    shifted = from_hsv(hue, saturation, pixels.max(axis=-1))
-    factor = 1 + rng.uniform(-CONTRAST_SHIFT, CONTRAST_SHIFT)
-    return np.asarray(np.clip((shifted - 0.5) * factor + 0.5, 0, 1), np.float32)
-
-
-def hue_and_saturation(pixels: Pixels) -> tuple[Pixels, Pixels]:
-    """Hue in degrees, 0..360, and saturation, 0..1, of RGB pixels in 0..1; each [height, width]."""
-    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
-    value = pixels.max(axis=-1)
-    spread = value - pixels.min(axis=-1)
-    divisor = np.where(spread > 0, spread, 1)
-    hue = np.where(
-        value == red,
-        (green - blue) / divisor % 6,
-        np.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
-    )
-    return hue * 60, spread / np.where(value > 0, value, 1)
-
-
-def from_hsv(hue: Pixels, saturation: Pixels, value: Pixels) -> Pixels:
-    """RGB pixels [height, width, 3], 0..1, by the branch-free form of the HSV conversion."""
-    position = (np.array([5, 3, 1], np.float32) + hue[..., np.newaxis] / 60) % 6
-    share = np.clip(np.minimum(position, 4 - position), 0, 1)
-    return np.asarray(value[..., np.newaxis] * (1 - saturation[..., np.newaxis] * share), np.float32)
+    hue, saturation = rng.uniform(-HUE_DEGREES, HUE_DEGREES), rng.uniform(-SATURATION_SHIFT, SATURATION_SHIFT)
+    contrast = np.float32(1 + rng.uniform(-CONTRAST_SHIFT, CONTRAST_SHIFT))
+    hsv: Pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV), np.float32)
+    # OpenCV wraps what exceeds 360 degrees, but not what is below 0.
+    hsv[..., 0] += np.float32(hue % 360)
+    hsv[..., 1] = np.clip(hsv[..., 1] + np.float32(saturation), 0, 1)
+    shifted: Pixels = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.float32)
+    shifted -= np.float32(0.5)
+    shifted *= contrast
+    shifted += np.float32(0.5)
+    return np.clip(shifted, 0, 1, out=shifted)
 
 
 def mixup(

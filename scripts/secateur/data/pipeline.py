@@ -8,20 +8,60 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from secateur.data.augment import augment, mixup
-from secateur.data.images import Pixels, UnreadableImageError, fit, preprocess, read_image
+from secateur.data.augment import augment, mixup, training_size
+from secateur.data.images import Size, UnreadableImageError, read_resized
+from secateur.data.preprocessing import Pixels, preprocess, read_fitted
 from secateur.errors import DataError
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
 
-Batch = tuple[Pixels, NDArray[np.float32]]
+# Images, one-hot labels and, where the spec weights classes, a weight an image.
+Batch = tuple[NDArray[np.float32], ...]
 # Batches made ahead of the one in use: enough to hide one slow batch, little memory.
 BATCHES_AHEAD = 4
 SHUFFLE_STREAM, SAMPLE_STREAM, MIXUP_STREAM = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An image as far as nothing random has happened to it: decoded, and resized once.
+
+    Attributes:
+        content: the image, or its pixels [height, width, channels], uint8 or float32.
+        size: width and height that it has in its file, upright.
+    """
+
+    content: Image.Image | NDArray[Any]
+    size: Size
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """Pixels [height, width, channels]."""
+        array = np.asarray(self.content)
+        return array if array.ndim == 3 else array[:, :, np.newaxis]
+
+    @property
+    def image(self) -> Image.Image:
+        """For Pillow."""
+        if isinstance(self.content, Image.Image):
+            return self.content
+        return Image.fromarray(self.content if self.content.shape[2] == 3 else self.content[:, :, 0])
+
+
+class Images(Protocol):
+    """Images by position: decoded from files, or taken out of a cache."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int) -> Stored: ...
 
 
 class ImageReader:
@@ -38,55 +78,97 @@ class ImageReader:
         self.model = model
         self.pool = ThreadPoolExecutor(max_workers=workers)
 
+    def stored(self, path: str, training: bool) -> Stored:
+        """Decode one image and resize it once. Raises UnreadableImageError."""
+        if training:
+            wanted = partial(training_size, model=self.model, options=self.augmentation)
+            return Stored(*read_resized(path, self.model, wanted))
+        return Stored(*read_fitted(path, self.model, self.augmentation.enable_center_crop))
+
+    def stored_size(self, size: Size, training: bool) -> Size:
+        """Width and height of what is stored of an image of `size`."""
+        _, height, width = self.model.input_image_size
+        return training_size(size, self.model, self.augmentation) if training else (width, height)
+
+    @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """Of the stored pixels."""
+        return np.dtype(np.float32 if self.model.input_image_depth == 16 else np.uint8)
+
+    def geometry(self, training: bool) -> dict[str, Any]:
+        """Plain data: all of the spec that decides what is stored."""
+        names = {"input_image_size", "input_image_depth", "resize_interpolation_method"}
+        crop = self.augmentation.enable_random_crop if training else self.augmentation.enable_center_crop
+        return {**self.model.model_dump(mode="json", include=names), "crop": crop, "training": training}
+
     def read(self, path: str) -> Pixels:
         """One image as evaluation sees it: float32 [height, width, channels], scaled. Raises UnreadableImageError."""
-        pixels = fit(read_image(path, self.model), self.model, self.augmentation.enable_center_crop)
-        return self.scaled(pixels)
+        return self.scaled(self.stored(path, training=False).array)
 
-    def read_augmented(self, path: str, rng: np.random.Generator) -> Pixels:
-        """One image as training sees it. Raises UnreadableImageError."""
-        return self.scaled(augment(read_image(path, self.model), self.model, self.augmentation, rng))
+    def augmented(self, stored: Stored, rng: np.random.Generator) -> Pixels:
+        """One image as training sees it: float32 [height, width, channels], scaled."""
+        return self.scaled(augment(stored.image, self.model, self.augmentation, rng, stored.size))
 
-    def scaled(self, pixels: Pixels) -> Pixels:
+    def scaled(self, pixels: NDArray[Any]) -> Pixels:
         """Pixels scaled by the spec's preprocess_mode."""
         return preprocess(pixels, self.data.preprocess_mode, self.data.image_mean, self.model.input_image_depth)
+
+
+class ImageFiles:
+    """Images that are decoded when they are asked for.
+
+    Args:
+        reader: decodes.
+        paths: of the files.
+        training: whether they are for training.
+    """
+
+    def __init__(self, reader: ImageReader, paths: Sequence[str], training: bool) -> None:
+        self.reader, self.paths, self.training = reader, list(paths), training
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, position: int) -> Stored:
+        path = self.paths[position]
+        try:
+            return self.reader.stored(path, self.training)
+        except UnreadableImageError as error:
+            raise DataError(f"{path}: {error.message}", "the file changed after split; run again") from error
 
 
 class ImageBatches(keras.utils.PyDataset):
     """Batches in order, as validation, evaluation and inference read them.
 
     Args:
-        reader: turns files into pixels.
-        paths: image files.
-        labels: class indices, one a path.
+        reader: turns images into network input.
+        images: not those for training.
+        labels: class indices, one an image.
         classes: number of classes.
         batch_size: images a batch; the last batch may be smaller.
     """
 
     def __init__(
-        self, reader: ImageReader, paths: Sequence[str], labels: Sequence[int], classes: int, batch_size: int
+        self, reader: ImageReader, images: Images, labels: Sequence[int], classes: int, batch_size: int
     ) -> None:
         # Two threads: one batch is made while another is handed over. Images are read by the reader's pool.
         super().__init__(workers=2, max_queue_size=BATCHES_AHEAD)
         self.reader = reader
-        self.paths = list(paths)
-        self.one_hot = np.eye(classes, dtype=np.float32)[np.asarray(labels, dtype=np.int64)]
+        self.images = images
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.one_hot = np.eye(classes, dtype=np.float32)
         self.batch_size = batch_size
 
     def __len__(self) -> int:
-        return math.ceil(len(self.paths) / self.batch_size)
+        return math.ceil(len(self.images) / self.batch_size)
 
     def __getitem__(self, index: int) -> Batch:
-        chosen = range(index * self.batch_size, min((index + 1) * self.batch_size, len(self.paths)))
+        chosen = range(index * self.batch_size, min((index + 1) * self.batch_size, len(self.images)))
         images = list(self.reader.pool.map(self._pixels, chosen))
-        return np.stack(images), self.one_hot[list(chosen)]
+        return np.stack(images), self.one_hot[self.labels[list(chosen)]]
 
     def _pixels(self, position: int) -> Pixels:
-        path = self.paths[position]
-        try:
-            return self.reader.read(path)
-        except UnreadableImageError as error:
-            raise DataError(f"{path}: {error.message}", "the file changed after split; run again") from error
+        return self.reader.scaled(self.images[position].array)
 
 
 class TrainingBatches(ImageBatches):
@@ -95,39 +177,58 @@ class TrainingBatches(ImageBatches):
     Args:
         seed: `train.random_seed`.
         epoch: from 0; another epoch is another order and other draws.
-        The rest as in `ImageBatches`.
+        sampling: `natural` has every image once; `balanced` has every class equally often, in as many images.
+        class_weights: float32 [classes]; with them batches have a weight an image too.
+        The rest as in `ImageBatches`; `images` are those for training.
     """
 
     def __init__(
         self,
         reader: ImageReader,
-        paths: Sequence[str],
+        images: Images,
         labels: Sequence[int],
         classes: int,
         batch_size: int,
         seed: int,
         epoch: int,
+        sampling: str = "natural",
+        class_weights: NDArray[np.float32] | None = None,
     ) -> None:
-        super().__init__(reader, paths, labels, classes, batch_size)
+        super().__init__(reader, images, labels, classes, batch_size)
         self.seed = seed
         self.epoch = epoch
-        self.order = self._rng(SHUFFLE_STREAM).permutation(len(self.paths))
+        self.class_weights = class_weights
+        rng = self._rng(SHUFFLE_STREAM)
+        balanced = sampling == "balanced"
+        self.order = balanced_order(self.labels, rng) if balanced else rng.permutation(len(self.labels))
 
     def __getitem__(self, index: int) -> Batch:
-        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        images = np.stack(list(self.reader.pool.map(self._pixels, chosen)))
-        alpha = self.reader.augmentation.mixup_alpha
-        return mixup(images, self.one_hot[chosen], alpha, self._rng(MIXUP_STREAM, index))
+        places = range(index * self.batch_size, min((index + 1) * self.batch_size, len(self.order)))
+        images = np.stack(list(self.reader.pool.map(self._sample, places)))
+        labels = self.one_hot[self.labels[self.order[list(places)]]]
+        images, labels = mixup(images, labels, self.reader.augmentation.mixup_alpha, self._rng(MIXUP_STREAM, index))
+        return (images, labels) if self.class_weights is None else (images, labels, labels @ self.class_weights)
 
-    def _pixels(self, position: int) -> Pixels:
-        path = self.paths[position]
-        try:
-            return self.reader.read_augmented(path, self._rng(SAMPLE_STREAM, int(position)))
-        except UnreadableImageError as error:
-            raise DataError(f"{path}: {error.message}", "the file changed after split; run again") from error
+    def _sample(self, place: int) -> Pixels:
+        """The draws belong to the place in the epoch: an image that comes twice is augmented in two ways."""
+        return self.reader.augmented(self.images[int(self.order[place])], self._rng(SAMPLE_STREAM, place))
 
     def _rng(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, self.epoch, *stream))
+
+
+def balanced_order(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """As many positions as there are labels, every class equally often (within one); none of a class comes again
+    before all of that class have come.
+    """
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    turns = np.arange(len(labels)) % len(members)
+    order = np.empty(len(labels), np.int64)
+    for number, positions in enumerate(members):
+        wanted = int((turns == number).sum())
+        rounds = [rng.permutation(positions) for _ in range(math.ceil(wanted / len(positions)))]
+        order[turns == number] = np.concatenate(rounds)[:wanted]
+    return rng.permutation(order)
 
 
 class Rest(keras.utils.PyDataset):

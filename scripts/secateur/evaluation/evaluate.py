@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from secateur.artifacts import write_json
 from secateur.cost import cost_of
+from secateur.data.cache import images_of
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.data.pipeline import ImageBatches, ImageReader
@@ -92,7 +93,7 @@ def predict_rows(
     index = {name: position for position, name in enumerate(classes)}
     labels = [index[name] for name in rows["class"]]
     reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, section.n_workers)
-    batches = ImageBatches(reader, rows["path"].tolist(), labels, len(classes), section.batch_size)
+    batches = ImageBatches(reader, images_of(run, reader, rows), labels, len(classes), section.batch_size)
     return np.asarray(model.predict(batches, verbose=0)), np.array(labels, dtype=np.int64)
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from secateur.data.classes import read_classmap
-from secateur.data.images import SUFFIXES, Pixels, UnreadableImageError
+from secateur.data.images import SUFFIXES, UnreadableImageError
 from secateur.data.pipeline import ImageReader
+from secateur.data.preprocessing import Pixels
 from secateur.errors import DataError, SpecError
 from secateur.evaluation.evaluate import require_outputs
 from secateur.modelfile import load_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from secateur.data.images import (
+from secateur.data.preprocessing import (
     CROP_PADDING,
     TORCH_MEAN_GRAY,
     TORCH_MEAN_RGB,

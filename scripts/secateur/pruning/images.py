@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from secateur.data.pipeline import ImageBatches, ImageReader
+from secateur.data.pipeline import ImageBatches, ImageFiles, ImageReader
 from secateur.pruning.taylor import LabelledImages
 from secateur.run import Run
 from secateur.spec import PruneSpec
@@ -18,12 +18,11 @@ def looked_at(run: Run, section: PruneSpec, manifest: pd.DataFrame, classes: lis
     Raises:
         DataError: an image cannot be read.
     """
-    paths, labels = rows_of_split(manifest, "train", classes)
-    chosen = np.sort(np.random.default_rng(section.random_seed).permutation(len(paths))[: section.images])
+    rows, labels = rows_of_split(manifest, "train", classes)
+    chosen = np.sort(np.random.default_rng(section.random_seed).permutation(len(rows))[: section.images])
     reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.train.n_workers)
-    batches = ImageBatches(
-        reader, [paths[i] for i in chosen], [labels[i] for i in chosen], len(classes), run.spec.train.batch_size_per_gpu
-    )
+    images = ImageFiles(reader, rows["path"].iloc[chosen].tolist(), training=False)
+    batches = ImageBatches(reader, images, [labels[i] for i in chosen], len(classes), run.spec.train.batch_size_per_gpu)
     read = [batches[index] for index in range(len(batches))]
     # The classes of a manifest come in order: mixed, so that every batch of statistics sees several.
     order = np.random.default_rng(section.random_seed).permutation(len(chosen))

@@ -19,6 +19,7 @@ from pydantic import (
 
 from secateur.spec.architectures import BYOM, canonical_arch
 from secateur.spec.fields import (
+    Bytes,
     Folded,
     Fraction,
     OptionalPath,
@@ -65,6 +66,15 @@ class DataSpec(Section):
     split: SplitSpec = Field(default_factory=SplitSpec, description="own addition: shares of `source`")
     on_corrupt: Annotated[Literal["fail", "skip"], Folded] = Field(
         "fail", description="own addition: what to do about image files that cannot be read"
+    )
+
+    cache: Annotated[Literal["auto", "always", "never"] | Bytes, Folded] = Field(
+        "auto",
+        description="own addition: keep decoded images in a file; auto where it fits half of the memory and of the "
+        "disk's room, or a limit such as `20 GB`",
+    )
+    sampling: Annotated[Literal["natural", "balanced"], Folded] = Field(
+        "natural", description="own addition: balanced trains on every class equally often"
     )
 
     @field_validator("image_mean")
@@ -222,6 +232,9 @@ class TrainSpec(Section):
     n_workers: PositiveInt = Field(10, description="threads that load images")
     random_seed: int = Field(42, ge=0, lt=2**31)
     label_smoothing: Fraction = Field(0.1)
+    class_weights: Annotated[Literal["none", "balanced"] | dict[str, PositiveFloat], Folded] = Field(
+        "none", description="own addition: what an image counts in the loss; balanced, or a number a class (others 1)"
+    )
     qat: bool = Field(False, description="quantisation-aware training")
     lr_config: LrConfig = Field(default_factory=LrConfig)
     reg_config: RegConfig = Field(default_factory=RegConfig)

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from secateur.data.cache import images_of
 from secateur.data.pipeline import ImageBatches, ImageReader, TrainingBatches
-from secateur.errors import DataError
+from secateur.errors import DataError, SpecError
 from secateur.modelfile import load_model
 from secateur.run import Run
 from secateur.spec import RetrainSpec, TrainSpec
@@ -41,23 +44,50 @@ def trainer_of(
     """
     spec = run.spec
     reader = ImageReader(spec.data, spec.augment, spec.model, section.n_workers)
-    paths, labels = rows_of_split(manifest, "train", classes)
-    val_paths, val_labels = rows_of_split(manifest, "val", classes)
+    rows, labels = rows_of_split(manifest, "train", classes)
+    val_rows, val_labels = rows_of_split(manifest, "val", classes)
     size = section.batch_size_per_gpu
-    if size > len(paths):
+    if size > len(rows):
         raise DataError(
-            f"{step}.batch_size_per_gpu is {size}, but there are {len(paths)} training images",
-            f"set {step}.batch_size_per_gpu to {len(paths)} or less",
+            f"{step}.batch_size_per_gpu is {size}, but there are {len(rows)} training images",
+            f"set {step}.batch_size_per_gpu to {len(rows)} or less",
         )
+    images = images_of(run, reader, rows, training=True)
+    weights = class_weights(section, step, labels, classes)
     return Trainer(
         model=model,
         section=section,
-        batches=lambda epoch: TrainingBatches(reader, paths, labels, len(classes), size, section.random_seed, epoch),
-        validation=ImageBatches(reader, val_paths, val_labels, len(classes), size),
-        images=len(paths),
+        batches=lambda epoch: TrainingBatches(
+            reader, images, labels, len(classes), size, section.random_seed, epoch, spec.data.sampling, weights
+        ),
+        validation=ImageBatches(reader, images_of(run, reader, val_rows), val_labels, len(classes), size),
+        images=len(rows),
         step=step,
         **more,
     )
+
+
+def class_weights(section: TrainSpec, step: str, labels: list[int], classes: list[str]) -> NDArray[np.float32] | None:
+    """What an image of each class counts in the loss, float32 [classes]; None where all count alike.
+
+    `balanced` is images / (classes * images of the class), so that the mean over all images is 1 (King and Zeng,
+    Logistic Regression in Rare Events Data, 2001; scikit-learn's word for it too).
+
+    Raises:
+        SpecError: the spec weights a class that is not in the class map.
+    """
+    if section.class_weights == "none":
+        return None
+    if section.class_weights == "balanced":
+        counts = np.bincount(labels, minlength=len(classes))
+        return np.asarray(len(labels) / (len(classes) * counts), np.float32)
+    unknown = sorted(section.class_weights.keys() - set(classes))
+    if unknown:
+        raise SpecError(
+            f"{step}.class_weights names {', '.join(unknown)}, which is no class",
+            f"the classes are {', '.join(classes)}",
+        )
+    return np.array([section.class_weights.get(name, 1.0) for name in classes], np.float32)
 
 
 def teacher_of(run: Run, section: TrainSpec) -> keras.Model | None:
@@ -74,8 +104,8 @@ def unpruned_model(run: Run) -> Path:
     return run.model("train") if path in (None, "EVALMODEL") else run.resolve(path, run.model("train"))
 
 
-def rows_of_split(manifest: pd.DataFrame, split: str, classes: list[str]) -> tuple[list[str], list[int]]:
-    """Paths and class indices of the images of one split."""
+def rows_of_split(manifest: pd.DataFrame, split: str, classes: list[str]) -> tuple[pd.DataFrame, list[int]]:
+    """Rows and class indices of the images of one split."""
     index = {name: position for position, name in enumerate(classes)}
     rows = manifest[manifest["split"] == split]
-    return rows["path"].tolist(), [index[name] for name in rows["class"]]
+    return rows, [index[name] for name in rows["class"]]

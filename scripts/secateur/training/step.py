@@ -18,7 +18,7 @@ from secateur.data.manifest import read_manifest
 from secateur.modelfile import load_model, save_model
 from secateur.provenance import card_of, link, split_link, versions
 from secateur.rerun import code_digest
-from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
+from secateur.run import DATA_WITHOUT_EFFECT, WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import TrainSpec
 from secateur.status import StatusLog
 from secateur.tables import write_csv
@@ -130,7 +130,7 @@ class _Step:
     def _identity(self, classes: list[str]) -> dict[str, Any]:
         section = self.section.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS)
         parts: dict[str, Any] = {
-            "data": self.spec.data.model_dump(mode="json"),
+            "data": self.spec.data.model_dump(mode="json", exclude=DATA_WITHOUT_EFFECT),
             "augment": self.spec.augment.model_dump(mode="json"),
             "model": self.spec.model.model_dump(mode="json"),
             self.step: section,

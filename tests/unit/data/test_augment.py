@@ -5,7 +5,7 @@ import colorsys
 import numpy as np
 import pytest
 from PIL import Image
-from secateur.data.augment import augment, color_shift, from_hsv, hue_and_saturation, mixup, random_crop
+from secateur.data.augment import augment, color_shift, mixup, random_crop, training_size
 from secateur.spec import AugmentSpec, ModelSpec
 
 MODEL = ModelSpec(input_image_size="3,32,40")
@@ -45,14 +45,35 @@ def test_random_crop_is_resize_then_crop():
     assert np.abs(expected.astype(int) - got).max() <= 1
 
 
-def test_hsv_agrees_with_the_standard_library():
+@pytest.mark.parametrize("seed", range(6))
+def test_color_shift_agrees_with_the_standard_library(seed):
     pixels = rng().random((5, 7, 3)).astype(np.float32)
-    hue, saturation = hue_and_saturation(pixels)
+    pixels[0], pixels[1], pixels[2, :, 1:] = 0, 1, pixels[2, :, :1]
+    draws = rng(seed)
+    turn, more, contrast = draws.uniform(-25, 25), draws.uniform(-0.2, 0.2), 1 + draws.uniform(-0.1, 0.1)
+    shifted = color_shift(pixels, rng(seed))
     for row, column in np.ndindex(5, 7):
-        h, s, _ = colorsys.rgb_to_hsv(*map(float, pixels[row, column]))
-        assert hue[row, column] / 360 == pytest.approx(h, abs=1e-5)
-        assert saturation[row, column] == pytest.approx(s, abs=1e-5)
-    np.testing.assert_allclose(from_hsv(hue, saturation, pixels.max(axis=-1)), pixels, atol=1e-5)
+        hue, saturation, value = colorsys.rgb_to_hsv(*map(float, pixels[row, column]))
+        wanted = colorsys.hsv_to_rgb((hue + turn / 360) % 1, np.clip(saturation + more, 0, 1), value)
+        np.testing.assert_allclose(
+            shifted[row, column], np.clip((np.array(wanted) - 0.5) * contrast + 0.5, 0, 1), atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(("width", "height"), [(700, 500), (500, 700), (200, 2000)])
+def test_a_crop_out_of_what_is_stored_is_the_crop_out_of_the_image(width, height):
+    """Smooth pixels, so that resampling in one step or in two differs by rounding alone."""
+    across, down = np.meshgrid(np.linspace(0, 9, width), np.linspace(0, 7, height))
+    pixels = np.stack([np.sin(across), np.cos(down), np.sin(across + down)], axis=-1)
+    image = Image.fromarray(np.round(127 + 120 * pixels).astype(np.uint8))
+    options = OFF.model_copy(update={"enable_random_crop": True})
+    stored = training_size(image.size, MODEL, options)
+    assert stored[0] * stored[1] < width * height
+    small = image.resize(stored, Image.Resampling.BILINEAR)
+    for seed in range(10):
+        once, twice = (np.asarray(augment(part, MODEL, options, rng(seed), image.size)) for part in (image, small))
+        assert np.abs(once - twice).max() <= 4
+        assert np.abs(once - twice).mean() <= 0.7
 
 
 def test_color_shift_stays_in_range_and_moves_colours():

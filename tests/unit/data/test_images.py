@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from PIL import Image
-from secateur.data.images import UnreadableImageError, center_crop, fit, preprocess, read_image
+from secateur.data.images import UnreadableImageError, read_image
+from secateur.data.preprocessing import center_crop, preprocess, read_fitted, to_array
 from secateur.errors import DataError
 from secateur.spec import ModelSpec
 
@@ -69,7 +70,7 @@ def test_center_crop_geometry():
 
 def test_no_crop_is_one_plain_resize(tmp_path):
     Image.new("RGB", (9, 77), (1, 2, 3)).save(tmp_path / "a.png")
-    pixels = fit(read_image(tmp_path / "a.png", RGB), RGB, crop=False)
+    pixels = to_array(read_fitted(tmp_path / "a.png", RGB, crop=False)[0])
     assert pixels.shape == (32, 40, 3)
     assert (pixels == [1, 2, 3]).all()
 
@@ -77,7 +78,7 @@ def test_no_crop_is_one_plain_resize(tmp_path):
 def test_an_image_of_the_right_size_is_taken_as_it_is(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(fit(read_image(tmp_path / "a.png", RGB), RGB, crop=True), noise)
+    np.testing.assert_array_equal(np.asarray(read_fitted(tmp_path / "a.png", RGB, crop=True)[0]), noise)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "RGB", "I;16"])

@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 from keras import layers
-from secateur.data.images import preprocess
+from secateur.data.preprocessing import preprocess
 from secateur.errors import ModelError
 from secateur.export.onnx_writer import to_onnx
 from secateur.export.preprocessing import preprocessing_of

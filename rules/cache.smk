@@ -1,0 +1,13 @@
+rule cache:
+    input:
+        unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
+    output:
+        "results/{experiment}/cache/packs.json",
+    log:
+        "logs/{experiment}/cache.log",
+    params:
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
+        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "cache"),
+        code=code_digest("cache"),
+    script:
+        "../scripts/cache.py"

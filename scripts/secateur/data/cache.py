@@ -1,0 +1,93 @@
+"""The cache step: packs of the training and the validation images, where they fit; and their use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from secateur.artifacts import require_space, write_json
+from secateur.data.manifest import read_manifest
+from secateur.data.packed import open_pack, pack_path, room_for_packs, size_of_pack, write_pack
+from secateur.data.pipeline import ImageFiles, ImageReader, Images
+from secateur.run import Run
+from secateur.working import working
+
+
+def images_of(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool = False) -> Images:
+    """The images of these rows of the manifest: out of their pack where there is one, else decoded when needed.
+
+    Raises:
+        ArtifactError: a pack is damaged.
+    """
+    if run.spec.data.cache != "never":
+        packed = open_pack(_pack(run, reader, rows, training), reader, len(rows))
+        if packed is not None:
+            return packed
+    return ImageFiles(reader, rows["path"].tolist(), training)
+
+
+def cache_step(run: Run, stream: IO[str]) -> dict[str, Any]:
+    """Make the packs that `data.cache` allows, and write `cache/packs.json`.
+
+    Returns:
+        For `train` and `val`: images, bytes, and the file, or why there is none.
+
+    Raises:
+        SecateurError: with what is wrong and what to do.
+    """
+    with working(run, "cache"):
+        reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.train.n_workers)
+        manifest = read_manifest(run.manifest)
+        about: dict[str, Any] = {}
+        # Once an epoch each; test images are read once.
+        for split in ("train", "val"):
+            rows = manifest[manifest["split"] == split]
+            sizes = rows[["width", "height"]].to_numpy()
+            about[split] = {"images": len(rows), "bytes": size_of_pack(reader, sizes, split == "train")}
+        reason = _reason_for_none(run, sum(entry["bytes"] for entry in about.values()))
+        for split in about:
+            rows = manifest[manifest["split"] == split]
+            about[split] |= {"file": None, "reason": reason} if reason else _packed(run, reader, rows, split)
+        write_json(run.results / "cache" / "packs.json", about)
+    print(f"cache  {_words(about)}", file=stream, flush=True)
+    return about
+
+
+def _pack(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool) -> Path:
+    return pack_path(_folder(run), reader, rows["sha256"].tolist(), training)
+
+
+def _folder(run: Run) -> Path:
+    """All experiments share what is equal."""
+    return run.work.parent / "cache"
+
+
+def _reason_for_none(run: Run, size_bytes: int) -> str:
+    policy, folder = run.spec.data.cache, _folder(run)
+    if policy == "never":
+        return "data.cache is never"
+    folder.mkdir(parents=True, exist_ok=True)
+    if policy == "always":
+        require_space(folder, size_bytes, "packs of images")
+        return ""
+    limit = room_for_packs(folder) if policy == "auto" else int(policy)
+    return f"{size_bytes:,} bytes are more than {limit:,}" if size_bytes > limit else ""
+
+
+def _packed(run: Run, reader: ImageReader, rows: pd.DataFrame, split: str) -> dict[str, Any]:
+    path = _pack(run, reader, rows, split == "train")
+    if not path.exists():
+        size = size_of_pack(reader, rows[["width", "height"]].to_numpy(), split == "train")
+        write_pack(path, ImageFiles(reader, rows["path"].tolist(), split == "train"), size)
+    return {"file": str(path), "bytes": path.stat().st_size}
+
+
+def _words(about: dict[str, Any]) -> str:
+    reason = next((entry["reason"] for entry in about.values() if entry.get("reason")), "")
+    if reason:
+        return f"none: {reason}; images are decoded in every epoch"
+    return "  ".join(
+        f"{split} {entry['images']} images, {entry['bytes'] / 1e6:.1f} MB" for split, entry in about.items()
+    )
