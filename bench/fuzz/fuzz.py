@@ -14,6 +14,7 @@ import io
 import json
 import os
 import platform
+import resource
 import sys
 import tempfile
 import time
@@ -35,6 +36,8 @@ from secateur.spec import parse_spec
 
 SEEDS = Path(__file__).parent / "seeds"
 SLOW_S = 20
+STOPPED_S = 5
+READ, RAISED = 0, 1
 KEY = "k"
 EXAMPLES_A_ROUND = 200
 ODD_VALUES = [b"-1", b"0", b"1e999", b"null", b"[]", b"{}", b"99999999999999999999", b'""']
@@ -61,8 +64,29 @@ def read_spec(content: bytes) -> None:
 
 
 def read_keras(content: bytes) -> None:
-    """What `inspect` sees of a decrypted file."""
-    inspection.described(content, "m.keras")
+    """What `inspect` sees of a decrypted file; as there, in a process that is killed when it does not come to an end."""
+    child = os.fork()
+    if not child:
+        os._exit(_outcome(content))
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        raise StoppedError("did not come to an end", "do not trust it")
+    if os.WEXITSTATUS(status) != READ:
+        # Refused, or a finding: here the exception is raised again.
+        inspection.described(content, "m.keras")
+
+
+def _outcome(content: bytes) -> int:
+    resource.setrlimit(resource.RLIMIT_CPU, (STOPPED_S, STOPPED_S))
+    try:
+        inspection.described(content, "m.keras")
+    except BaseException:
+        return RAISED
+    return READ
+
+
+class StoppedError(SecateurError):
+    """The limits of the process ended the reading."""
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
@@ -128,12 +152,12 @@ def fuzz(target: str, seconds: float) -> dict[str, Any]:
     """Feed one reader for so long.
 
     Returns:
-        Numbers of inputs, of those that were read and of those that were refused, and the slowest in seconds.
+        Numbers of inputs, of those that were read, refused, and stopped by a limit, and the slowest in seconds.
 
     Raises:
         RuntimeError: the finding; its input is in the file that the message names.
     """
-    counts = {"inputs": 0, "read": 0, "refused": 0, "slowest_s": 0.0}
+    counts = {"inputs": 0, "read": 0, "refused": 0, "stopped": 0, "slowest_s": 0.0}
     corpus = seeds(target)
     strategy = mutated_archive(corpus) if target == "keras" else mutated(corpus)
 
@@ -145,7 +169,7 @@ def fuzz(target: str, seconds: float) -> dict[str, Any]:
             counts["read"] += 1
         except SecateurError as error:
             assert error.message
-            counts["refused"] += 1
+            counts["stopped" if isinstance(error, StoppedError) else "refused"] += 1
         except Exception:
             FOUND.write_bytes(content)
             raise

@@ -18,6 +18,7 @@ from secateur import __version__, vault
 from secateur.archive import CARD, Archive, plain_bytes
 from secateur.artifacts import atomic_file
 from secateur.errors import ModelError, UntrustedModelError
+from secateur.h5probe import require_readable
 from secateur.h5weights import HDF5_MAGIC, NamedWeights, read_named_weights, require_finite
 from secateur.network import copied
 
@@ -65,6 +66,7 @@ def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]
         ModelError: Keras cannot build it.
     """
     archive = Archive(path, plain_bytes(path, key))
+    require_readable(archive.weights, path)
     weights = archive.checked_weights()
     require_finite(weights, path)
     try:
@@ -129,9 +131,11 @@ def load_weights(path: Path | str, key: str) -> tuple[NamedWeights, dict[str, An
     """
     content = plain_bytes(path, key)
     if content.startswith(HDF5_MAGIC):
+        require_readable(content, path)
         weights, card = read_named_weights(content, path), {"sha256": hashlib.sha256(content).hexdigest()}
     else:
         archive = Archive(path, content)
+        require_readable(archive.weights, path)
         weights, card = read_named_weights(archive.weights, path), {**archive.card, "sha256": archive.sha256}
     require_finite(weights.layers, path)
     return weights, card

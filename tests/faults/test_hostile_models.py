@@ -220,6 +220,19 @@ def test_m3_weights(tmp_path, archive, change):
     assert_refused(tmp_path, inside, M3[change])
 
 
+def test_m3_a_heap_that_sends_the_library_in_circles(tmp_path, repository):
+    """Found by fuzzing: libhdf5 never returns from it, and no signal reaches it there."""
+    hostile = (repository / "bench/fuzz/findings/hdf5-circle.h5").read_bytes()
+    (tmp_path / "m.weights.h5").write_bytes(hostile)
+    with pytest.raises(UntrustedModelError, match="reading them does not end"):
+        start_from(build(SPEC, 4), tmp_path / "m.weights.h5", "k", SPEC)
+    with zipfile.ZipFile(repository / "bench/fuzz/seeds/keras-small") as seed:
+        members = [(name, seed.read(name)) for name in seed.namelist() if name != "model.weights.h5"]
+    written(tmp_path / "m.keras", [*members, ("model.weights.h5", hostile)])
+    with pytest.raises(UntrustedModelError, match="reading them does not end"):
+        load_model(tmp_path / "m.keras", "k")
+
+
 # M4
 
 
