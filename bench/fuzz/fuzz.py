@@ -64,7 +64,7 @@ def read_spec(content: bytes) -> None:
 
 
 def read_keras(content: bytes) -> None:
-    """What `inspect` sees of a decrypted file; as there, in a process that is killed when it does not come to an end."""
+    """What `inspect` sees of a decrypted file; as there, in a process that can be killed."""
     child = os.fork()
     if not child:
         os._exit(_outcome(content))

@@ -4,8 +4,8 @@
         [--count 1024] [--rounds 3] [--out bench/results/input.json]
 
 Each way reads JPEG files and makes float32 batches of 32 images of 224x224: a random crop (45 to 100 % of a side),
-mirroring, hue, saturation and contrast, scaled as `torch`. They take turns, in another order each round; every way has a
-warm-up that does not count. `limit` only decodes, with OpenCV's libjpeg-turbo. All use two threads (or processes).
+mirroring, hue, saturation and contrast, scaled as `torch`. They take turns, in another order each round; every way
+has a warm-up that does not count. `limit` only decodes, with OpenCV's libjpeg-turbo. All use two threads (processes).
 """
 
 from __future__ import annotations
@@ -183,8 +183,8 @@ def _mapped(pool: ThreadPoolExecutor | ProcessPoolExecutor, paths: list[str]) ->
 def _as_tao_does(path: str) -> np.ndarray:
     """What tao-toolkit's generator does with one image: decode and resize it whole, crop, shift colours with NumPy."""
     rng = np.random.default_rng()
-    with Image.open(path) as image:
-        image = image.convert("RGB")
+    with Image.open(path) as file:
+        image = file.convert("RGB")
     ratio = max(SIDE / image.width, SIDE / image.height) / rng.uniform(0.45, 1.0)
     whole = max(SIDE, int(image.width * ratio)), max(SIDE, int(image.height * ratio))
     left, top = rng.integers(0, whole[0] - SIDE + 1), rng.integers(0, whole[1] - SIDE + 1)

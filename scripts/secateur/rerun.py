@@ -21,6 +21,8 @@ SOURCE_KEYS = {"source", "split", "train_dataset_path", "val_dataset_path", "num
 # Keys of `data` that change no pixel.
 NOT_PIXELS = SOURCE_KEYS | {"cache", "sampling"}
 PACKAGE = Path(__file__).parent
+# Keys of `model` that decide what is stored of an image.
+STORED_BY = {"input_image_size", "input_image_depth", "resize_interpolation_method"}
 PIXELS = ("data/images.py", "data/preprocessing.py", "data/augment.py")
 # Parts of the package whose change makes a step's result out of date.
 CODE = {
@@ -62,7 +64,12 @@ def section_params(spec: Spec, step: str) -> dict[str, Any]:
             "test": spec.evaluate.dataset_path,
             "listing": _listing(tuple(root for root in image_roots(spec) if not is_digits(root))),
         },
-        "cache": {**pixels, "augment": _plain(spec.augment), "cache": spec.data.cache},
+        "cache": {
+            **crop,
+            "enable_random_crop": spec.augment.enable_random_crop,
+            "model": spec.model.model_dump(mode="json", include=STORED_BY),
+            "cache": spec.data.cache,
+        },
         "train": {**fed, "train": _plain(spec.train, WITHOUT_EFFECT_ON_RESULTS)},
         "prune": {"prune": _plain(spec.prune), **_looked_at(spec)},
         "retrain": {**fed, "train": _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS)},

@@ -96,7 +96,18 @@ def done(project, stand_in):
     return project
 
 
-ALL = {"split": 1, "train": 1, "prune": 1, "retrain": 1, "evaluate": 2, "inference": 1, "export": 1, "sidecars": 1}
+ALL = {
+    "split": 1,
+    "cache": 1,
+    "train": 1,
+    "prune": 1,
+    "retrain": 1,
+    "evaluate": 2,
+    "inference": 1,
+    "export": 1,
+    "sidecars": 1,
+}
+AFTER_TRAINING = {name: count for name, count in ALL.items() if name not in ("split", "cache", "sidecars")}
 
 
 def test_a_new_experiment_runs_everything(project):
@@ -107,7 +118,8 @@ def test_without_prune_there_is_no_retrain(project):
     spec = yaml.safe_load(SPEC)
     del spec["prune"]
     project.write(text=yaml.safe_dump(spec))
-    assert project.jobs() == {"split": 1, "train": 1, "evaluate": 1, "inference": 1, "export": 1, "sidecars": 1}
+    single = ("split", "cache", "train", "evaluate", "inference", "export", "sidecars")
+    assert project.jobs() == dict.fromkeys(single, 1)
 
 
 def test_when_all_is_done_there_is_nothing_to_do(done):
@@ -118,9 +130,11 @@ RERUNS = {
     ("evaluate.top_k", 3): {"evaluate": 2},
     ("prune.threshold", 0.6): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
     ("retrain.num_epochs", 3): {"retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
-    ("train.lr_config.learning_rate", 0.01): {
-        key: value for key, value in ALL.items() if key not in ("split", "sidecars")
-    },
+    ("train.lr_config.learning_rate", 0.01): AFTER_TRAINING,
+    ("train.class_weights", "balanced"): AFTER_TRAINING,
+    ("data.sampling", "balanced"): AFTER_TRAINING,
+    ("augment.mixup_alpha", 0.1): AFTER_TRAINING,
+    ("data.cache", "never"): {"cache": 1},
     ("prune.importance", "taylor"): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
     ("retrain.distill.alpha", 0.5): {"retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
     ("inference.image_dir", "images/light"): {"inference": 1},

@@ -21,6 +21,7 @@ from secateur.data.augment import augment, mixup, training_size
 from secateur.data.images import Size, UnreadableImageError, read_resized
 from secateur.data.preprocessing import Pixels, preprocess, read_fitted
 from secateur.errors import DataError
+from secateur.rerun import STORED_BY
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
 
 # Images, one-hot labels and, where the spec weights classes, a weight an image.
@@ -97,9 +98,8 @@ class ImageReader:
 
     def geometry(self, training: bool) -> dict[str, Any]:
         """Plain data: all of the spec that decides what is stored."""
-        names = {"input_image_size", "input_image_depth", "resize_interpolation_method"}
         crop = self.augmentation.enable_random_crop if training else self.augmentation.enable_center_crop
-        return {**self.model.model_dump(mode="json", include=names), "crop": crop, "training": training}
+        return {**self.model.model_dump(mode="json", include=STORED_BY), "crop": crop, "training": training}
 
     def read(self, path: str) -> Pixels:
         """One image as evaluation sees it: float32 [height, width, channels], scaled. Raises UnreadableImageError."""
