@@ -11,7 +11,6 @@ has a warm-up that does not count. `limit` only decodes, with OpenCV's libjpeg-t
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import platform
 import resource
@@ -66,7 +65,7 @@ def main() -> None:
                 print(f"{name:28} {len(paths) / times[name][-1][0]:8.0f} images/s", flush=True)
     figures = _figures(times, len(paths))
     for name, row in figures.items():
-        print(f"{name:28} {row['images_per_s']:8.0f} images/s  {row['images_per_cpu_s']:8.0f} images/CPU s")
+        print(f"{name:28} {row['images_per_s']:8.0f} images/s  {row['images_per_cpu_s'] or 0:8.0f} images/CPU s")
     if options.out:
         about = {name: version(name) for name in ("tensorflow", "keras", "pillow", "opencv-python-headless", "numpy")}
         write_json(options.out, {"images": len(paths), "versions": about, "cpu": platform.processor(), "ways": figures})
@@ -82,7 +81,7 @@ def _timed(way: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - wall, used() - cpu
 
 
-def _figures(times: dict[str, list[tuple[float, float]]], count: int) -> dict[str, dict[str, float]]:
+def _figures(times: dict[str, list[tuple[float, float]]], count: int) -> dict[str, dict[str, float | None]]:
     """Of the best round by wall time, as other work on the machine only slows a way down."""
     best = {name: min(rounds) for name, rounds in times.items()}
     ours = {name: best[name][0] for name in ("ours", "ours, cached")}
@@ -90,7 +89,7 @@ def _figures(times: dict[str, list[tuple[float, float]]], count: int) -> dict[st
         name: {
             "images_per_s": round(count / wall, 1),
             # The processes of a pool report their time when they end: no figure for them.
-            "images_per_cpu_s": round(count / cpu, 1) if "process" not in name else math.nan,
+            "images_per_cpu_s": round(count / cpu, 1) if "process" not in name else None,
             "ours_is_faster": round(wall / ours["ours"], 2),
             "cached_is_faster": round(wall / ours["ours, cached"], 2),
         }
