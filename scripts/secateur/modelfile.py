@@ -76,17 +76,22 @@ def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]
             holders = _holders(model, weights, path)
             _check_activations(model, path)
     except (ValueError, TypeError, KeyError) as error:
-        keras.utils.clear_session()
+        _forget_variables()
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{path}: Keras cannot build this model: {reason}", "save it again") from error
-    except ModelError:
-        keras.utils.clear_session()
+    except BaseException:
+        _forget_variables()
         raise
     with keras.StatelessScope():
         pass
     for name, layer in holders.items():
         layer.set_weights(weights[name])
     return model, {**archive.card, "sha256": archive.sha256}
+
+
+def _forget_variables() -> None:
+    """Those of a refused model: Keras would allocate them later, with the next model's."""
+    keras.utils.clear_session()
 
 
 def _holders(model: keras.Model, weights: dict[str, list[Any]], path: Path | str) -> dict[str, keras.layers.Layer]:
