@@ -118,7 +118,7 @@ def test_status_ends_in_success(finished):
     folder, _ = finished
     lines = [json.loads(line) for line in (folder / "results/quickstart/status.json").read_text().splitlines()]
     assert {line["step"] for line in lines if line["status"] == "SUCCESS"} == {
-        "split", "train", "prune", "retrain", "evaluate", "inference", "export",
+        "split", "cache", "train", "prune", "retrain", "evaluate", "inference", "export",
     }  # fmt: skip
     assert not [line for line in lines if line["status"] == "FAILURE"]
     assert any({"epoch", "time_per_epoch", "eta", "kpi"} <= set(line) for line in lines)
