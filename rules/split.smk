@@ -4,7 +4,9 @@ rule split:
     output:
         manifest="results/{experiment}/split/manifest.csv",
         classmap="results/{experiment}/split/classmap.json",
+        findings="results/{experiment}/split/findings.csv",
         report="results/{experiment}/split/report.json",
+        page="results/{experiment}/split/report.html",
     log:
         "logs/{experiment}/split.log",
     params:

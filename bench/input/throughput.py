@@ -30,9 +30,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 from secateur.artifacts import write_json
-from secateur.data.listing import files_below
 from secateur.data.packed import open_pack, pack_path, write_pack
 from secateur.data.pipeline import ImageFiles, ImageReader, Images, TrainingBatches
+from secateur.data.storage import files_below
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
 
 SIDE, BATCH, WORKERS = 224, 32, 2

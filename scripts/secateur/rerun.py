@@ -17,7 +17,9 @@ from secateur.spec import Spec
 
 DIGITS, DIGITS_INDEX = "data/digits", "data/digits.csv"
 # Where data come from decides the manifest, which later steps read; the rest of `data` is preprocessing.
-SOURCE_KEYS = {"source", "split", "train_dataset_path", "val_dataset_path", "num_classes", "on_corrupt"}
+SOURCE_KEYS = {
+    "source", "split", "train_dataset_path", "val_dataset_path", "num_classes", "on_corrupt", "multi_label", "group",
+}  # fmt: skip
 # Keys of `data` that change no pixel.
 NOT_PIXELS = SOURCE_KEYS | {"cache", "sampling"}
 PACKAGE = Path(__file__).parent
@@ -27,7 +29,21 @@ PIXELS = ("data/images.py", "data/preprocessing.py", "data/augment.py")
 # Parts of the package whose change makes a step's result out of date.
 CODE = {
     "digits": ("data/digits.py",),
-    "split": ("data/split.py", "data/manifest.py", "data/classes.py"),
+    "split": tuple(
+        f"data/{name}.py"
+        for name in (
+            "split",
+            "dealing",
+            "manifest",
+            "classes",
+            "sources",
+            "voc",
+            "unpacking",
+            "preflight",
+            "similar",
+            "page",
+        )
+    ),
     "cache": ("data/cache.py", "data/packed.py", *PIXELS),
     "pack": PIXELS,
     "train": (*PIXELS, "data/pipeline.py", "zoo", "training"),

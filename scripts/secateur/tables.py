@@ -10,6 +10,9 @@ import pandas as pd
 from secateur.artifacts import write_text
 from secateur.errors import ArtifactError
 
+# With pyarrow installed pandas would keep strings as UTF-8, which not all file names are.
+pd.set_option("mode.string_storage", "python")
+
 
 def write_csv(path: Path | str, table: pd.DataFrame, header: bool = True) -> None:
     """Write `table` without its index as CSV, atomically."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.artifacts import require_writable
+from secateur.data.storage import is_file_source
 from secateur.errors import SecateurError, SpecError, format_error
 from secateur.rerun import DIGITS_INDEX, image_roots, is_digits, section_params
 from secateur.run import Run, export_name, given_model
@@ -22,6 +23,7 @@ from secateur.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_swe
 RESULTS, WORK = Path("results"), Path("work")
 # Names become folders and Snakemake wildcards.
 EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
+SPLIT_FILES = ("manifest.csv", "classmap.json", "findings.csv", "report.json", "report.html")
 
 
 class Experiments:
@@ -157,7 +159,7 @@ class Experiments:
 
     def _files(self, name: str) -> list[Path]:
         spec, results = self.specs[name], self.run(name).results
-        files = [results / "split" / file for file in ("manifest.csv", "classmap.json", "report.json")]
+        files = [results / "split" / file for file in SPLIT_FILES]
         files.append(results / "cache" / "packs.json")
         steps = ["train", "retrain"] if spec.prunes else ["train"]
         for step in steps:
@@ -174,8 +176,10 @@ class Experiments:
         return files + [results / "export" / file for file in names]
 
     def sources(self, name: str) -> list[str]:
-        """Files that split depends on: the index of the digits when the spec uses them."""
-        return [DIGITS_INDEX] if any(is_digits(root) for root in image_roots(self.specs[name])) else []
+        """Files that split depends on: tables, archives, and the index of the digits when the spec uses them."""
+        roots = image_roots(self.specs[name])
+        files = [root for root in roots if is_file_source(root)]
+        return files + ([DIGITS_INDEX] if any(is_digits(root) for root in roots) else [])
 
     def inference_inputs(self, name: str) -> list[str]:
         """The model, the class map, and the digits' index when images are taken from there."""

@@ -16,7 +16,7 @@ from secateur.cli import main
 pytestmark = pytest.mark.slow
 KEY = "correct-horse-battery-staple"
 FILES = """
-split/manifest.csv split/classmap.json split/report.json
+split/manifest.csv split/classmap.json split/report.json split/findings.csv split/report.html
 train/model.tlt train/history.csv train/metrics.json
 prune/model.tlt prune/report.json prune/report.html
 retrain/model.tlt retrain/history.csv retrain/metrics.json

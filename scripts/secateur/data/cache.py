@@ -40,16 +40,19 @@ def cache_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     with working(run, "cache"):
         reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.train.n_workers)
         manifest = read_manifest(run.manifest)
-        about: dict[str, Any] = {}
         # Once an epoch each; test images are read once.
-        for split in ("train", "val"):
-            rows = manifest[manifest["split"] == split]
-            sizes = rows[["width", "height"]].to_numpy()
-            about[split] = {"images": len(rows), "bytes": size_of_pack(reader, sizes, split == "train")}
-        reason = _reason_for_none(run, sum(entry["bytes"] for entry in about.values()))
-        for split in about:
-            rows = manifest[manifest["split"] == split]
-            about[split] |= {"file": None, "reason": reason} if reason else _packed(run, reader, rows, split)
+        rows = {split: manifest[manifest["split"] == split] for split in ("train", "val")}
+        sizes = {split: _size(reader, rows[split], split == "train") for split in rows}
+        reason = _reason_for_none(run, sum(sizes.values()))
+        about = {
+            split: {
+                "images": len(rows[split]),
+                "bytes": sizes[split],
+                "file": None if reason else _packed(run, reader, rows[split], split == "train", sizes[split]),
+                "reason": reason,
+            }
+            for split in rows
+        }
         write_json(run.results / "cache" / "packs.json", about)
     print(f"cache  {_words(about)}", file=stream, flush=True)
     return about
@@ -76,12 +79,15 @@ def _reason_for_none(run: Run, size_bytes: int) -> str:
     return f"{size_bytes:,} bytes are more than {limit:,}" if size_bytes > limit else ""
 
 
-def _packed(run: Run, reader: ImageReader, rows: pd.DataFrame, split: str) -> dict[str, Any]:
-    path = _pack(run, reader, rows, split == "train")
+def _size(reader: ImageReader, rows: pd.DataFrame, training: bool) -> int:
+    return size_of_pack(reader, rows[["width", "height"]].to_numpy(), training)
+
+
+def _packed(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool, size_bytes: int) -> str:
+    path = _pack(run, reader, rows, training)
     if not path.exists():
-        size = size_of_pack(reader, rows[["width", "height"]].to_numpy(), split == "train")
-        write_pack(path, ImageFiles(reader, rows["path"].tolist(), split == "train"), size)
-    return {"file": str(path), "bytes": path.stat().st_size}
+        write_pack(path, ImageFiles(reader, rows["path"].tolist(), training), size_bytes)
+    return str(path)
 
 
 def _words(about: dict[str, Any]) -> str:

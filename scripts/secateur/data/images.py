@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from secateur.data.storage import is_url, read_bytes
 from secateur.errors import DataError
 from secateur.spec import ModelSpec
 
@@ -118,6 +121,8 @@ def opened(source: Path | str | IO[bytes]) -> Iterator[Image.Image]:
         UnreadableImageError: the file is missing, no image, cut short, or too large; also for what the block raises
             because of the image.
     """
+    if isinstance(source, str) and is_url(source):
+        source = _fetched(source)
     try:
         with Image.open(source) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -125,6 +130,14 @@ def opened(source: Path | str | IO[bytes]) -> Iterator[Image.Image]:
             yield image
     except UNREADABLE as error:
         raise UnreadableImageError(_reason_of(error), "replace or remove the file") from error
+
+
+def _fetched(url: str) -> IO[bytes]:
+    """Raises UnreadableImageError where there is no such file, DataError where its filesystem fails."""
+    try:
+        return io.BytesIO(read_bytes(url))
+    except FileNotFoundError as error:
+        raise UnreadableImageError("No such file or directory", "replace or remove the file") from error
 
 
 def _reason_of(error: Exception) -> str:
@@ -135,14 +148,19 @@ def _reason_of(error: Exception) -> str:
     return "not an image that can be read" if "cannot identify image file" in text else text
 
 
+def is_image(path: str) -> bool:
+    """By its suffix."""
+    return os.path.splitext(path)[1].lower() in SUFFIXES
+
+
 def _in_mode(image: Image.Image, model: ModelSpec) -> Image.Image:
     if model.input_image_depth == 16:
         return _sixteen_bit_gray(image)
-    return _eight_bit(image, "RGB" if model.input_image_size[0] == 3 else "L")
+    return eight_bit(image, "RGB" if model.input_image_size[0] == 3 else "L")
 
 
-def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
-    """Pillow would clip 16-bit gray at 255; scale it instead."""
+def eight_bit(image: Image.Image, mode: str) -> Image.Image:
+    """In mode `RGB` or `L`. Pillow would clip 16-bit gray at 255; it is scaled instead."""
     if image.mode in SIXTEEN_BIT_MODES:
         values = np.asarray(image, dtype=np.float32) / SIXTEEN_TO_EIGHT
         image = Image.fromarray(np.clip(np.round(values), 0, 255).astype(np.uint8))

@@ -132,7 +132,9 @@ def _decoded(images: ImageFiles) -> Iterator[Stored]:
 def size_of_pack(reader: ImageReader, sizes: NDArray[np.int64], training: bool) -> int:
     """Bytes of a pack of images of these sizes, int64 [images, 2] of width and height, before any is decoded."""
     channels = reader.model.input_image_size[0]
-    pixels = sum(width * height for width, height in (reader.stored_size((int(w), int(h)), training) for w, h in sizes))
+    different, counts = np.unique(sizes, axis=0, return_counts=True)
+    stored = np.array([reader.stored_size((int(w), int(h)), training) for w, h in different], np.int64).reshape(-1, 2)
+    pixels = int(stored.prod(1) @ counts)
     return pixels * channels * reader.stored_dtype.itemsize + len(sizes) * INDEX.itemsize + FOOTER.size
 
 

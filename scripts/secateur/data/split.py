@@ -1,31 +1,55 @@
-"""The split step: folders of images in; manifest, class map and report out."""
+"""The split step: images in; manifest, class map, findings and report out."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from secateur.artifacts import write_json
+from secateur.artifacts import write_json, write_text
 from secateur.data.classes import MIN_CLASSES, class_order, write_classmap
-from secateur.data.manifest import Entry, Scan, scan, table_of
+from secateur.data.dealing import deal, units_of
+from secateur.data.manifest import COLUMNS, examine_all
+from secateur.data.page import page
+from secateur.data.preflight import (
+    duplicate_findings,
+    file_findings,
+    placed_findings,
+    statistics,
+    suspicious_classes,
+    warnings,
+)
+from secateur.data.similar import similar_pairs
+from secateur.data.sources import SPLITS, Listing, listed
+from secateur.data.storage import parent
 from secateur.errors import DataError, SpecError
-from secateur.spec import DataSpec, Spec, SplitSpec
+from secateur.spec import DataSpec, Spec
 from secateur.tables import write_csv
 
-Placed = list[tuple[Entry, str]]
 # Where an image that stands in several folders is kept: never in training when it is measured on.
-PRECEDENCE = ("test", "val", "train")
+PRECEDENCE = {"test": 0, "val": 1, "train": 2, "": 2}
 MAX_LISTED = 50
-HASH_RANGE = float(2**64)
+# Entries of a list in report.json; findings.csv has all.
+MAX_REPORTED = 1000
+NO_PAIRS = np.empty((0, 2), np.int64)
 
 
-def split(spec: Spec, folder: Path | str) -> dict[str, Any]:
-    """Write `manifest.csv`, `classmap.json` and `report.json` into `folder`.
+def split(
+    spec: Spec,
+    folder: Path | str,
+    unpack_to: Path | str = "work/cache/unpacked",
+    progress: Callable[[int, int], None] = lambda done, images: None,
+) -> dict[str, Any]:
+    """Write `manifest.csv`, `classmap.json`, `findings.csv`, `report.json` and `report.html` into `folder`.
+
+    Args:
+        spec: names the images.
+        folder: of the files.
+        unpack_to: folder for what archives hold.
+        progress: is told now and then how many of how many images are examined.
 
     Returns:
         The report.
@@ -34,20 +58,30 @@ def split(spec: Spec, folder: Path | str) -> dict[str, Any]:
         SpecError: the spec names no images.
         DataError: folders or images that cannot be used; `unreadable.csv` then lists all of them.
     """
-    scans = _scan_all(spec)
-    _report_unreadable(scans, Path(folder), spec.data.on_corrupt)
-    classes = _common_classes(scans)
-    _check_classes(spec.data, scans, classes)
-    if spec.data.source:
-        placed, dropped = deal(scans["source"].entries, spec.data.split)
-    else:
-        placed, dropped = _without_leaks(scans)
-    _require_every_split(placed, classes)
-    table = table_of(placed)
-    report = _report(scans, placed, dropped, classes)
-    write_classmap(Path(folder) / "classmap.json", classes)
-    write_json(Path(folder) / "report.json", report)
-    write_csv(Path(folder) / "manifest.csv", table)
+    folder = Path(folder)
+    listings = _listings(spec, unpack_to)
+    classes = _common_classes(listings)
+    _check_number_of_classes(spec.data, listings, classes)
+    table = _joined(listings, spec.data.group)
+    table = table.join(examine_all(table["path"].tolist(), lambda done: progress(done, len(table))))
+    findings = file_findings(table, listings)
+    _refuse_unreadable(findings[0], folder, spec.data.on_corrupt)
+    table = table[table["unreadable"].eq("")]
+    _refuse_empty_classes(listings, table)
+    dropped = table.duplicated("sha256").to_numpy()
+    findings += duplicate_findings(table, dropped)
+    table = table[~dropped].sort_values("path", ignore_index=True)
+    pairs = similar_pairs(table["looks"].to_numpy())
+    table["split"] = _placed(table, pairs, spec.data)
+    _require_every_split(table, classes)
+    findings += placed_findings(table, pairs)
+    found = pd.concat(findings, ignore_index=True)
+    report = _report(spec, listings, table, found, classes)
+    write_csv(folder / "findings.csv", found)
+    write_text(folder / "report.html", page(report, found))
+    write_classmap(folder / "classmap.json", classes)
+    write_json(folder / "report.json", report)
+    write_csv(folder / "manifest.csv", table[COLUMNS])
     return report
 
 
@@ -72,22 +106,50 @@ def image_roots(spec: Spec) -> dict[str, tuple[str, str]]:
     return roots
 
 
-def _scan_all(spec: Spec) -> dict[str, Scan]:
-    return {name: scan(folder, key) for name, (folder, key) in image_roots(spec).items()}
+def _listings(spec: Spec, unpack_to: Path | str) -> dict[str, Listing]:
+    """What each root names, by split; as `source` what has no split, or has it in the table."""
+    found: dict[str, Listing] = {}
+    for name, (root, key) in image_roots(spec).items():
+        parts = listed(root, key, spec.data.multi_label, unpack_to)
+        if name == "source":
+            return parts
+        if list(parts) != ["source"] or parts["source"].table["split"].ne("").any():
+            raise DataError(f"{key}: {root} is split already", "name it as data.source instead")
+        found[name] = parts["source"]
+    return found
 
 
-def _report_unreadable(scans: dict[str, Scan], folder: Path, policy: str) -> None:
+def _joined(listings: dict[str, Listing], group: str) -> pd.DataFrame:
+    """All images: those that are measured on come first, and so are kept where the same one is trained on."""
+    tables = []
+    for name, listing in listings.items():
+        table = listing.table
+        if name in SPLITS:
+            table["split"] = name
+        if group == "folder":
+            table["group"] = table["group"].where(table["group"].ne(""), _folder_below_class(listing))
+        tables.append(table)
+    joined = pd.concat(tables, ignore_index=True)
+    order = np.lexsort((np.argsort(np.argsort(joined["path"])), joined["split"].map(PRECEDENCE)))
+    return joined.iloc[order].reset_index(drop=True)
+
+
+def _folder_below_class(listing: Listing) -> list[str]:
+    depth = listing.root.rstrip("/").count("/") + 2
+    return [parent(path) if path.count("/") > depth else "" for path in listing.table["path"]]
+
+
+def _refuse_unreadable(bad: pd.DataFrame, folder: Path, policy: str) -> None:
     """List what cannot be read; refuse it unless the policy is `skip`."""
     # No output of the workflow, which removes the outputs of a step that fails.
     listing = folder / "unreadable.csv"
-    bad = [item for result in scans.values() for item in result.unreadable]
-    if not bad:
+    if bad.empty:
         listing.unlink(missing_ok=True)
         return
-    write_csv(listing, pd.DataFrame([asdict(item) for item in bad]))
+    write_csv(listing, bad[["path", "detail"]].rename(columns={"detail": "reason"}))
     if policy == "skip":
         return
-    lines = [f"  {item.path}: {item.reason}" for item in bad[:MAX_LISTED]]
+    lines = [f"  {path}: {reason}" for path, reason in bad[["path", "detail"]].head(MAX_LISTED).itertuples(index=False)]
     more = [f"  and {len(bad) - MAX_LISTED} more"] if len(bad) > MAX_LISTED else []
     raise DataError(
         "\n".join([f"{len(bad)} image files cannot be read:", *lines, *more]),
@@ -95,10 +157,10 @@ def _report_unreadable(scans: dict[str, Scan], folder: Path, policy: str) -> Non
     )
 
 
-def _common_classes(scans: dict[str, Scan]) -> list[str]:
+def _common_classes(listings: dict[str, Listing]) -> list[str]:
     """The classes in index order; train, val and test must have the same by name."""
-    first_name, first = next(iter(scans.items()))
-    for name, other in scans.items():
+    first_name, first = next(iter(listings.items()))
+    for name, other in listings.items():
         if other.classes == first.classes:
             continue
         only_first, only_other = sorted(first.classes - other.classes), sorted(other.classes - first.classes)
@@ -107,12 +169,16 @@ def _common_classes(scans: dict[str, Scan]) -> list[str]:
             for label, root, names in ((first_name, first.root, only_first), (name, other.root, only_other))
             if names
         ]
-        raise DataError("the class folders differ: " + "; ".join(parts), "give all splits the same class folders")
+        odd = suspicious_classes(sorted(first.classes | other.classes))
+        raise DataError(
+            "the class folders differ: " + "; ".join(parts) + "".join(f"; {words}" for words in odd),
+            "give all splits the same class folders",
+        )
     return class_order(first.classes)
 
 
-def _check_classes(data: DataSpec, scans: dict[str, Scan], classes: list[str]) -> None:
-    root = next(iter(scans.values())).root
+def _check_number_of_classes(data: DataSpec, listings: dict[str, Listing], classes: list[str]) -> None:
+    root = next(iter(listings.values())).root
     if len(classes) < MIN_CLASSES:
         raise DataError(f"{root} has one class only ({classes[0]})", "a classifier needs two class folders or more")
     if data.num_classes and data.num_classes != len(classes):
@@ -120,120 +186,69 @@ def _check_classes(data: DataSpec, scans: dict[str, Scan], classes: list[str]) -
             f"data.num_classes is {data.num_classes}, but {root} has {len(classes)} class folders",
             "remove data.num_classes or mend the folders",
         )
-    for result in scans.values():
-        empty = sorted(result.classes - {entry.class_name for entry in result.entries})
+
+
+def _refuse_empty_classes(listings: dict[str, Listing], table: pd.DataFrame) -> None:
+    for name, listing in listings.items():
+        rows = table[table["split"].eq(name)] if name in SPLITS else table
+        empty = sorted(listing.classes - set(rows["class"].unique()))
         if empty:
             raise DataError(
-                f"no images in the class folders {', '.join(empty)} of {result.root}", "add images or remove the folder"
+                f"no images in the class folders {', '.join(empty)} of {listing.root}",
+                "add images or remove the folder",
             )
 
 
-def deal(entries: list[Entry], shares: SplitSpec) -> tuple[Placed, list[tuple[Entry, str]]]:
-    """Deal images to train, val and test by their content.
-
-    An image's place depends on its bytes and the seed alone, so that adding images moves none of the others
-    and identical images cannot part. The shares hold for each class in expectation. A class that by chance
-    has none in a split is given the image nearest to that split, so that every split has every class.
-
-    Returns:
-        (entry, split) pairs, and the duplicates that were left out with the path of the one that was kept.
-    """
-    kept, dropped = _without_duplicates(entries)
-    place = {entry.sha256: _place(_position(entry.sha256, shares.seed), shares) for entry in kept}
-    by_class = defaultdict(list)
-    for entry in kept:
-        by_class[entry.class_name].append(entry)
-    for members in by_class.values():
-        _fill_empty_splits(members, place, shares)
-    return [(entry, place[entry.sha256]) for entry in kept], dropped
+def _placed(table: pd.DataFrame, pairs: np.ndarray[Any, Any], data: DataSpec) -> pd.Series:
+    """The split of each image: as its source says, dealt where that says nothing or names nothing for validation."""
+    given = table["split"]
+    among = SPLITS if given.eq("").all() else ("train", "val")
+    if given.eq("val").any():
+        return given
+    open_ = given.isin(["", "train"]).to_numpy()
+    rows = table[open_].reset_index(drop=True)
+    together = NO_PAIRS
+    if data.group == "similar":
+        inside = np.cumsum(open_) - 1
+        together = inside[pairs[open_[pairs].all(1)]]
+    given.loc[open_] = deal(rows, units_of(rows["group"], together), data.split, among)
+    return given
 
 
-def _without_duplicates(entries: list[Entry]) -> tuple[list[Entry], list[tuple[Entry, str]]]:
-    first: dict[str, Entry] = {}
-    dropped = []
-    for entry in sorted(entries, key=lambda item: item.path):
-        if entry.sha256 in first:
-            dropped.append((entry, first[entry.sha256].path))
-        else:
-            first[entry.sha256] = entry
-    return list(first.values()), dropped
-
-
-def _position(sha256: str, seed: int) -> float:
-    """A uniform number in [0, 1) that content and seed fix."""
-    digest = hashlib.sha256(f"{seed}:{sha256}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / HASH_RANGE
-
-
-def _bounds(shares: SplitSpec) -> dict[str, tuple[float, float]]:
-    """Each split's interval of positions; test first, so that changing val's share leaves test as it is."""
-    bounds, start = {}, 0.0
-    for name, share in (("test", shares.test), ("val", shares.val), ("train", shares.train)):
-        if share:
-            bounds[name] = (start, start + share)
-            start += share
-    return bounds
-
-
-def _place(position: float, shares: SplitSpec) -> str:
-    bounds = _bounds(shares)
-    return next((name for name, (_, end) in bounds.items() if position < end), "train")
-
-
-def _fill_empty_splits(members: list[Entry], place: dict[str, str], shares: SplitSpec) -> None:
-    bounds = _bounds(shares)
-    for name, (start, end) in bounds.items():
-        counts = Counter(place[entry.sha256] for entry in members)
-        movable = [entry for entry in members if counts[place[entry.sha256]] > 1]
-        if counts[name] or not movable:
-            continue
-        middle = (start + end) / 2
-        nearest = min(movable, key=lambda entry: abs(_position(entry.sha256, shares.seed) - middle))
-        place[nearest.sha256] = name
-
-
-def _without_leaks(scans: dict[str, Scan]) -> tuple[Placed, list[tuple[Entry, str]]]:
-    """Folders that are split already: an image that stands in two splits is kept where it is measured on."""
-    seen: dict[str, str] = {}
-    placed: Placed = []
-    dropped = []
-    for name in PRECEDENCE:
-        for entry in scans[name].entries if name in scans else []:
-            if entry.sha256 in seen:
-                dropped.append((entry, seen[entry.sha256]))
-            else:
-                seen[entry.sha256] = entry.path
-                placed.append((entry, name))
-    return placed, dropped
-
-
-def _require_every_split(placed: Placed, classes: list[str]) -> None:
-    present = {(name, entry.class_name) for entry, name in placed}
+def _require_every_split(table: pd.DataFrame, classes: list[str]) -> None:
     for name in ("train", "val"):
-        lacking = [label for label in classes if (name, label) not in present]
+        present = set(table.loc[table["split"].eq(name), "class"].unique())
+        lacking = [label for label in classes if label not in present]
         if lacking:
             raise DataError(
-                f"no images for {name} in the classes {', '.join(lacking)}", "each class needs 3 different images"
+                f"no images for {name} in the classes {', '.join(lacking)}",
+                "each class needs 3 different images, or groups of images",
             )
 
 
 def _report(
-    scans: dict[str, Scan], placed: Placed, dropped: list[tuple[Entry, str]], classes: list[str]
+    spec: Spec, listings: dict[str, Listing], table: pd.DataFrame, findings: pd.DataFrame, classes: list[str]
 ) -> dict[str, Any]:
-    counts = Counter((name, entry.class_name) for entry, name in placed)
-    present = [name for name in ("train", "val", "test") if any(split == name for split, _ in counts)]
-    class_of = {entry.path: entry.class_name for entry, _ in placed}
-    return {
-        "roots": {name: result.root for name, result in scans.items()},
+    counts = table.groupby(["split", "class"]).size()
+    present = [name for name in SPLITS if name in counts.index.get_level_values(0)]
+    per_class = {name: {label: int(counts.get((name, label), 0)) for label in classes} for name in present}
+    copies = findings[findings["kind"].isin(["duplicate", "label conflict"])].head(MAX_REPORTED)
+    unreadable = findings[findings["kind"].eq("unreadable")].head(MAX_REPORTED)
+    report: dict[str, Any] = {
+        "roots": {name: listing.root for name, listing in listings.items()},
         "classes": classes,
-        "images": len(placed),
-        "images_per_split": {name: sum(counts[name, label] for label in classes) for name in present},
-        "images_per_class": {name: {label: counts[name, label] for label in classes} for name in present},
-        "unreadable": [asdict(item) for result in scans.values() for item in result.unreadable],
-        "several_frames": [entry.path for entry, _ in placed if entry.several_frames],
-        "ignored_files": sum(result.ignored for result in scans.values()),
+        "images": len(table),
+        "images_per_split": {name: sum(per_class[name].values()) for name in present},
+        "images_per_class": per_class,
+        "images_are": statistics(table, spec.model.input_image_size),
+        "findings": {str(kind): int(count) for kind, count in findings["kind"].value_counts().items()},
+        "unreadable": [{"path": row.path, "reason": row.detail} for row in unreadable.itertuples()],
+        "several_frames": findings.loc[findings["kind"].eq("several frames"), "path"].head(MAX_REPORTED).tolist(),
+        "ignored_files": sum(listing.ignored for listing in listings.values()),
         "duplicates": [
-            {"path": entry.path, "same_as": other, "same_class": class_of[other] == entry.class_name}
-            for entry, other in dropped
+            {"path": row.path, "same_as": row.other, "same_class": row.kind == "duplicate"}
+            for row in copies.itertuples()
         ],
     }
+    report["warnings"] = warnings(report, spec.model.input_image_size)
+    return report

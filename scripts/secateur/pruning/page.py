@@ -4,24 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
+from secateur.pages import document
 from secateur.pruning.report import Group, PruneReport
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2321; --paper: #fdfdfb; --soft: #6a736f; --kept: #2f7d5b; --gone: #d9ded9;
-  --line: #e3e6e2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8ebe9; --paper: #171b1a; --soft: #98a29d; --kept: #58b68a;
-  --gone: #343b38; --line: #2a302e; } }
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
-  max-width: 62rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .5rem; } p { margin: .3rem 0; } .soft { color: var(--soft); }
-table { border-collapse: collapse; width: 100%; margin-top: 1.2rem; }
-th { text-align: left; font-weight: 600; font-size: .85rem; color: var(--soft); }
-th, td { padding: .45rem .6rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td:first-child { overflow-wrap: anywhere; width: 38%; } td.count { white-space: nowrap; }
-.bar { background: var(--gone); border-radius: 3px; height: .8rem; min-width: 9rem; margin-top: .3rem; }
-.bar > div { background: var(--kept); border-radius: 3px; height: 100%; }
-.key { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px; vertical-align: -1px; }
-"""
 HELD = {
     "excluded": "all kept: excluded by the spec",
     "protected": "all kept: an output of the network",
@@ -49,19 +34,16 @@ def page(report: PruneReport, asked: str) -> str:
         asked: what the spec asked for, in its own words.
     """
     rows = "\n".join(_row(group) for group in report.groups)
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Pruning</title><style>{STYLE}</style></head><body>
-<h1>Pruning</h1>
+    body = f"""<h1>Pruning</h1>
 {"".join(f"<p>{escape(line)}</p>" for line in summary(report))}
 <p class="soft">Asked for: {escape(asked)}</p>
 <p class="soft"><span class="key" style="background:var(--kept)"></span> kept
  <span class="key" style="background:var(--gone)"></span> removed. The layers of one row lose the same channels.</p>
-<table><thead><tr><th>layers, and why they go together</th><th>kept and removed</th><th>channels</th></tr></thead>
-<tbody>
+<table class="wide"><thead>
+<tr><th>layers, and why they go together</th><th>kept and removed</th><th>channels</th></tr></thead><tbody>
 {rows}
-</tbody></table></body></html>
-"""
+</tbody></table>"""
+    return document("Pruning", body)
 
 
 def summary(report: PruneReport) -> list[str]:

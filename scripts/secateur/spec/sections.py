@@ -62,12 +62,25 @@ class DataSpec(Section):
     preprocess_mode: Annotated[Literal["caffe", "torch", "tf"], Folded] = Field("torch", description="pixel scaling")
     image_mean: list[float] | None = Field(None, description="mean in BGR order; caffe mode only")
     num_classes: int | None = Field(None, ge=2, description="checked against the folders when given")
-    source: OptionalPath = Field(None, description="own addition: root of class folders that are to be split")
+    source: OptionalPath = Field(
+        None,
+        description="own addition: images that are to be split: class folders; train, val and test folders; a table "
+        "(.csv, .parquet); Pascal VOC; a zip or tar; path or URL",
+    )
     split: SplitSpec = Field(default_factory=SplitSpec, description="own addition: shares of `source`")
     on_corrupt: Annotated[Literal["fail", "skip"], Folded] = Field(
         "fail", description="own addition: what to do about image files that cannot be read"
     )
-
+    multi_label: Annotated[Literal["first", "largest", "drop"], Folded] = Field(
+        "first",
+        description="own addition: the class of a Pascal VOC image that shows several: of the first object, of the "
+        "largest box, or the image is left out",
+    )
+    group: Annotated[Literal["none", "folder", "similar"], Folded] = Field(
+        "none",
+        description="own addition: images that stay in one split besides a table's `group`: of one folder below a "
+        "class folder, or that look alike",
+    )
     cache: Annotated[Literal["auto", "always", "never"] | Bytes, Folded] = Field(
         "auto",
         description="own addition: keep decoded images in a file; auto where it fits half of the memory and of the "

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
-from secateur.data.listing import files_below
 from secateur.data.packed import open_pack, pack_path, size_of_pack, write_pack
 from secateur.data.pipeline import ImageBatches, ImageFiles, ImageReader, TrainingBatches
+from secateur.data.storage import files_below
 from secateur.errors import ArtifactError
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
 

@@ -1,0 +1,170 @@
+"""What is odd about a set of images: found before anything is trained, written down, and said."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from secateur.data.sources import SPLIT_WORDS, SPLITS, Listing
+
+FINDINGS = ["kind", "path", "other", "detail"]
+# More images of one class than of another, beyond which a network is known to neglect the rare one: worth a word.
+IMBALANCE = 10
+
+
+def finding(kind: str, paths: Any, other: Any = "", detail: Any = "") -> pd.DataFrame:
+    """Rows of findings.csv: `kind`, `path`, `other` file that has to do with it, `detail`."""
+    paths = list(paths)
+    return pd.DataFrame({"kind": kind, "path": paths, "other": other, "detail": detail}, columns=FINDINGS, dtype=str)
+
+
+def file_findings(table: pd.DataFrame, listings: dict[str, Listing]) -> list[pd.DataFrame]:
+    """Files that cannot be read, have several frames, or show several classes.
+
+    Args:
+        table: all images: `path`, and the columns of `Examined`.
+        listings: what the sources name.
+    """
+    bad = table[table["unreadable"].ne("")]
+    frames = table.loc[table["several_frames"], "path"]
+    several = [item for listing in listings.values() for item in listing.several_classes]
+    return [
+        finding("unreadable", bad["path"], detail=bad["unreadable"].tolist()),
+        finding("several frames", frames, detail="the first is used"),
+        finding(
+            "several classes",
+            [path for path, _, _ in several],
+            detail=[
+                f"{', '.join(names)}: {f'counts as {chosen}' if chosen else 'left out'}" for _, names, chosen in several
+            ],
+        ),
+    ]
+
+
+def duplicate_findings(table: pd.DataFrame, dropped: NDArray[np.bool_]) -> list[pd.DataFrame]:
+    """Images left out because another with the same bytes is kept; apart where the two stand in different classes.
+
+    Args:
+        table: readable images, the one that is kept before the others: `path`, `class`, `sha256`.
+        dropped: which are left out.
+    """
+    copies, kept = table[dropped], table[~dropped].set_index("sha256")
+    first = kept.loc[copies["sha256"]]
+    other, label = first["path"].to_numpy(), first["class"].to_numpy()
+    conflict = copies["class"].to_numpy() != label
+    detail = [
+        f"class {mine}, and {theirs} of the one that is kept"
+        for mine, theirs in zip(copies["class"], label, strict=True)
+    ]
+    return [
+        finding("duplicate", copies["path"][~conflict], other[~conflict], "left out"),
+        finding("label conflict", copies["path"][conflict], other[conflict], np.array(detail, object)[conflict]),
+    ]
+
+
+def placed_findings(table: pd.DataFrame, pairs: NDArray[np.int64]) -> list[pd.DataFrame]:
+    """Images that look alike, apart where two splits or two classes share them; and groups that the splits tear apart.
+
+    Args:
+        table: images that are kept: `path`, `class`, `split`, `group`.
+        pairs: int64 [pairs, 2], positions of images that look alike.
+    """
+    paths, splits, labels = (table[name].to_numpy() for name in ("path", "split", "class"))
+    one, two = pairs[:, 0], pairs[:, 1]
+    leak = splits[one] != splits[two]
+    odd = ~leak & (labels[one] != labels[two])
+    plain = ~leak & ~odd
+    detail = np.array(
+        [f"{_both(splits[i], splits[j])}, class {_both(labels[i], labels[j])}" for i, j in pairs.tolist()],
+        object,
+    )
+    grouped = table[table["group"].ne("")]
+    torn = grouped[grouped.groupby("group")["split"].transform("nunique") > 1]
+    return [
+        finding("looks alike", paths[one[plain]], paths[two[plain]], detail[plain]),
+        finding("looks alike in two classes", paths[one[odd]], paths[two[odd]], detail[odd]),
+        finding("looks alike in two splits", paths[one[leak]], paths[two[leak]], detail[leak]),
+        finding("group in two splits", torn["path"], torn["group"].tolist(), torn["split"].tolist()),
+    ]
+
+
+def _both(one: str, two: str) -> str:
+    return one if one == two else f"{one} and {two}"
+
+
+def suspicious_classes(classes: list[str]) -> list[str]:
+    """What is odd about class names: two that differ in case, spaces or punctuation alone, or names of splits."""
+    alike = defaultdict(list)
+    for name in classes:
+        alike[re.sub(r"[\W_]+", "", name.casefold()) or name].append(name)
+    said = [
+        f"the classes {' and '.join(map(repr, names))} differ in case or punctuation alone"
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    words = {*SPLITS, *SPLIT_WORDS}
+    return said + [f"the class '{name}' has the name of a split" for name in classes if name.casefold() in words]
+
+
+def statistics(table: pd.DataFrame, input_size: tuple[int, int, int]) -> dict[str, Any]:
+    """Sizes, modes and balance of the images that are kept, as plain data.
+
+    Args:
+        table: `class`, `split`, `width`, `height`, `mode`, `depth`, `bytes`.
+        input_size: channels, height, width of the network's input.
+    """
+    _, height, width = input_size
+    counts = table.loc[table["split"].eq("train"), "class"].value_counts()
+    return {
+        "width": _spread(table["width"]),
+        "height": _spread(table["height"]),
+        "bytes": _spread(table["bytes"]),
+        "smaller_than_input": int((table["width"].lt(width) | table["height"].lt(height)).sum()),
+        "modes": {str(name): int(count) for name, count in table["mode"].value_counts().items()},
+        "depths": {str(name): int(count) for name, count in table["depth"].value_counts().items()},
+        "imbalance": {
+            "largest": [str(counts.index[0]), int(counts.iloc[0])],
+            "smallest": [str(counts.index[-1]), int(counts.iloc[-1])],
+            "ratio": float(counts.iloc[0] / counts.iloc[-1]),
+        },
+    }
+
+
+def _spread(values: pd.Series) -> dict[str, int]:
+    return {"least": int(values.min()), "median": int(values.median()), "most": int(values.max())}
+
+
+def warnings(report: dict[str, Any], input_size: tuple[int, int, int]) -> list[str]:
+    """What a user should know before training, a sentence each, from the report of split."""
+    found, balance = report["findings"], report["images_are"]["imbalance"]
+    said = suspicious_classes(report["classes"])
+    if balance["ratio"] >= IMBALANCE:
+        (most, many), (least, few) = balance["largest"], balance["smallest"]
+        said.append(
+            f"{many} training images of '{most}' and {few} of '{least}': see data.sampling: balanced and "
+            "train.class_weights: balanced"
+        )
+    if count := found.get("label conflict"):
+        said.append(f"{count} images stand in a second class too, where they are left out: see findings.csv")
+    if count := found.get("looks alike in two splits"):
+        said.append(
+            f"{count} pairs of images that look alike are in two splits, which flatters the evaluation; "
+            "data.group: similar keeps them together"
+        )
+    if count := found.get("looks alike in two classes"):
+        said.append(
+            f"{count} pairs of images that look alike are in two classes, of which one may be wrong: see report.html"
+        )
+    if found.get("group in two splits"):
+        said.append("groups of the table are torn apart by its splits: see findings.csv")
+    small, images = report["images_are"]["smaller_than_input"], report["images"]
+    if small:
+        said.append(
+            f"{small} of {images} images are smaller than the network's input of {input_size[2]} x {input_size[1]}"
+        )
+    return said

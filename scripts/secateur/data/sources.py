@@ -1,0 +1,229 @@
+"""Where labelled images come from: class folders, folders split already, a table, Pascal VOC, an archive of these.
+
+Paths and classes only; no image is opened.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from secateur.data.images import is_image
+from secateur.data.storage import TABLES, is_archive, is_url, join, parent, read_bytes, tree
+from secateur.data.unpacking import unpacked
+from secateur.data.voc import is_voc, read_voc
+from secateur.errors import DataError
+
+SPLITS = ("train", "val", "test")
+# What other programs call them.
+SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+MAX_LISTED = 10
+
+
+@dataclass
+class Listing:
+    """What a source names.
+
+    Attributes:
+        root: the folder or file, as the spec has it.
+        classes: all, those without images too; letters composed (NFC).
+        table: a row an image: `path` as it is opened, `class`, `split` where the source says so, else empty, and
+            `group`: images of one group stay in one split; empty for an image by itself.
+        ignored: number of files that have no image's suffix.
+        several_classes: images that show several classes: path, classes, and the one that counts, empty where the
+            image was left out.
+    """
+
+    root: str
+    classes: set[str]
+    table: pd.DataFrame
+    ignored: int = 0
+    several_classes: list[tuple[str, list[str], str]] = field(default_factory=list)
+
+
+def listed(root: str, key: str, multi_label: str, unpack_to: Path | str) -> dict[str, Listing]:
+    """All images that a source names.
+
+    Args:
+        root: a folder of class folders; of `train`, `val` and `test` folders of class folders; a Pascal VOC folder; a
+            zip or tar of one of these; or a `.csv` or `.parquet` table. A path, or a URL that fsspec opens.
+        key: the spec key that names it, for errors.
+        multi_label: `first`, `largest` or `drop`: what becomes of a VOC image of several classes.
+        unpack_to: folder for what archives hold.
+
+    Returns:
+        One listing, as `source`; or one for each folder of a root that is split already, by split.
+
+    Raises:
+        DataError: it is missing or is none of these.
+    """
+    if root.lower().endswith(TABLES):
+        return {"source": from_table(root, key)}
+    folder = _unpacked(root, key, unpack_to) if is_archive(root) else root
+    if is_voc(folder):
+        return {"source": from_voc(folder, key, multi_label)}
+    folders = _folders(folder, key)
+    splits = {name: SPLIT_WORDS.get(name.lower(), name.lower()) for name in folders}
+    if "train" in splits.values() and len(folders) > 1 and set(splits.values()) <= set(SPLITS):
+        return {splits[name]: from_class_folders(join(folder, name), key, splits[name]) for name in folders}
+    return {"source": from_class_folders(folder, key)}
+
+
+def from_class_folders(root: str, key: str, split: str = "") -> Listing:
+    """`root/<class>/`, subfolders included. The images' group is the folder below the class folder that they stand in.
+
+    Raises:
+        DataError: `root` is missing, cannot be read, or holds no class folders.
+    """
+    folders = _folders(root, key)
+    paths: list[str] = []
+    labels: list[str] = []
+    ignored = 0
+    names = _class_names(root, folders)
+    for folder, name in names.items():
+        before = len(paths)
+        for path in folders[folder]:
+            if is_image(path):
+                paths.append(path)
+            else:
+                ignored += 1
+        labels += [name] * (len(paths) - before)
+    return Listing(root, set(names.values()), _table(paths, labels, split), ignored)
+
+
+def _folders(root: str, key: str) -> dict[str, Iterable[str]]:
+    try:
+        folders = tree(root)
+    except OSError as error:
+        reason = error.strerror or "no such folder"
+        raise DataError(f"{key}: cannot read the folder {root}: {reason}", f"mend {key} in the spec") from error
+    if not folders:
+        raise DataError(f"{key}: {root} has no class folders", "put the images of each class into a folder of its own")
+    return dict(folders)
+
+
+def _unpacked(root: str, key: str, unpack_to: Path | str) -> str:
+    if not is_url(root) and not os.path.isfile(root):
+        raise DataError(f"{key}: no such file: {root}", f"mend {key} in the spec")
+    return unpacked(root, unpack_to)
+
+
+def _table(paths: list[str], labels: list[str], split: str = "") -> pd.DataFrame:
+    return pd.DataFrame({"path": paths, "class": labels, "split": split, "group": ""}, dtype=str)
+
+
+def class_name_of(written: str, where: str) -> str:
+    """A class name with its letters composed, since systems write them in different ways.
+
+    Raises:
+        DataError: it could not stand on a line of labels.txt.
+    """
+    name = unicodedata.normalize("NFC", written)
+    if not name or any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name):
+        raise DataError(f"{where} {written!a} has a line break or bytes that are no letters in its name", "rename it")
+    return name
+
+
+def _class_names(root: str, folders: Iterable[str]) -> dict[str, str]:
+    """Folder -> class. Raises DataError for two folders that are one class when composed."""
+    names: dict[str, str] = {}
+    for folder in folders:
+        name = class_name_of(folder, f"{root}: the class folder")
+        if name in names.values():
+            raise DataError(f"{root}: two class folders are called '{name}', in different encodings", "join them")
+        names[folder] = name
+    return names
+
+
+def from_table(root: str, key: str) -> Listing:
+    """A table with the columns `path` and `class`, and if need be `split` and `group`.
+
+    Paths that are not absolute start at the table's folder.
+
+    Raises:
+        DataError: it cannot be read, lacks a column, or has rows without path or class, with an odd split, or twice.
+    """
+    table = _read_table(root, key)
+    missing = [name for name in ("path", "class") if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"{key}: {root} has no column {' and no column '.join(missing)}; it has {', '.join(table.columns)}",
+            "name the columns path, class and, if need be, split and group",
+        )
+    for name in ("split", "group"):
+        if name not in table.columns:
+            table[name] = ""
+    table = table[["path", "class", "split", "group"]]
+    table["split"] = table["split"].str.strip().str.lower().replace(SPLIT_WORDS)
+    _refuse_rows(root, table["path"].eq("") | table["class"].eq(""), "have no path or no class", table)
+    given = table["split"].ne("")
+    _refuse_rows(root, given & ~table["split"].isin(SPLITS), "have a split that is not train, val or test", table)
+    if given.any():
+        _refuse_rows(root, ~given, "have no split, others have", table)
+    folder = parent(root)
+    table["path"] = [join(folder, path) if folder else path for path in table["path"]]
+    _refuse_rows(root, table["path"].duplicated(), "name an image that an earlier row names too", table)
+    names = {written: class_name_of(written, f"{root}: the class") for written in table["class"].unique()}
+    table["class"] = table["class"].map(names)
+    return Listing(root, set(names.values()), table)
+
+
+def _read_table(root: str, key: str) -> pd.DataFrame:
+    try:
+        content = io.BytesIO(read_bytes(root))
+        if root.lower().endswith(".parquet"):
+            return pd.read_parquet(content).fillna("").astype(str)
+        return pd.read_csv(
+            content, dtype=str, keep_default_na=False, encoding="utf-8-sig", encoding_errors="surrogateescape"
+        )
+    except ImportError as error:
+        raise DataError(f"{key}: {root} needs the package pyarrow", "pip install pyarrow, or write a CSV") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{key}: cannot read {root}: {reason}", f"mend {key} in the spec") from error
+
+
+def _refuse_rows(root: str, wrong: pd.Series, what: str, table: pd.DataFrame) -> None:
+    if not wrong.any():
+        return
+    # The header is line 1.
+    lines = [f"line {index + 2}: {table['path'][index]}" for index in wrong[wrong].index[:MAX_LISTED]]
+    more = f"\n  and {wrong.sum() - MAX_LISTED} more" if wrong.sum() > MAX_LISTED else ""
+    raise DataError(f"{root}: {wrong.sum()} rows {what}:\n  " + "\n  ".join(lines) + more, "mend the table")
+
+
+def from_voc(root: str, key: str, multi_label: str) -> Listing:
+    """A Pascal VOC folder: images with the classes that stand in them. An image of several classes counts once.
+
+    Args:
+        root: holds `JPEGImages`, and `Annotations` or `ImageSets/Main`.
+        key: the spec key that names it.
+        multi_label: `first` takes the class of the first object, `largest` that of the largest box, `drop` leaves the
+            image out.
+
+    Raises:
+        DataError: an annotation cannot be read, no image has a class, or `largest` without annotations.
+    """
+    paths, labels, several = [], [], []
+    classes: set[str] = set()
+    for image in read_voc(root, key, multi_label):
+        path = join(root, "JPEGImages", image.file_name)
+        names = list(dict.fromkeys(class_name_of(name, f"{path}: the class") for name, _ in image.objects))
+        classes |= set(names)
+        chosen = class_name_of(image.chosen(multi_label), path) if names else ""
+        if len(names) > 1 and multi_label == "drop":
+            chosen = ""
+        if len(names) > 1:
+            several.append((path, names, chosen))
+        if chosen:
+            paths.append(path)
+            labels.append(chosen)
+    if not paths:
+        raise DataError(f"{key}: {root} names no image with a class", f"mend {key} in the spec")
+    return Listing(root, classes, _table(paths, labels), several_classes=several)

@@ -1,0 +1,158 @@
+"""Files wherever they are: on local disks by path; elsewhere by a URL that fsspec opens (`s3://`, `gs://`, `http://`)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import unquote
+
+from fsspec.core import url_to_fs
+
+from secateur.errors import DataError
+
+ZIPS = (".zip",)
+ARCHIVES = (*ZIPS, ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+TABLES = (".csv", ".parquet")
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is opened by fsspec."""
+    return URL.match(path) is not None
+
+
+def is_archive(path: str) -> bool:
+    """By its suffix."""
+    return path.lower().endswith(ARCHIVES)
+
+
+def is_file_source(path: str) -> bool:
+    """Whether a source of images is one local file: a table or an archive."""
+    return not is_url(path) and path.lower().endswith((*TABLES, *ARCHIVES))
+
+
+def is_hidden(name: str) -> bool:
+    """Files and folders that are not the user's data."""
+    return name.startswith((".", "__MACOSX"))
+
+
+def join(folder: str, *parts: str) -> str:
+    """Path or URL of something below a folder; an absolute path or a URL stays as it is."""
+    if is_url(folder):
+        return parts[-1] if is_url(parts[-1]) else "/".join((folder.rstrip("/"), *parts))
+    return parts[-1] if is_url(parts[-1]) else os.path.join(folder, *parts)
+
+
+def parent(path: str) -> str:
+    """The folder of a file."""
+    return path.rpartition("/")[0] if is_url(path) else os.path.dirname(path)
+
+
+@contextmanager
+def open_file(path: str) -> Iterator[IO[bytes]]:
+    """A file to read.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: a local one cannot be read.
+        DataError: its filesystem refuses, is not there, or needs a package that is not installed.
+    """
+    if is_url(path):
+        with _told(path):
+            filesystem, name = url_to_fs(path)
+            remote = filesystem.open(name, "rb")
+        with remote:
+            yield remote
+    else:
+        with Path(path).open("rb") as local:
+            yield local
+
+
+def read_bytes(path: str) -> bytes:
+    """Content of a file. Raises as `open_file`."""
+    with open_file(path) as stream, _told(path):
+        return bytes(stream.read())
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there. Raises DataError."""
+    if not is_url(path):
+        return os.path.exists(path)
+    with _told(path):
+        filesystem, name = url_to_fs(path)
+        return bool(filesystem.exists(name))
+
+
+def fingerprint(path: str) -> str:
+    """Of a remote file, what its filesystem tells changed content by. Raises FileNotFoundError, DataError."""
+    with _told(path):
+        filesystem, name = url_to_fs(path)
+        return str(filesystem.ukey(name))
+
+
+def files_below(folder: str) -> Iterator[str]:
+    """Paths of all files below a folder, in order; links to folders are not followed. Raises DataError for a URL."""
+    if is_url(folder):
+        yield from (path for path, _ in remote_files(folder))
+        return
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield from (os.path.join(where, name) for name in sorted(files) if not is_hidden(name))
+
+
+def remote_files(folder: str) -> list[tuple[str, Any]]:
+    """(URL, bytes or what else the filesystem knows of the size) of all files below a URL.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        DataError: its filesystem fails.
+    """
+    with _told(folder):
+        filesystem, root = url_to_fs(folder)
+        found = filesystem.find(root, detail=True)
+        if not found and not filesystem.exists(root):
+            raise FileNotFoundError(f"no such folder: {folder}")
+    start = len(root.rstrip("/")) + 1
+    below = sorted((name[start:], about.get("size")) for name, about in found.items() if name[start:])
+    return [(join(folder, name), size) for name, size in below if not any(map(is_hidden, name.split("/")))]
+
+
+def tree(folder: str) -> dict[str, Iterator[str]]:
+    """Name of each folder directly below `folder` -> the files below it.
+
+    Raises:
+        OSError: a local folder cannot be read.
+        DataError: a remote one cannot be.
+    """
+    if not is_url(folder):
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name))
+        return {name: files_below(os.path.join(folder, name)) for name in names}
+    grouped: dict[str, list[str]] = {}
+    start = len(folder.rstrip("/")) + 1
+    for path, _ in remote_files(folder):
+        top, slash, _ = path[start:].partition("/")
+        if slash:
+            grouped.setdefault(unquote(top) if folder.startswith("http") else top, []).append(path)
+    return {name: iter(paths) for name, paths in grouped.items()}
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Filesystems of other packages raise what they like."""
+    try:
+        yield
+    except (FileNotFoundError, DataError):
+        raise
+    except ImportError as error:
+        raise DataError(f"{path}: {error}", "install the package that it names") from error
+    except Exception as error:
+        if not is_url(path):
+            raise
+        reason = str(error) or type(error).__name__
+        raise DataError(
+            f"cannot read {path}: {reason}", "check the address, the network and your credentials"
+        ) from error

@@ -1,0 +1,109 @@
+"""Pascal VOC: which objects are in an image (Everingham et al. 2010; the development kit's file formats)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from secateur.errors import DataError
+
+MAX_ANNOTATION_BYTES = 1 << 20
+# The flag of an image in `ImageSets/Main/<class>_<part>.txt`: 0 is for objects that are hard to see.
+PRESENT = "1"
+PARTS = ("train", "val", "trainval", "test")
+
+
+@dataclass(frozen=True)
+class VocImage:
+    """An image and what is in it.
+
+    Attributes:
+        file_name: in `JPEGImages`.
+        objects: class and area of the box in pixels of each object that is not marked difficult.
+    """
+
+    file_name: str
+    objects: list[tuple[str, float]]
+
+    def chosen(self, multi_label: str) -> str:
+        """The class of the `largest` box, otherwise of the first object."""
+        return (max(self.objects, key=lambda item: item[1]) if multi_label == "largest" else self.objects[0])[0]
+
+
+def is_voc(root: str) -> bool:
+    """Whether a folder is laid out as Pascal VOC."""
+    folder = Path(root)
+    return (folder / "JPEGImages").is_dir() and any((folder / name).is_dir() for name in ("Annotations", "ImageSets"))
+
+
+def read_voc(root: str, key: str, multi_label: str) -> Iterator[VocImage]:
+    """Images in order of their names: those that `ImageSets/Main` lists, or all that are annotated.
+
+    Raises:
+        DataError: an annotation cannot be read; or none are there, and `multi_label` is `largest`.
+    """
+    folder = Path(root)
+    annotations = {path.stem: path for path in sorted((folder / "Annotations").glob("*.xml"))}
+    if not annotations:
+        if multi_label == "largest":
+            raise DataError(
+                f"{key}: {root} has no Annotations to tell the largest box by", "set data.multi_label: first"
+            )
+        yield from _from_lists(folder / "ImageSets/Main")
+        return
+    wanted = _listed_names(folder / "ImageSets/Main")
+    for name, path in annotations.items():
+        if not wanted or name in wanted:
+            yield _read_annotation(path)
+
+
+def _lines(path: Path) -> Iterator[list[str]]:
+    for line in path.read_text(errors="surrogateescape").splitlines():
+        if line.strip():
+            yield line.split()
+
+
+def _listed_names(folder: Path) -> set[str]:
+    files = [folder / f"{part}.txt" for part in PARTS]
+    return {words[0] for path in files if path.is_file() for words in _lines(path)}
+
+
+def _from_lists(folder: Path) -> Iterator[VocImage]:
+    objects: dict[str, list[str]] = {}
+    for path in sorted(folder.glob("*_*.txt")):
+        label, _, part = path.stem.rpartition("_")
+        if part not in PARTS:
+            continue
+        for words in _lines(path):
+            known = objects.setdefault(words[0], [])
+            if words[1:] == [PRESENT] and label not in known:
+                known.append(label)
+    for name in sorted(objects):
+        yield VocImage(f"{os.path.basename(name)}.jpg", [(label, 0.0) for label in objects[name]])
+
+
+def _read_annotation(path: Path) -> VocImage:
+    try:
+        if path.stat().st_size > MAX_ANNOTATION_BYTES:
+            raise ValueError(f"larger than {MAX_ANNOTATION_BYTES} bytes")
+        tree = ElementTree.parse(path).getroot()
+        objects = [
+            ((item.findtext("name") or "").strip(), _area(item))
+            for item in tree.iter("object")
+            if (item.findtext("difficult") or "0").strip() != "1"
+        ]
+    except (OSError, ValueError, ElementTree.ParseError) as error:
+        raise DataError(f"{path}: cannot be read: {error}", "mend or remove it") from error
+    # The name alone: an annotation must not lead out of the folder.
+    return VocImage(os.path.basename((tree.findtext("filename") or f"{path.stem}.jpg").strip()), objects)
+
+
+def _area(item: ElementTree.Element) -> float:
+    box = item.find("bndbox")
+    if box is None:
+        return 0.0
+    left, top, right, bottom = (float(box.findtext(name) or 0) for name in ("xmin", "ymin", "xmax", "ymax"))
+    return (right - left) * (bottom - top)
