@@ -1,7 +1,7 @@
 """Does training wait for images? Speed of training from files beside that of the model alone and of the input alone.
 
     .venv/bin/python bench/input/end_to_end.py --images ../shared/data/clothing/train --work WORK \
-        [--arch resnet_18] [--side 64] [--batches 30] [--rounds 3] [--out bench/results/end_to_end.json]
+        [--arch resnet_18] [--side 64] [--batches 30] [--rounds 3] [--out bench/results/input-end-to-end.json]
 
 `model` trains on one batch in memory again and again; `input` makes batches and throws them away; `files` and `cached`
 train on what the input makes, as the train step does. They take turns, in another order each round; the best counts.

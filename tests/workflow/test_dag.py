@@ -161,6 +161,16 @@ def test_new_images_are_noticed(done, class_folders):
     assert done.jobs()["split"] == 1
 
 
+def test_a_table_or_an_archive_of_images_is_an_input(done):
+    for name in ("all.csv", "all.tar"):
+        (done.folder / name).write_text("first")
+        done.change("data.source", name)
+        assert done.snakemake().returncode == 0
+        assert done.jobs() == {}
+        (done.folder / name).write_text("second")
+        assert "split" in done.jobs()
+
+
 def test_a_missing_result_is_made_again_even_if_nothing_later_needs_it(done):
     (done.folder / "results/one/evaluate/train/confusion.csv").unlink()
     assert done.jobs()["evaluate"] >= 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO
 
 import keras
@@ -12,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from secateur.data.classes import read_classmap
-from secateur.data.images import SUFFIXES, UnreadableImageError
+from secateur.data.images import UnreadableImageError, is_image
 from secateur.data.pipeline import ImageReader
 from secateur.data.preprocessing import Pixels
+from secateur.data.storage import files_below, is_url
 from secateur.errors import DataError, SpecError
 from secateur.evaluation.evaluate import require_outputs
 from secateur.modelfile import load_model
@@ -53,21 +53,19 @@ def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
 
 
 def image_files(folder: str) -> list[str]:
-    """Image files below a folder, sorted; or the one file that `folder` names.
+    """Image files below a folder or a URL, sorted; or the one file that `folder` names.
 
     Raises:
         DataError: it is missing or holds no images.
     """
     if os.path.isfile(folder):
         return [folder]
-    if not os.path.isdir(folder):
+    if not is_url(folder) and not os.path.isdir(folder):
         raise DataError(f"inference.image_dir: no such folder: {folder}", "mend inference.image_dir in the spec")
-    found = [
-        os.path.join(where, name)
-        for where, _, names in os.walk(folder)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES
-    ]
+    try:
+        found = [path for path in files_below(folder) if is_image(path)]
+    except FileNotFoundError as error:
+        raise DataError(f"inference.image_dir: {error}", "mend inference.image_dir in the spec") from error
     if not found:
         raise DataError(f"inference.image_dir: no images in {folder}", "mend inference.image_dir in the spec")
     return sorted(found)

@@ -17,8 +17,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 from secateur.data.manifest import read_manifest
+from secateur.data.pipeline import ImageReader
 from secateur.data.split import split
 from secateur.errors import DataError
+from secateur.evaluation.inference import image_files
 from secateur.rerun import section_params
 from secateur.spec import parse_spec
 
@@ -342,6 +344,19 @@ def test_memory_filesystem(memory, tmp_path, local, class_folders):
     by_folder, _ = run(class_folders, tmp_path / "folder")
     content = ["split", "width", "height", "mode", "bytes", "sha256"]
     pd.testing.assert_frame_equal(table[content], by_folder[content])
+
+
+def test_remote_images_make_the_same_batches(memory, class_folders):
+    spec = parse_spec("model: {input_image_size: '3,32,32'}")
+    reader = ImageReader(spec.data, spec.augment, spec.model, 2)
+    remote = image_files("memory://bucket/images")
+    local = image_files(str(class_folders))
+    assert [Path(path).name for path in remote] == [Path(path).name for path in local]
+    for one, two in zip(remote, local, strict=True):
+        assert np.array_equal(reader.read(one), reader.read(two))
+    memory.rm("/bucket/images/dark/00.jpg")
+    with pytest.raises(DataError, match="No such file"):
+        reader.read(remote[0])
 
 
 def test_memory_filesystem_table_and_archive(memory, tmp_path, local, class_folders):
