@@ -28,6 +28,7 @@ from secateur.spec import AugmentSpec, DataSpec, ModelSpec
 Batch = tuple[NDArray[np.float32], ...]
 # Batches made ahead of the one in use: enough to hide one slow batch, little memory.
 BATCHES_AHEAD = 4
+GONE = "it is gone or changed since split: put it back, or run split again (snakemake --forcerun split)"
 SHUFFLE_STREAM, SAMPLE_STREAM, MIXUP_STREAM = 0, 1, 2
 
 
@@ -134,7 +135,7 @@ class ImageFiles:
         try:
             return self.reader.stored(path, self.training)
         except UnreadableImageError as error:
-            raise DataError(f"{path}: {error.message}", "the file changed after split; run again") from error
+            raise DataError(f"{path}: {error.message}", GONE) from error
 
 
 class ImageBatches(keras.utils.PyDataset):

@@ -139,7 +139,7 @@ def _spread(values: pd.Series) -> dict[str, int]:
     return {"least": int(values.min()), "median": int(values.median()), "most": int(values.max())}
 
 
-def warnings(report: dict[str, Any], input_size: tuple[int, int, int]) -> list[str]:
+def warnings(report: dict[str, Any]) -> list[str]:
     """What a user should know before training, a sentence each, from the report of split."""
     found, balance = report["findings"], report["images_are"]["imbalance"]
     said = suspicious_classes(report["classes"])
@@ -150,21 +150,16 @@ def warnings(report: dict[str, Any], input_size: tuple[int, int, int]) -> list[s
             "train.class_weights: balanced"
         )
     if count := found.get("label conflict"):
-        said.append(f"{count} images stand in a second class too, where they are left out: see findings.csv")
+        said.append(f"images that stand in a second class too, and are left out there: {count}; see findings.csv")
     if count := found.get("looks alike in two splits"):
         said.append(
-            f"{count} pairs of images that look alike are in two splits, which flatters the evaluation; "
+            f"pairs of images that look alike but are in two splits, which flatters the evaluation: {count}; "
             "data.group: similar keeps them together"
         )
     if count := found.get("looks alike in two classes"):
         said.append(
-            f"{count} pairs of images that look alike are in two classes, of which one may be wrong: see report.html"
+            f"pairs of images that look alike but are in two classes; one may be wrong: {count}; see report.html"
         )
     if found.get("group in two splits"):
         said.append("groups of the table are torn apart by its splits: see findings.csv")
-    small, images = report["images_are"]["smaller_than_input"], report["images"]
-    if small:
-        said.append(
-            f"{small} of {images} images are smaller than the network's input of {input_size[2]} x {input_size[1]}"
-        )
     return said

@@ -250,5 +250,5 @@ def _report(
             for row in copies.itertuples()
         ],
     }
-    report["warnings"] = warnings(report, spec.model.input_image_size)
+    report["warnings"] = warnings(report)
     return report

@@ -78,15 +78,6 @@ def read_bytes(path: str) -> bytes:
         return bytes(stream.read())
 
 
-def exists(path: str) -> bool:
-    """Whether a file or folder is there. Raises DataError."""
-    if not is_url(path):
-        return os.path.exists(path)
-    with _told(path):
-        filesystem, name = url_to_fs(path)
-        return bool(filesystem.exists(name))
-
-
 def fingerprint(path: str) -> str:
     """Of a remote file, what its filesystem tells changed content by. Raises FileNotFoundError, DataError."""
     with _told(path):
@@ -114,8 +105,9 @@ def remote_files(folder: str) -> list[tuple[str, Any]]:
     with _told(folder):
         filesystem, root = url_to_fs(folder)
         found = filesystem.find(root, detail=True)
-        if not found and not filesystem.exists(root):
-            raise FileNotFoundError(f"no such folder: {folder}")
+        if not found:
+            # Says why, which `find` keeps to itself.
+            filesystem.ls(root)
     start = len(root.rstrip("/")) + 1
     below = sorted((name[start:], about.get("size")) for name, about in found.items() if name[start:])
     return [(join(folder, name), size) for name, size in below if not any(map(is_hidden, name.split("/")))]

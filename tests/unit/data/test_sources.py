@@ -397,7 +397,7 @@ def test_http(web, tmp_path):
 
 def test_http_that_is_not_there(web, tmp_path):
     assert "data.source: cannot read" in refused(f"{web}/nothing", tmp_path / "out")
-    assert "cannot read" in refused("http://127.0.0.1:9/images", tmp_path / "out")
+    assert "Cannot connect" in refused("http://127.0.0.1:9/images", tmp_path / "out")
 
 
 def test_a_filesystem_whose_package_is_missing(tmp_path):
