@@ -1,6 +1,6 @@
 """Bytes of strangers, mutated: does every reader answer with a value or with an error of ours, in bounded time?
 
-    .venv/bin/python bench/fuzz/fuzz.py [--minutes 15] [--only age,manifest,spec,keras] [--out bench/results/fuzz.json]
+    .venv/bin/python bench/fuzz/fuzz.py [--minutes 15] [--only age,keras,...] [--out bench/results/fuzz.json]
 
 Hypothesis picks one of the seeds (`seeds/`, made by `--make-seeds`) and mutates it: bits, bytes, parts that are cut,
 doubled, swapped or taken from another seed; the members of a `.keras` archive are mutated inside it too. A finding is
@@ -16,6 +16,7 @@ import os
 import platform
 import resource
 import sys
+import tarfile
 import tempfile
 import time
 import zipfile
@@ -27,10 +28,13 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
 
+import pandas as pd
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from secateur import inspection, vault
 from secateur.data.manifest import read_manifest
+from secateur.data.sources import listed
 from secateur.errors import SecateurError
 from secateur.spec import parse_spec
 
@@ -56,6 +60,33 @@ def read_manifest_bytes(content: bytes) -> None:
         path = Path(folder) / "manifest.csv"
         path.write_bytes(content)
         read_manifest(path)
+
+
+def read_table(content: bytes) -> None:
+    """A table of images, CSV or Parquet."""
+    read_source("photos.parquet" if content.startswith(b"PAR1") else "photos.csv", content)
+
+
+def read_archive(content: bytes) -> None:
+    """A zip or tar of class folders."""
+    read_source("photos.zip" if content.startswith(b"PK") else "photos.tar", content)
+
+
+def read_source(name: str, content: bytes) -> None:
+    """Any file that holds or names images."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        listed(str(path), "data.source", "first", Path(folder) / "unpacked")
+
+
+def read_voc(content: bytes) -> None:
+    """An annotation of Pascal VOC."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("JPEGImages", "Annotations"):
+            (Path(folder) / part).mkdir()
+        (Path(folder) / "Annotations/0.xml").write_bytes(content)
+        listed(folder, "data.source", "largest", folder)
 
 
 def read_spec(content: bytes) -> None:
@@ -94,6 +125,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "manifest": read_manifest_bytes,
     "spec": read_spec,
     "keras": read_keras,
+    "table": read_table,
+    "archive": read_archive,
+    "voc": read_voc,
 }
 
 
@@ -224,6 +258,32 @@ def make_seeds() -> None:
         with open(Path(folder) / "m.tlt", "rb") as source:
             vault.open(source, plain, KEY)
     (SEEDS / "keras-small").write_bytes(plain.getvalue())
+    make_source_seeds()
+
+
+def make_source_seeds() -> None:
+    """Tables, archives and an annotation."""
+    rows = [("cat/1.jpg", "cat", "train", "a"), ("cat/2.jpg", "cat", "val", "b"), ("dog/1.jpg", "dog", "train", "")]
+    table = pd.DataFrame(rows, columns=["path", "class", "split", "group"])
+    (SEEDS / "table-all").write_text(table.to_csv(index=False))
+    (SEEDS / "table-some").write_text(table[["path", "class"]].to_csv(index=False, lineterminator="\r\n"))
+    table.to_parquet(SEEDS / "table-parquet", compression=None)
+    jpeg = io.BytesIO()
+    Image.new("L", (8, 8)).save(jpeg, "jpeg")
+    with zipfile.ZipFile(SEEDS / "archive-zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for row in rows:
+            archive.writestr(row[0], jpeg.getvalue())
+    for suffix in ("", "gz", "xz"):
+        with tarfile.open(SEEDS / f"archive-tar{suffix}", f"w:{suffix}") as tar:
+            for row in rows:
+                info = tarfile.TarInfo(row[0])
+                info.size = len(jpeg.getvalue())
+                tar.addfile(info, io.BytesIO(jpeg.getvalue()))
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>9.5</ymax></bndbox>"
+    (SEEDS / "voc-two").write_text(
+        '<?xml version="1.0"?>\n<annotation><filename>1.jpg</filename>'
+        f"<object><name>cat</name><difficult>0</difficult>{box}</object><object><name>dog</name>{box}</object></annotation>"
+    )
 
 
 def main() -> None:

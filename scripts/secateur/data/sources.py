@@ -23,7 +23,7 @@ from secateur.errors import DataError
 SPLITS = ("train", "val", "test")
 # What other programs call them.
 SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
-MAX_LISTED = 10
+MAX_LISTED, MAX_NAME = 10, 40
 
 
 @dataclass
@@ -63,9 +63,10 @@ def listed(root: str, key: str, multi_label: str, unpack_to: Path | str) -> dict
     Raises:
         DataError: it is missing or is none of these.
     """
-    if root.lower().endswith(TABLES):
+    is_folder = not is_url(root) and os.path.isdir(root)
+    if root.lower().endswith(TABLES) and not is_folder:
         return {"source": from_table(root, key)}
-    folder = _unpacked(root, key, unpack_to) if is_archive(root) else root
+    folder = _unpacked(root, key, unpack_to) if is_archive(root) and not is_folder else root
     if is_voc(folder):
         return {"source": from_voc(folder, key, multi_label)}
     folders = _folders(folder, key)
@@ -153,7 +154,7 @@ def from_table(root: str, key: str) -> Listing:
     missing = [name for name in ("path", "class") if name not in table.columns]
     if missing:
         raise DataError(
-            f"{key}: {root} has no column {' and no column '.join(missing)}; it has {', '.join(table.columns)}",
+            f"{key}: {root} has no column {' and no column '.join(missing)}; it has {_short(table)}",
             "name the columns path, class and, if need be, split and group",
         )
     for name in ("split", "group"):
@@ -174,18 +175,27 @@ def from_table(root: str, key: str) -> Listing:
     return Listing(root, set(names.values()), table)
 
 
+def _short(table: pd.DataFrame) -> str:
+    return ", ".join(ascii(name)[:MAX_NAME] for name in table.columns[:MAX_LISTED])
+
+
 def _read_table(root: str, key: str) -> pd.DataFrame:
     try:
         content = io.BytesIO(read_bytes(root))
         if root.lower().endswith(".parquet"):
-            return pd.read_parquet(content).fillna("").astype(str)
-        return pd.read_csv(
+            return pd.read_parquet(content).reset_index(drop=True).fillna("").astype(str)
+        table = pd.read_csv(
             content, dtype=str, keep_default_na=False, encoding="utf-8-sig", encoding_errors="surrogateescape"
         )
+        if not isinstance(table.index, pd.RangeIndex):
+            raise ValueError("its rows have more values than its first line has names")
+        return table
     except ImportError as error:
         raise DataError(f"{key}: {root} needs the package pyarrow", "pip install pyarrow, or write a CSV") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except DataError:
+        raise
+    except Exception as error:  # pandas and pyarrow raise what they like for bytes that are no table
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(f"{key}: cannot read {root}: {reason}", f"mend {key} in the spec") from error
 
 

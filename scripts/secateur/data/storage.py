@@ -32,7 +32,8 @@ def is_archive(path: str) -> bool:
 
 def is_file_source(path: str) -> bool:
     """Whether a source of images is one local file: a table or an archive."""
-    return not is_url(path) and path.lower().endswith((*TABLES, *ARCHIVES))
+    suffix = path.lower().endswith((*TABLES, *ARCHIVES))
+    return suffix and not is_url(path) and not os.path.isdir(path)
 
 
 def is_hidden(name: str) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tarfile
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,6 +26,8 @@ from secateur.errors import DataError
 # What a source may hold: images; Pascal VOC's annotations and lists.
 WANTED = SUFFIXES | {".xml", ".txt"}
 BLOCK_BYTES = 1 << 20
+DRIVE = re.compile("[A-Za-z]:")
+UNPACKING, LEFTOVER_S = ".unpacking-", 86_400
 # What `zipfile` and `tarfile` raise for bytes that are no sound archive; an encrypted member is a RuntimeError.
 ARCHIVE_ERRORS = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError,
@@ -69,15 +73,19 @@ def unpacked(path: str, folder: Path | str) -> str:
             _unpack(path, target)
     except ARCHIVE_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise DataError(f"{path}: cannot be unpacked: {reason}", "check the file, or unpack it yourself") from error
+        # Of a file that is no tar `tarfile` tells, line by line, how it tried.
+        raise DataError(
+            f"{path}: cannot be unpacked: {reason.splitlines()[0].rstrip(':')}", "check the file, or unpack it yourself"
+        ) from error
     return str(_inner(target))
 
 
 def _unpack(path: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target.parent)
     with open_file(path) as stream:
         require_space(target.parent, sum(member.size_bytes for member in _checked(path, stream)), f"images of {path}")
-    building = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpacking-"))
+    building = Path(tempfile.mkdtemp(dir=target.parent, prefix=UNPACKING))
     try:
         with open_file(path) as stream:
             for member in _checked(path, stream):
@@ -90,6 +98,13 @@ def _unpack(path: str, target: Path) -> None:
                 raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """What a process that was killed did not finish: a day old, since another may be at work now."""
+    for path in folder.glob(f"{UNPACKING}*"):
+        if time.time() - path.stat().st_mtime > LEFTOVER_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(member: Member, path: Path) -> None:
@@ -108,7 +123,7 @@ def _checked(path: str, stream: IO[bytes]) -> Iterator[Member]:
         parts = member.name.replace("\\", "/").split("/")
         if any(is_hidden(part) for part in parts if part not in (".", "..")):
             continue
-        if ".." in parts or not parts[0] or "\0" in member.name or ":" in parts[0]:
+        if ".." in parts or not parts[0] or "\0" in member.name or DRIVE.fullmatch(parts[0]):
             raise DataError(f"{path}: the member {member.name!a} leads out of its folder", "do not trust this file")
         if not member.is_file:
             raise DataError(f"{path}: the member {member.name!a} is a link or a device", "pack plain files only")
@@ -123,7 +138,7 @@ def _checked(path: str, stream: IO[bytes]) -> Iterator[Member]:
 def _zip_members(stream: IO[bytes]) -> Iterator[Member]:
     with zipfile.ZipFile(stream) as archive:
         for info in archive.infolist():
-            if not info.is_dir():
+            if not info.filename.endswith("/"):
                 plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
                 yield Member(info.filename, info.file_size, plain, partial(archive.open, info))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from secateur.data.images import is_image
 from secateur.errors import DataError
 
 MAX_ANNOTATION_BYTES = 1 << 20
@@ -98,7 +99,8 @@ def _read_annotation(path: Path) -> VocImage:
     except (OSError, ValueError, ElementTree.ParseError) as error:
         raise DataError(f"{path}: cannot be read: {error}", "mend or remove it") from error
     # The name alone: an annotation must not lead out of the folder.
-    return VocImage(os.path.basename((tree.findtext("filename") or f"{path.stem}.jpg").strip()), objects)
+    name = os.path.basename((tree.findtext("filename") or path.stem).strip())
+    return VocImage(name if is_image(name) else f"{name}.jpg", objects)
 
 
 def _area(item: ElementTree.Element) -> float:

@@ -158,11 +158,13 @@ def test_folders_below_a_class_are_groups_on_request(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("file,label\na.jpg,x\n", "has no column path and no column class; it has file, label"),
+        ("file,label\na.jpg,x\n", "has no column path and no column class; it has 'file', 'label'"),
         ("path,class\na.jpg,\n", "line 2: a.jpg"),
         ("path,class\na.jpg,x\na.jpg,y\n", "name an image that an earlier row names too"),
         ("path,class,split\na.jpg,x,tarin\n", "have a split that is not train, val or test"),
         ("path,class,split\na.jpg,x,train\nb.jpg,x,\n", "1 rows have no split, others have"),
+        ("path,class\na.jpg,x,y\nb.jpg,x,y\n", "its rows have more values than its first line has names"),
+        ("path,class\na.jpg,x\nb,c.jpg,x\n", "Expected 2 fields in line 3, saw 3"),
         ("", "cannot read"),
         ('path,class\n"a\nb.jpg,x\n', "cannot read"),
     ],
@@ -170,6 +172,12 @@ def test_folders_below_a_class_are_groups_on_request(tmp_path):
 def test_tables_that_cannot_be_used(tmp_path, text, said):
     (tmp_path / "all.csv").write_text(text)
     assert said in refused(tmp_path / "all.csv", tmp_path / "out")
+
+
+def test_folders_may_be_called_like_files(class_folders, tmp_path, local):
+    for name in ("photos.zip", "photos.csv"):
+        class_folders = class_folders.rename(tmp_path / name)
+        assert names(run(class_folders, tmp_path / "out")[0]) == local
 
 
 def test_a_table_that_is_missing(tmp_path):
@@ -272,7 +280,9 @@ def zip_with(path, name, mode=0o100644, content=b"\xff\xd8"):
         archive.writestr(info, content)
 
 
-@pytest.mark.parametrize("name", ["../evil.jpg", "/evil.jpg", "a/../../evil.jpg", "a\\..\\..\\evil.jpg", "C:/evil.jpg"])
+@pytest.mark.parametrize(
+    "name", ["../evil.jpg", "/evil.jpg", "", "a/../../evil.jpg", "a\\..\\..\\evil.jpg", "C:/evil.jpg"]
+)
 def test_archive_members_do_not_lead_out(class_folders, tmp_path, name):
     pack_zip(class_folders, tmp_path / "all.zip")
     zip_with(tmp_path / "all.zip", name)
