@@ -35,6 +35,7 @@ class Listing:
         classes: all, those without images too; letters composed (NFC).
         table: a row an image: `path` as it is opened, `class`, `split` where the source says so, else empty, and
             `group`: images of one group stay in one split; empty for an image by itself.
+        class_folders: whether the classes are those of folders.
         ignored: number of files that have no image's suffix.
         several_classes: images that show several classes: path, classes, and the one that counts, empty where the
             image was left out.
@@ -43,6 +44,7 @@ class Listing:
     root: str
     classes: set[str]
     table: pd.DataFrame
+    class_folders: bool = False
     ignored: int = 0
     several_classes: list[tuple[str, list[str], str]] = field(default_factory=list)
 
@@ -77,7 +79,7 @@ def listed(root: str, key: str, multi_label: str, unpack_to: Path | str) -> dict
 
 
 def from_class_folders(root: str, key: str, split: str = "") -> Listing:
-    """`root/<class>/`, subfolders included. The images' group is the folder below the class folder that they stand in.
+    """`root/<class>/`, subfolders included.
 
     Raises:
         DataError: `root` is missing, cannot be read, or holds no class folders.
@@ -95,7 +97,7 @@ def from_class_folders(root: str, key: str, split: str = "") -> Listing:
             else:
                 ignored += 1
         labels += [name] * (len(paths) - before)
-    return Listing(root, set(names.values()), _table(paths, labels, split), ignored)
+    return Listing(root, set(names.values()), _table(paths, labels, split), True, ignored)
 
 
 def _folders(root: str, key: str) -> dict[str, Iterable[str]]:

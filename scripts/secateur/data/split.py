@@ -135,6 +135,10 @@ def _joined(listings: dict[str, Listing], group: str) -> pd.DataFrame:
 
 
 def _folder_below_class(listing: Listing) -> list[str]:
+    if not listing.class_folders:
+        raise DataError(
+            f"data.group: folder is for class folders, which {listing.root} is not", "give a table a column `group`"
+        )
     depth = listing.root.rstrip("/").count("/") + 2
     return [parent(path) if path.count("/") > depth else "" for path in listing.table["path"]]
 

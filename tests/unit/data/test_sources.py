@@ -153,6 +153,10 @@ def test_folders_below_a_class_are_groups_on_request(tmp_path):
     folders = [str(Path(path).parent) for path in together["path"]]
     assert (together.groupby(folders)["split"].nunique() == 1).all()
     assert (apart.groupby(folders)["split"].nunique() > 1).any()
+    pd.DataFrame([("a/0/0.jpg", "a"), ("b/0/0.jpg", "b")], columns=["path", "class"]).to_csv(
+        tmp_path / "images/all.csv", index=False
+    )
+    assert "give a table a column `group`" in refused(tmp_path / "images/all.csv", tmp_path / "three", group="folder")
 
 
 @pytest.mark.parametrize(
@@ -392,7 +396,6 @@ def web(class_folders):
     """The class folders behind a web server, which lists folders as pages."""
     (class_folders / "dark").rename(class_folders / "very dark")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(class_folders.parent))
-    handler.log_message = lambda *args: None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/{class_folders.name}"
