@@ -210,7 +210,7 @@ def test_w5_signals_outside_a_training_stop_at_once(class_folders, tmp_path, mon
         os.kill(os.getpid(), number)
         time.sleep(1)
 
-    monkeypatch.setattr(module, "table_of", signalled)
+    monkeypatch.setattr(module, "similar_pairs", signalled)
     assert main(["split", "-e", "one.yaml"]) == 75
     assert "error: interrupted\nhint: run the same command again" in capsys.readouterr().err
     assert json.loads(Path("results/one/status.json").read_text().splitlines()[-1])["status"] == "INTERRUPTED"
