@@ -65,7 +65,7 @@ def _facts(facts: dict[str, Any]) -> str:
     modes = ", ".join(f"{escape(name)} {count:,}" for name, count in facts["modes"].items())
     return f"""<h2>What they are</h2>
 <table>{_head("", ["least", "median", "most"])}<tbody>{rows}</tbody></table>
-<p class="soft">Modes: {modes}. Smaller than the network's input: {facts["smaller_than_input"]:,}.</p>"""
+<p class="soft">Modes: {modes}.</p>"""
 
 
 def _findings(counts: dict[str, int]) -> str:

@@ -111,20 +111,17 @@ def suspicious_classes(classes: list[str]) -> list[str]:
     return said + [f"the class '{name}' has the name of a split" for name in classes if name.casefold() in words]
 
 
-def statistics(table: pd.DataFrame, input_size: tuple[int, int, int]) -> dict[str, Any]:
+def statistics(table: pd.DataFrame) -> dict[str, Any]:
     """Sizes, modes and balance of the images that are kept, as plain data.
 
     Args:
         table: `class`, `split`, `width`, `height`, `mode`, `depth`, `bytes`.
-        input_size: channels, height, width of the network's input.
     """
-    _, height, width = input_size
     counts = table.loc[table["split"].eq("train"), "class"].value_counts()
     return {
         "width": _spread(table["width"]),
         "height": _spread(table["height"]),
         "bytes": _spread(table["bytes"]),
-        "smaller_than_input": int((table["width"].lt(width) | table["height"].lt(height)).sum()),
         "modes": {str(name): int(count) for name, count in table["mode"].value_counts().items()},
         "depths": {str(name): int(count) for name, count in table["depth"].value_counts().items()},
         "imbalance": {

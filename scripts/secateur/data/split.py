@@ -76,7 +76,7 @@ def split(
     _require_every_split(table, classes)
     findings += placed_findings(table, pairs)
     found = pd.concat(findings, ignore_index=True)
-    report = _report(spec, listings, table, found, classes)
+    report = _report(listings, table, found, classes)
     write_csv(folder / "findings.csv", found)
     write_text(folder / "report.html", page(report, found))
     write_classmap(folder / "classmap.json", classes)
@@ -231,7 +231,7 @@ def _require_every_split(table: pd.DataFrame, classes: list[str]) -> None:
 
 
 def _report(
-    spec: Spec, listings: dict[str, Listing], table: pd.DataFrame, findings: pd.DataFrame, classes: list[str]
+    listings: dict[str, Listing], table: pd.DataFrame, findings: pd.DataFrame, classes: list[str]
 ) -> dict[str, Any]:
     counts = table.groupby(["split", "class"]).size()
     present = [name for name in SPLITS if name in counts.index.get_level_values(0)]
@@ -244,7 +244,7 @@ def _report(
         "images": len(table),
         "images_per_split": {name: sum(per_class[name].values()) for name in present},
         "images_per_class": per_class,
-        "images_are": statistics(table, spec.model.input_image_size),
+        "images_are": statistics(table),
         "findings": {str(kind): int(count) for kind, count in findings["kind"].value_counts().items()},
         "unreadable": [{"path": row.path, "reason": row.detail} for row in unreadable.itertuples()],
         "several_frames": findings.loc[findings["kind"].eq("several frames"), "path"].head(MAX_REPORTED).tolist(),

@@ -151,7 +151,6 @@ def test_sizes_and_modes(class_folders, tmp_path):
     facts = report["images_are"]
     assert facts["width"] == {"least": 30, "median": 30, "most": 500}
     assert facts["modes"] == {"RGB": 24, "L": 1}
-    assert facts["smaller_than_input"] == 25
 
 
 def test_page(pictures, tmp_path):
