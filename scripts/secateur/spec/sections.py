@@ -252,7 +252,7 @@ class TrainSpec(Section):
     lr_config: LrConfig = Field(default_factory=LrConfig)
     reg_config: RegConfig = Field(default_factory=RegConfig)
     optim_config: OptimConfig = Field(default_factory=OptimConfig)
-    bn_config: BnConfig | None = Field(None, description="absent: the backbone's own values")
+    bn_config: BnConfig | None = Field(None, description="absent: momentum 0.9, and the backbone's own epsilon")
     wandb: dict[str, Any] | None = Field(None, description="no effect yet")
     clearml: dict[str, Any] | None = Field(None, description="no effect yet")
     results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")

@@ -15,7 +15,7 @@ SCOPES = {"conv2d": layers.Conv2D, "dense": layers.Dense}
 
 
 def configured(model: keras.Model, train: TrainSpec) -> keras.Model:
-    """A copy of `model`, weights included, with kernel penalties in scope and the batch normalisation's override.
+    """A copy of `model`, weights included, with kernel penalties in scope and the batch normalisation's momentum.
 
     A kernel penalty that the model had before is replaced. Biases and batch normalisation are never penalised.
     """
@@ -24,7 +24,7 @@ def configured(model: keras.Model, train: TrainSpec) -> keras.Model:
         config = layer.get_config()
         if "kernel_regularizer" in config:
             config["kernel_regularizer"] = _penalty(layer, train.reg_config)
-        if isinstance(layer, layers.BatchNormalization) and train.bn_config:
+        if isinstance(layer, layers.BatchNormalization):
             config.update(_statistics(train.bn_config))
         return type(layer).from_config(config)
 
@@ -41,5 +41,10 @@ def _penalty(layer: Any, config: RegConfig) -> Any:
     return penalty(config.weight_decay)
 
 
-def _statistics(config: BnConfig) -> dict[str, float]:
+def _statistics(config: BnConfig | None) -> dict[str, float]:
+    """Without `bn_config` TAO's momentum all the same, as TAO writes it into every layer: a backbone's own, 0.999 for
+    MobileNet v2, needs more steps than a small data set has. Epsilon belongs to the weights and stays.
+    """
+    if config is None:
+        return {"momentum": BnConfig().momentum}
     return {"momentum": config.momentum, "epsilon": config.epsilon}

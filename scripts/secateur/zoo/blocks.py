@@ -32,7 +32,7 @@ class Style:
         activation: key of ACTIVATIONS.
         use_batch_norm: whether batch normalisation follows each convolution.
         use_bias: whether convolutions have biases.
-        bn_momentum, bn_epsilon: the family's own values.
+        bn_epsilon: the family's own value.
         initializer: of convolution kernels.
         symmetric: whether strided windows pad alike on all sides, as in PyTorch and the ResNet of
             keras.applications, and not as TensorFlow's `same`, which for an even side pads one more at its end.
@@ -41,7 +41,6 @@ class Style:
     activation: str
     use_batch_norm: bool = True
     use_bias: bool = False
-    bn_momentum: float = 0.9
     bn_epsilon: float = 1e-5
     initializer: Any = "he_normal"
     symmetric: bool = False
@@ -103,7 +102,7 @@ def norm(x: Any, style: Style, name: str) -> Any:
     """Batch normalisation, where the network has it."""
     if not style.use_batch_norm:
         return x
-    return layers.BatchNormalization(momentum=style.bn_momentum, epsilon=style.bn_epsilon, name=name)(x)
+    return layers.BatchNormalization(epsilon=style.bn_epsilon, name=name)(x)
 
 
 def image_input(spec: ModelSpec) -> Any:

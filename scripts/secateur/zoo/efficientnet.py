@@ -60,7 +60,6 @@ def build_efficientnet(spec: ModelSpec, classes: int) -> keras.Model:
     width, depth, head_dropout = SCALES[variant]
     style = Style(
         activation=spec.activation_type or "swish",
-        bn_momentum=0.99,
         bn_epsilon=1e-3,
     )
     inputs = image_input(spec)

@@ -106,7 +106,6 @@ def _style(spec: ModelSpec) -> Style:
         activation=spec.activation_type or "relu",
         use_batch_norm=spec.use_batch_norm,
         use_bias=spec.use_bias,
-        bn_momentum=0.999,
         bn_epsilon=1e-3,
         symmetric=spec.padding != "same",
     )

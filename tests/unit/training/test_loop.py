@@ -187,9 +187,14 @@ def test_penalty_counts_kernels_in_scope_only(kind):
     assert not again.losses
 
 
-def test_bn_config_overrides_only_when_given():
-    own = network(arch="efficientnet-b0").get_layer("stem_bn")
-    assert (own.momentum, own.epsilon) == (0.99, 1e-3)
+@pytest.mark.parametrize("arch", ["efficientnet-b0", "mobilenet_v2"])
+def test_without_bn_config_statistics_settle_within_a_short_training(arch):
+    model = network(arch=arch, use_batch_norm=True)
+    norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    assert {(layer.momentum, layer.epsilon) for layer in norms} == {(0.9, 1e-3)}
+
+
+def test_bn_config_overrides_every_layer():
     section = TrainSpec(bn_config=BnConfig(momentum=0.8, epsilon=1e-4))
     model = network(section, arch="efficientnet-b0")
     norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
