@@ -1,13 +1,13 @@
 # make demo   the whole chain on scikit-learn's digits        make test   every test
 # make check  format, lint and types                          make locks  envs/*.lock from pyproject.toml
-# make reference  config/README.md from the spec's models
+# make reference  config/README.md from the spec's models     make web    what export.targets: [web] needs (npm)
 PYTHON ?= python3.11
 BIN := .venv/bin
 
 # Bytecode caching turned off makes every TensorFlow import three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast check format reference locks clean
+.PHONY: demo test test-fast check format reference web locks clean
 
 demo: .venv/stamp
 	$(BIN)/snakemake --cores all --resources gpu=2
@@ -32,6 +32,12 @@ format: .venv/stamp
 
 reference: .venv/stamp
 	PYTHONPATH=scripts $(BIN)/python -m secateur.spec.reference > config/README.md
+
+web: web/node_modules/onnxruntime-web
+
+web/node_modules/onnxruntime-web: web/package.json
+	npm install --prefix web --no-package-lock --no-audit --no-fund --ignore-scripts --silent
+	touch $@
 
 locks:
 	uv pip compile -q --python-version 3.11 --generate-hashes --extra cpu --extra dev pyproject.toml -o envs/cpu.lock

@@ -20,7 +20,8 @@ EXPERIMENTS = load_experiments(config)
 wildcard_constraints:
     experiment=r"[A-Za-z0-9][A-Za-z0-9_.\-]*",
     stage="train|retrain|given",
-    file=r"[^/]+\.(onnx|etlt)",
+    file=r"[^/]+\.(onnx|etlt|tflite)",
+    name=r"[^/]+",
     sweep=r"[A-Za-z0-9][A-Za-z0-9_.\-]*",
 
 

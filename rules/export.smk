@@ -1,7 +1,26 @@
-rule export:
+rule calibrate:
     input:
         unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
         model=lambda wildcards: EXPERIMENTS.exported_model(wildcards.experiment),
+    output:
+        "results/{experiment}/export/calibration.json",
+    log:
+        "logs/{experiment}/calibrate.log",
+    params:
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
+        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "calibrate"),
+        code=code_digest("calibrate"),
+    script:
+        "../scripts/calibrate.py"
+
+
+rule export:
+    input:
+        unpack(
+            lambda wildcards: EXPERIMENTS.export_inputs(
+                wildcards.experiment, wildcards.file
+            )
+        ),
     output:
         model="results/{experiment}/export/{file}",
         parity="results/{experiment}/export/{file}.parity.json",
@@ -15,19 +34,100 @@ rule export:
         "../scripts/export.py"
 
 
-rule sidecars:
+rule openvino:
     input:
-        classmap=lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)[
-            "classmap"
-        ],
+        unpack(
+            lambda wildcards: EXPERIMENTS.export_inputs(
+                wildcards.experiment, f"{wildcards.name}.xml"
+            )
+        ),
     output:
-        labels="results/{experiment}/export/labels.txt",
-        preprocessing="results/{experiment}/export/preprocessing.json",
+        model="results/{experiment}/export/{name}.xml",
+        weights="results/{experiment}/export/{name}.bin",
+        parity="results/{experiment}/export/{name}.xml.parity.json",
     log:
-        "logs/{experiment}/sidecars.log",
+        "logs/{experiment}/export_{name}.xml.log",
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "export"),
         code=code_digest("export"),
     script:
-        "../scripts/sidecars.py"
+        "../scripts/export.py"
+
+
+rule web:
+    input:
+        unpack(lambda wildcards: EXPERIMENTS.latency_inputs(wildcards.experiment)),
+        classmap=lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)[
+            "classmap"
+        ],
+    output:
+        "results/{experiment}/export/try.html",
+    log:
+        "logs/{experiment}/web.log",
+    params:
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
+        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "web"),
+        code=code_digest("web"),
+    script:
+        "../scripts/web.py"
+
+
+rule latency:
+    input:
+        unpack(lambda wildcards: EXPERIMENTS.latency_inputs(wildcards.experiment)),
+        classmap=lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)[
+            "classmap"
+        ],
+    output:
+        "results/{experiment}/export/latency.json",
+    log:
+        "logs/{experiment}/latency.log",
+    params:
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
+        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "latency"),
+        code=code_digest("latency"),
+    script:
+        "../scripts/latency.py"
+
+
+rule bundle:
+    input:
+        lambda wildcards: EXPERIMENTS.bundle_inputs(wildcards.experiment),
+    output:
+        labels="results/{experiment}/export/labels.txt",
+        preprocessing="results/{experiment}/export/preprocessing.json",
+        metrics="results/{experiment}/export/metrics.json",
+        nvinfer="results/{experiment}/export/nvinfer_config.txt",
+        nvinfer_labels="results/{experiment}/export/nvinfer_labels.txt",
+        trtexec="results/{experiment}/export/trtexec.sh",
+        predict="results/{experiment}/export/predict.py",
+        readme="results/{experiment}/export/README.md",
+        manifest="results/{experiment}/export/MANIFEST.json",
+        triton=directory("results/{experiment}/export/triton"),
+    log:
+        "logs/{experiment}/bundle.log",
+    params:
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
+        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "bundle"),
+        code=code_digest("bundle"),
+    script:
+        "../scripts/bundle.py"
+
+
+rule engine:
+    input:
+        lambda wildcards: EXPERIMENTS.engine_inputs(wildcards.experiment),
+    output:
+        engine="results/{experiment}/engine/model.engine",
+        metrics="results/{experiment}/engine/metrics.json",
+    log:
+        "logs/{experiment}/engine.log",
+    resources:
+        gpu=1,
+    params:
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
+        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "engine"),
+        code=code_digest("engine"),
+    script:
+        "../scripts/engine.py"

@@ -1,8 +1,10 @@
-"""Rule export: the file for deployment."""
+"""Rules export and openvino: one file for deployment."""
+
+from pathlib import Path
 
 from secateur.job import job
 
 with job(snakemake) as (run, stream):
     from secateur.export.step import export
 
-    export(run, stream)
+    export(run, Path(snakemake.output.model).name, stream)

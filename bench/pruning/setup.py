@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from secateur.data.preprocessing import preprocess, read_fitted, to_array
 from secateur.modelfile import load_model, save_model
+from secateur.quantization.aware import quantisation_aware
 from secateur.spec import ModelSpec, TrainSpec
 from secateur.training.checkpoints import Checkpoints
 from secateur.training.loop import Trainer
@@ -110,8 +111,9 @@ def trained(
         look: is called with the trainer after every epoch.
     """
     keras.utils.set_random_seed(seed)
+    plain = configured(model, section)
     trainer = Trainer(
-        model=configured(model, section),
+        model=quantisation_aware(plain) if section.qat else plain,
         section=section,
         batches=lambda epoch: Batches(data["train"], np.random.default_rng((seed, epoch))),
         validation=Batches(data["validation"], batch=256),

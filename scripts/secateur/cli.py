@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,8 @@ STEP_HELP = {
     "retrain": "train the pruned network -> retrain/model.tlt",
     "evaluate": "accuracy and confusion of a model -> evaluate/<model>/",
     "inference": "labels for a folder of images -> inference/result.csv",
-    "export": "ONNX, plain or encrypted -> export/",
+    "export": "ONNX, plain or encrypted, with its bundle -> export/",
+    "engine": "a TensorRT engine of the exported model -> engine/",
 }
 
 
@@ -137,6 +140,11 @@ def _import_keras_quietly() -> None:
     os.dup2(nowhere, 2)
     try:
         import keras  # noqa: F401
+
+        # Remarks about TensorFlow's own machinery, which no user of a command can act upon.
+        for name in ("tensorflow", "absl"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", module="tensorflow")
     finally:
         os.dup2(terminal, 2)
         os.close(terminal)
@@ -194,10 +202,27 @@ def _inference(run: Run) -> None:
 
 
 def _export(run: Run) -> None:
-    from secateur.export.step import export, sidecars
+    from secateur.export.bundle.step import bundle
+    from secateur.export.calibration import calibrate
+    from secateur.export.latency_step import measure_latency
+    from secateur.export.step import export
+    from secateur.export.web.step import web
+    from secateur.run import calibrates, exported_files
 
-    sidecars(run)
-    export(run, sys.stderr)
+    if calibrates(run.spec):
+        calibrate(run, sys.stderr)
+    for file in exported_files(run.spec):
+        export(run, file.name, sys.stderr)
+    if "web" in run.spec.export.targets:
+        web(run, sys.stderr)
+    measure_latency(run, sys.stderr)
+    bundle(run, sys.stderr)
+
+
+def _engine(run: Run) -> None:
+    from secateur.export.engine import build_engine
+
+    build_engine(run, sys.stderr)
 
 
 STEPS = {
@@ -209,6 +234,7 @@ STEPS = {
     "evaluate": _evaluate,
     "inference": _inference,
     "export": _export,
+    "engine": _engine,
 }
 
 

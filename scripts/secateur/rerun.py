@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from secateur.data.listing import listing_digest
-from secateur.run import WITHOUT_EFFECT_ON_RESULTS
-from secateur.spec import Spec
+from secateur.run import WITHOUT_EFFECT_ON_RESULTS, exported_files
+from secateur.spec import Spec, TrainSpec
 
 DIGITS, DIGITS_INDEX = "data/digits", "data/digits.csv"
 # Where data come from decides the manifest, which later steps read; the rest of `data` is preprocessing.
@@ -23,9 +23,18 @@ SOURCE_KEYS = {
 # Keys of `data` that change no pixel.
 NOT_PIXELS = SOURCE_KEYS | {"cache", "sampling"}
 PACKAGE = Path(__file__).parent
+# Keys of `export` that change no exported file, and that change no range.
+OF_ENGINES = {
+    "engine_file", "engine_data_type", "max_workspace_size", "min_batch_size", "opt_batch_size", "max_batch_size",
+    "targets",
+}  # fmt: skip
+NOT_CALIBRATION = OF_ENGINES | {"output_path", "parity", "data_type"}
 # Keys of `model` that decide what is stored of an image.
 STORED_BY = {"input_image_size", "input_image_depth", "resize_interpolation_method"}
 PIXELS = ("data/images.py", "data/preprocessing.py", "data/augment.py")
+ONNX = ("export/onnx_writer.py", "export/onnx_layers.py", "export/tf2onnx_route.py")
+QUANTIZED = tuple(f"quantization/{name}.py" for name in ("placement", "ranges", "qdq", "calibrate"))
+MEASURED_ON = ("export/source.py", "export/calibration.py", "export/preprocessing.py")
 # Parts of the package whose change makes a step's result out of date.
 CODE = {
     "digits": ("data/digits.py",),
@@ -51,7 +60,21 @@ CODE = {
     "front": ("front.py", "front_figure.py", "export/latency.py"),
     "evaluate": (*PIXELS, "data/pipeline.py", "evaluation/metrics.py", "evaluation/evaluate.py"),
     "inference": (*PIXELS, "data/pipeline.py", "evaluation/inference.py"),
-    "export": (*PIXELS, "data/pipeline.py", "export"),
+    "qat": (*QUANTIZED, "quantization/aware.py"),
+    "calibrate": (*PIXELS, "data/pipeline.py", *QUANTIZED, "quantization/sensitivity.py", *ONNX, *MEASURED_ON),
+    "export": (
+        *PIXELS,
+        "data/pipeline.py",
+        *QUANTIZED,
+        "quantization/integers.py",
+        *ONNX,
+        *MEASURED_ON,
+        *(f"export/{name}.py" for name in ("convert", "embed", "half", "parity", "runners", "step", "targets")),
+    ),
+    "latency": ("export/latency.py", "export/latency_step.py", *ONNX),
+    "bundle": ("export/bundle", "export/engine_options.py", "export/preprocessing.py"),
+    "web": ("export/web",),
+    "engine": ("export/engine.py", "export/engine_options.py"),
 }
 
 
@@ -60,7 +83,8 @@ def code_digest(step: str) -> str:
     digest = hashlib.sha256()
     for part in CODE[step]:
         path = PACKAGE / part
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
+        for file in files if path.is_dir() else [path]:
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -86,9 +110,9 @@ def section_params(spec: Spec, step: str) -> dict[str, Any]:
             "model": spec.model.model_dump(mode="json", include=STORED_BY),
             "cache": spec.data.cache,
         },
-        "train": {**fed, "train": _plain(spec.train, WITHOUT_EFFECT_ON_RESULTS)},
+        "train": {**fed, "train": _plain(spec.train, WITHOUT_EFFECT_ON_RESULTS), **_rounded(spec.train)},
         "prune": {"prune": _plain(spec.prune), **_looked_at(spec)},
-        "retrain": {**fed, "train": _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS)},
+        "retrain": {**fed, "train": _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS), **_rounded(spec.retrain)},
         "evaluate": {**pixels, **crop, "top_k": spec.evaluate.top_k},
         "inference": {
             **pixels,
@@ -96,9 +120,24 @@ def section_params(spec: Spec, step: str) -> dict[str, Any]:
             "inference": _plain(spec.inference),
             "listing": _inference_listing(spec),
         },
-        "export": {**pixels, **crop, "export": _plain(spec.export)},
+        "calibrate": {**pixels, **crop, "export": _plain(spec.export, NOT_CALIBRATION), "listing": _calibration(spec)},
+        "export": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES), "type": spec.exported_type},
+        "latency": {"files": [file.name for file in exported_files(spec)], "threads": os.cpu_count()},
+        "bundle": {**pixels, **crop, "export": _plain(spec.export), "type": spec.exported_type},
+        "web": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES)},
+        "engine": {**pixels, **crop, "export": _plain(spec.export), "type": spec.engine_type},
     }
     return by_step[step]
+
+
+def _rounded(section: TrainSpec | None) -> dict[str, Any]:
+    """What else decides a training for int8: where the network is quantised."""
+    return {"rounding": code_digest("qat")} if section is not None and section.qat else {}
+
+
+def _calibration(spec: Spec) -> str:
+    folders = spec.export.cal_image_dir
+    return _listing(tuple(folders)) if folders else ""
 
 
 def _looked_at(spec: Spec) -> dict[str, Any]:

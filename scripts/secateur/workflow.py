@@ -5,6 +5,7 @@ Light on purpose: no Keras, no TensorFlow, no Snakemake. A dry run imports this 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import sys
@@ -16,7 +17,7 @@ from secateur.artifacts import require_writable
 from secateur.data.storage import is_file_source
 from secateur.errors import SecateurError, SpecError, format_error
 from secateur.rerun import DIGITS_INDEX, image_roots, is_digits, section_params
-from secateur.run import Run, export_name, given_model
+from secateur.run import BUNDLE_FILES, Run, calibrates, export_name, exported_files, given_model
 from secateur.spec import Spec, load_spec
 from secateur.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
@@ -133,11 +134,17 @@ class Experiments:
 
     def _point_files(self, name: str) -> list[Path]:
         """Every durable file of a point, those of other experiments that it shares included; no inference."""
-        by_step = {file: self._shared(name) for file in self._files(name) if file.parts[2] != "inference"}
+        by_step = {file: self._shared(name) for file in self._files(name) if self._is_measured(name, file)}
         return [
             shared[step] / Path(*file.parts[2:]) if (step := _step_of(file)) in shared else file
             for file, shared in by_step.items()
         ]
+
+    def _is_measured(self, name: str, file: Path) -> bool:
+        """What the front needs of a point: no inference, and of the export the model alone."""
+        if file.parts[2] != "export":
+            return file.parts[2] not in ("inference", "engine")
+        return file.name.removesuffix(".parity.json") == export_name(self.specs[name])
 
     def front(self, name: str) -> dict[str, Any]:
         """Plain data that the front of a sweep is made from: its points and the largest drop allowed."""
@@ -171,9 +178,39 @@ class Experiments:
             files += [folder / file for file in ("metrics.json", "predictions.csv", "confusion.csv")]
         if spec.inference.image_dir:
             files += [results / "inference" / file for file in ("result.csv", "unreadable.csv")]
-        exported = export_name(spec)
-        names = (exported, f"{exported}.parity.json", "labels.txt", "preprocessing.json")
-        return files + [results / "export" / file for file in names]
+        return files + [results / "export" / file for file in _export_names(spec)] + self._engine_files(name)
+
+    def _engine_files(self, name: str) -> list[Path]:
+        """Where TensorRT is not installed a spec that asks for an engine runs all the same, without one."""
+        if not self.specs[name].wants_engine or importlib.util.find_spec("tensorrt") is None:
+            return []
+        return [self.run(name).results / "engine" / file for file in ("model.engine", "metrics.json")]
+
+    def export_inputs(self, name: str, file: str) -> dict[str, str]:
+        """The model, the images, and for int8 the ranges of its activations."""
+        files = {"model": self.exported_model(name), **self.manifest(name)}
+        kind = next((exported for exported in exported_files(self.specs[name]) if exported.name == file), None)
+        if kind is not None and kind.data_type == "int8" and kind.form != "tflite":
+            files["calibration"] = str(self.run(name).results / "export" / "calibration.json")
+        return files
+
+    def latency_inputs(self, name: str) -> dict[str, str]:
+        """The networks that are timed."""
+        unpruned = {"unpruned": self.pruned_model(name)} if self.specs[name].prunes else {}
+        exported = self.run(name).results / "export" / export_name(self.specs[name])
+        return {"exported": str(exported), "model": self.exported_model(name), **unpruned}
+
+    def bundle_inputs(self, name: str) -> list[str]:
+        """The exported models, their figures, the images and classes."""
+        folder = self.run(name).results / "export"
+        made = [folder / file for file in _export_names(self.specs[name]) if file not in BUNDLE_FILES]
+        return [str(path) for path in [*made, *self.manifest(name).values()] if path != folder / "triton"]
+
+    def engine_inputs(self, name: str) -> list[str]:
+        """The exported files and what the engine is measured on."""
+        folder = self.run(name).results / "export"
+        exported = [str(folder / file.name) for file in exported_files(self.specs[name])]
+        return [*exported, self.exported_model(name), *self.manifest(name).values()]
 
     def sources(self, name: str) -> list[str]:
         """Files that split depends on: tables, archives, and the index of the digits when the spec uses them."""
@@ -261,6 +298,16 @@ class Experiments:
         for name, spec in self.specs.items():
             if spec.results_dir and os.path.abspath(spec.results_dir) != os.path.abspath(RESULTS / name):
                 _link(RESULTS / name, Path(spec.results_dir))
+
+
+def _export_names(spec: Spec) -> list[str]:
+    """What stands below `export/`."""
+    files = exported_files(spec)
+    names = [name for file in files for name in (file.name, f"{file.name}.parity.json")]
+    names += [f"{Path(file.name).stem}.bin" for file in files if file.form == "openvino"]
+    names += ["calibration.json"] if calibrates(spec) else []
+    names += ["try.html"] if "web" in spec.export.targets else []
+    return [*names, "latency.json", *BUNDLE_FILES, "triton"]
 
 
 def load_experiments(config: Mapping[str, Any]) -> Experiments:

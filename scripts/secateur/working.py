@@ -15,13 +15,14 @@ KEEPS_CHECKPOINTS = ("train", "prune", "retrain")
 
 
 @contextmanager
-def working(run: Run, step: str, folder: str = "") -> Iterator[StatusLog]:
+def working(run: Run, step: str, folder: str = "", lock: str = "") -> Iterator[StatusLog]:
     """Hold a step's folders while the block runs: made, proven writable, locked, cleared of a dead process's leftovers.
 
     Args:
         run: whose step.
         step: its name in the status file.
         folder: below the results, where the step has another there than its name.
+        lock: its name, where several jobs of a step may write into one folder.
 
     Yields:
         The status file, which is told of the start and of the real end.
@@ -35,6 +36,6 @@ def working(run: Run, step: str, folder: str = "") -> Iterator[StatusLog]:
     with ExitStack() as held:
         for root in roots:
             require_writable(root / folder)
-            held.enter_context(locked(root / ".locks" / folder.replace("/", "-"), str(root / folder)))
+            held.enter_context(locked(root / ".locks" / (lock or folder.replace("/", "-")), str(root / folder)))
             remove_leftovers(root / folder)
         yield held.enter_context(reported(run.status(step)))

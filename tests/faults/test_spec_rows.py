@@ -112,7 +112,8 @@ CONTRADICTORY = {
     "shares above 1": "data: {source: x, split: {train: 0.9, val: 0.3, test: 0.1}}",
     "two goals": "prune: {threshold: 0.5, target_macs: 0.5}",
     "retrain without prune": "retrain: {num_epochs: 3}",
-    "qat": "train: {qat: True}",
+    "int8 by tf2onnx": "export: {converter: tf2onnx, data_type: int8}",
+    "plain targets beside a sealed file": "export: {output_path: EXPORTDIR/m.etlt, targets: [tflite]}",
 }
 
 

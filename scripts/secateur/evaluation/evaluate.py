@@ -19,6 +19,7 @@ from secateur.data.pipeline import ImageBatches, ImageReader
 from secateur.errors import DataError, ModelError
 from secateur.evaluation.metrics import classification_metrics, confusion
 from secateur.modelfile import load_model
+from secateur.quantization.aware import as_deployed
 from secateur.run import Run
 from secateur.tables import write_csv
 from secateur.working import working
@@ -44,7 +45,7 @@ def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[st
         model, card = load_model(model_path, run.key)
         require_outputs(model, classes, model_path)
         rows, split = measured_rows(read_manifest(run.manifest))
-        probabilities, labels = predict_rows(run, model, rows, classes)
+        probabilities, labels = predict_rows(run, as_deployed(model, card, model_path), rows, classes)
         metrics = {
             "model": str(model_path),
             "model_sha256": card["sha256"],

@@ -18,6 +18,7 @@ from secateur.data.storage import files_below, is_url
 from secateur.errors import DataError, SpecError
 from secateur.evaluation.evaluate import require_outputs
 from secateur.modelfile import load_model
+from secateur.quantization.aware import as_deployed
 from secateur.run import Run
 from secateur.tables import write_csv
 from secateur.working import working
@@ -39,8 +40,9 @@ def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
     with working(run, "inference"):
         classes = read_classmap(run.resolve(section.classmap, run.classmap))
         model_path = run.resolve(section.model_path, run.model(run.final_step))
-        model, _ = load_model(model_path, run.key)
-        require_outputs(model, classes, model_path)
+        plain, card = load_model(model_path, run.key)
+        require_outputs(plain, classes, model_path)
+        model = as_deployed(plain, card, model_path)
         paths = image_files(section.image_dir)
         reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.evaluate.n_workers)
         results, skipped = label_images(model, reader, paths, classes, run.spec.evaluate.batch_size)
@@ -52,8 +54,12 @@ def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
     return results
 
 
-def image_files(folder: str) -> list[str]:
+def image_files(folder: str, key: str = "inference.image_dir") -> list[str]:
     """Image files below a folder or a URL, sorted; or the one file that `folder` names.
+
+    Args:
+        folder: where.
+        key: of the spec that says so, for errors.
 
     Raises:
         DataError: it is missing or holds no images.
@@ -61,13 +67,13 @@ def image_files(folder: str) -> list[str]:
     if os.path.isfile(folder):
         return [folder]
     if not is_url(folder) and not os.path.isdir(folder):
-        raise DataError(f"inference.image_dir: no such folder: {folder}", "mend inference.image_dir in the spec")
+        raise DataError(f"{key}: no such folder: {folder}", f"mend {key} in the spec")
     try:
         found = [path for path in files_below(folder) if is_image(path)]
     except FileNotFoundError as error:
-        raise DataError(f"inference.image_dir: {error}", "mend inference.image_dir in the spec") from error
+        raise DataError(f"{key}: {error}", f"mend {key} in the spec") from error
     if not found:
-        raise DataError(f"inference.image_dir: no images in {folder}", "mend inference.image_dir in the spec")
+        raise DataError(f"{key}: no images in {folder}", f"mend {key} in the spec")
     return sorted(found)
 
 

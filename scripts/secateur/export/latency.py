@@ -5,12 +5,24 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime
 
 RUNS_A_ROUND = 10
 ROUNDS = 7
+# Rounds for percentiles, and about how long all of them may take.
+MOST_ROUNDS, FEWEST_ROUNDS, SECONDS = 40, 3, 10.0
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Milliseconds within which half, 90 % and 99 % of the calls end."""
+
+    p50: float
+    p90: float
+    p99: float
 
 
 def latency_ms(model: bytes, threads: int = 1, batch: int = 1) -> float:
@@ -22,7 +34,7 @@ def latencies_ms(models: Sequence[bytes], threads: int = 1, batch: int = 1) -> l
     """Milliseconds of one call for each ONNX model, measured in turn so that they share the machine's moods.
 
     Args:
-        models: serialised, one float32 input whose first axis is the batch.
+        models: serialised, one input whose first axis is the batch.
         threads: of ONNX Runtime, within an operator.
         batch: images a call.
 
@@ -40,6 +52,22 @@ def latencies_ms(models: Sequence[bytes], threads: int = 1, batch: int = 1) -> l
     return [statistics.median(times) * 1000 for times in fastest]
 
 
+def percentiles_ms(models: Sequence[bytes], threads: int, batch: int) -> list[Percentiles]:
+    """Percentiles of the time of a call for each ONNX model, called in turn. Arguments as in `latencies_ms`."""
+    sessions = [_session(model, threads) for model in models]
+    feeds = [_feed(session, batch) for session in sessions]
+    pairs = list(zip(sessions, feeds, strict=True))
+    for session, feed in pairs:
+        session.run(None, feed)
+    once = sum(_timed(session, feed) for session, feed in pairs)
+    rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(SECONDS / max(once * RUNS_A_ROUND, 1e-6))))
+    times: list[list[float]] = [[] for _ in models]
+    for _ in range(rounds):
+        for own, (session, feed) in zip(times, pairs, strict=True):
+            own.extend(_timed(session, feed) for _ in range(RUNS_A_ROUND))
+    return [Percentiles(*(float(value) * 1000 for value in np.percentile(own, (50, 90, 99)))) for own in times]
+
+
 def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -49,7 +77,10 @@ def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
 def _feed(session: onnxruntime.InferenceSession, batch: int) -> dict[str, np.ndarray]:
     (given,) = session.get_inputs()
     shape = [batch, *given.shape[1:]]
-    return {given.name: np.random.default_rng(0).normal(size=shape).astype(np.float32)}
+    rng = np.random.default_rng(0)
+    if given.type == "tensor(float)":
+        return {given.name: rng.normal(size=shape).astype(np.float32)}
+    return {given.name: rng.integers(0, 256, shape).astype(np.uint16 if "16" in given.type else np.uint8)}
 
 
 def _timed(session: onnxruntime.InferenceSession, feed: dict[str, np.ndarray]) -> float:

@@ -149,8 +149,8 @@ class Writer:
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """Add an initializer; calls of a shared layer share it."""
         if name not in self.initializers:
-            array = np.ascontiguousarray(values)
-            self.initializers[name] = numpy_helper.from_array(array, name)
+            # `np.ascontiguousarray` would make a vector of a scalar.
+            self.initializers[name] = numpy_helper.from_array(np.asarray(values, order="C"), name)
         return name
 
     def affine(self, call: Call, kernel: NDArray[Any], channel_axis: int) -> tuple[NDArray[Any], NDArray[Any] | None]:

@@ -21,11 +21,16 @@ def preprocessing_of(spec: Spec) -> dict[str, Any]:
     `mean` and `scale` are in the order of `channel_order` and in pixel units, 0..255 or 0..65535.
     """
     channels, height, width = spec.model.input_image_size
-    gray = channels == 1
-    mean, scale = _mean_and_scale(spec, gray)
-    order = "gray" if gray else ("BGR" if spec.data.preprocess_mode == "caffe" else "RGB")
+    mean, scale, order = fed_scaling(spec)
+    embedded = spec.export.embed_preprocessing
+    plain = "uint16" if spec.model.input_image_depth == 16 else "uint8"
     return {
-        "input": {"name": INPUT_NAME, "layout": spec.export.layout.upper(), "type": "float32"},
+        "input": {
+            "name": INPUT_NAME,
+            "layout": "NHWC" if embedded else spec.export.layout.upper(),
+            "type": plain if embedded else "float32",
+        },
+        "embedded": embedded,
         "output": {"name": OUTPUT_NAME, "type": "float32", "meaning": "probability of each class in labels.txt"},
         "channels": channels,
         "height": height,
@@ -37,8 +42,24 @@ def preprocessing_of(spec: Spec) -> dict[str, Any]:
         "scale": scale,
         "interpolation": spec.model.resize_interpolation_method,
         "crop": "center" if spec.augment.enable_center_crop else "none",
+        "crop_padding": CROP_PADDING,
         "resize_before_crop": _resize_words(spec.augment.enable_center_crop),
     }
+
+
+def fed_scaling(spec: Spec) -> tuple[list[float], list[float], str]:
+    """Mean, scale and order of channels that a program must apply to the exported file's input."""
+    mean, scale, order = scaling_of(spec)
+    if not spec.export.embed_preprocessing:
+        return mean, scale, order
+    return [0.0] * len(mean), [1.0] * len(scale), order.replace("BGR", "RGB")
+
+
+def scaling_of(spec: Spec) -> tuple[list[float], list[float], str]:
+    """Mean, scale and order of channels (`RGB`, `BGR` or `gray`) that the network was trained with."""
+    gray = spec.model.input_image_size[0] == 1
+    order = "gray" if gray else ("BGR" if spec.data.preprocess_mode == "caffe" else "RGB")
+    return *_mean_and_scale(spec, gray), order
 
 
 def _mean_and_scale(spec: Spec, gray: bool) -> tuple[list[float], list[float]]:

@@ -43,7 +43,9 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         narrow, result, steps = _pruned(run, section, model, stream)
         report = {**_asked(section), **result.as_json()}
         own = link(run, "prune", parent_sha256=card["sha256"])
-        card = {**card, "pruned": True, "step": "prune", "provenance": [*card.get("provenance", []), own]}
+        # Ranges of activations belong to the network before the cut.
+        kept = {name: value for name, value in card.items() if name != "quantization"}
+        card = {**kept, "pruned": True, "step": "prune", "provenance": [*card.get("provenance", []), own]}
         write_json(folder / "report.json", report)
         write_text(folder / "report.html", page(result, in_words(section)))
         save_model(narrow, folder / "model.tlt", run.key, card)

@@ -1,5 +1,6 @@
 """The spec file: typed sections, one loader for every vintage."""
 
+from secateur.spec.export import ExportSpec
 from secateur.spec.load import load_spec, parse_spec
 from secateur.spec.notices import Notice
 from secateur.spec.prune import PruneSpec
@@ -9,7 +10,6 @@ from secateur.spec.sections import (
     DataSpec,
     DistillSpec,
     EvaluateSpec,
-    ExportSpec,
     InferenceSpec,
     LrConfig,
     ModelSpec,

@@ -14,7 +14,7 @@ from secateur.errors import SpecError
 from secateur.spec.architectures import FIXED, family_name
 from secateur.spec.notices import Notice
 from secateur.spec.prune import BUDGETS
-from secateur.spec.sections import ENGINE_KEYS, ModelSpec, Spec
+from secateur.spec.sections import ModelSpec, Spec
 from secateur.spec.source import Source, parse_source, read_source
 from secateur.spec.vintages import to_v1
 
@@ -32,9 +32,11 @@ NO_EFFECT = {
     "train.wandb": "this tracker is not connected yet",
     "train.clearml": "this tracker is not connected yet",
     "evaluate.classmap": "split makes the one class map, split/classmap.json",
-    "evaluate.trt_engine": "engines are not built yet",
-    "inference.trt_engine": "engines are not built yet",
-    "gen_trt_engine": "engines are not built yet",
+    "evaluate.trt_engine": "the engine that this run builds is measured when it is built",
+    "inference.trt_engine": "inference is done with the model itself",
+    "export.cal_cache_file": "ranges are kept in export/calibration.json",
+    "export.cal_data_file": "images are read anew",
+    "gen_trt_engine.onnx_file": "the engine is built from the file that export writes",
     "prune.byom_model_path": "a pruned model is read from its own file",
     "gpu_ids": "devices are given by the scheduler",
     "mpi_args": "there is no MPI",
@@ -42,10 +44,9 @@ NO_EFFECT = {
     "multi_node": "one training runs on one host",
     "num_processes": "one training is one process",
     "verbose": "logs are always complete",
-    **{f"export.{key}": "engines are not built yet" for key in ENGINE_KEYS},
     **{
         f"{section}.results_dir": "steps write under the run's results_dir"
-        for section in ("train", "evaluate", "prune", "inference", "export")
+        for section in ("train", "evaluate", "prune", "inference", "export", "gen_trt_engine")
     },
 }
 

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from secateur.spec.load import NO_EFFECT
-from secateur.spec.sections import ENGINE_KEYS, DistillSpec, RetrainSpec, Spec
+from secateur.spec.sections import DistillSpec, RetrainSpec, Spec
 from secateur.spec.vintages import KEYS, SECTIONS
 
 INTRODUCTION = """# Configuration
@@ -49,7 +49,7 @@ def reference() -> str:
 
 
 def _section(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    fields = {name: field for name, field in model.model_fields.items() if name not in ENGINE_KEYS}
+    fields = model.model_fields
     plain = {name: field for name, field in fields.items() if _nested(field.annotation) is None}
     if plain:
         yield f"\n## {prefix.rstrip('.') or 'top level'}\n"

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from secateur.spec.architectures import BYOM, canonical_arch
+from secateur.spec.export import ExportSpec, GenTrtEngineSpec
 from secateur.spec.fields import (
     Bytes,
     Folded,
@@ -248,7 +249,7 @@ class TrainSpec(Section):
     class_weights: Annotated[Literal["none", "balanced"] | dict[str, PositiveFloat], Folded] = Field(
         "none", description="own addition: what an image counts in the loss; balanced, or a number a class (others 1)"
     )
-    qat: bool = Field(False, description="quantisation-aware training")
+    qat: bool = Field(False, description="quantisation-aware training: the network learns to be exported as int8")
     lr_config: LrConfig = Field(default_factory=LrConfig)
     reg_config: RegConfig = Field(default_factory=RegConfig)
     optim_config: OptimConfig = Field(default_factory=OptimConfig)
@@ -256,13 +257,6 @@ class TrainSpec(Section):
     wandb: dict[str, Any] | None = Field(None, description="no effect yet")
     clearml: dict[str, Any] | None = Field(None, description="no effect yet")
     results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
-
-    @field_validator("qat")
-    @classmethod
-    def _no_qat_yet(cls, qat: bool) -> bool:
-        if qat:
-            raise ValueError("quantisation-aware training is not built yet; set qat: False")
-        return qat
 
 
 class DistillSpec(Section):
@@ -301,57 +295,6 @@ class InferenceSpec(Section):
     results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
 
 
-# TAO's keys for building a TensorRT engine, accepted and without effect until engines are built here.
-ENGINE_KEYS = (
-    "engine_file",
-    "max_workspace_size",
-    "cal_image_dir",
-    "cal_cache_file",
-    "cal_data_file",
-    "batch_size",
-    "batches",
-    "min_batch_size",
-    "opt_batch_size",
-    "max_batch_size",
-)
-
-
-class ExportSpec(Section):
-    """The file for deployment."""
-
-    model_path: OptionalPath = Field(None, description="absent or EVALMODEL: the final model")
-    output_path: OptionalPath = Field(None, description="suffix .etlt: encrypted; .onnx: plain")
-    data_type: Annotated[Literal["fp32"], Folded] = Field("fp32")
-    layout: Annotated[Literal["nchw", "nhwc"], Folded] = Field("nchw", description="own addition: input layout")
-    converter: Annotated[Literal["direct", "tf2onnx"], Folded] = Field("direct", description="own addition")
-    target_opset: int = Field(13, ge=13, le=18, description="ONNX operator set")
-    engine_file: OptionalPath = None
-    max_workspace_size: float | None = None
-    cal_image_dir: OptionalPath = None
-    cal_cache_file: OptionalPath = None
-    cal_data_file: OptionalPath = None
-    batch_size: int | None = None
-    batches: int | None = None
-    min_batch_size: int | None = None
-    opt_batch_size: int | None = None
-    max_batch_size: int | None = None
-    results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
-
-    @field_validator("data_type", mode="before")
-    @classmethod
-    def _only_fp32_yet(cls, data_type: Any) -> Any:
-        if isinstance(data_type, str) and data_type.strip().lower() in ("fp16", "int8"):
-            raise ValueError(f"data_type '{data_type}' is not built yet; use fp32")
-        return data_type
-
-    @field_validator("output_path")
-    @classmethod
-    def _known_suffix(cls, path: str | None) -> str | None:
-        if path is not None and not path.endswith((".onnx", ".etlt")):
-            raise ValueError(f"output_path must end in .onnx (plain) or .etlt (encrypted): '{path}'")
-        return path
-
-
 class Spec(Section):
     """A whole experiment."""
 
@@ -373,7 +316,7 @@ class Spec(Section):
     multi_node: Any = Field(None, description="no effect")
     num_processes: int | None = Field(None, description="no effect")
     verbose: bool | None = Field(None, description="no effect")
-    gen_trt_engine: dict[str, Any] | None = Field(None, description="no effect yet")
+    gen_trt_engine: GenTrtEngineSpec | None = Field(None, description="V2: a TensorRT engine is to be built")
 
     _notices: tuple[Notice, ...] = PrivateAttr(default=())
 
@@ -393,3 +336,23 @@ class Spec(Section):
     def prunes(self) -> bool:
         """Whether the run prunes and retrains."""
         return self.prune is not None
+
+    @property
+    def wants_engine(self) -> bool:
+        """Whether a TensorRT engine is asked for."""
+        return self.export.engine_file is not None or self.gen_trt_engine is not None
+
+    @property
+    def engine_type(self) -> str:
+        """The precision of the TensorRT engine."""
+        return self.export.engine_data_type or self.exported_type
+
+    @property
+    def trained_for_int8(self) -> bool:
+        """Whether the final model knows the ranges of its activations from training."""
+        return (self.retrain or self.train).qat
+
+    @property
+    def exported_type(self) -> str:
+        """The precision of the exported file: `fp32`, `fp16` or `int8`."""
+        return self.export.data_type or ("int8" if self.trained_for_int8 else "fp32")

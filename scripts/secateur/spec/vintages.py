@@ -45,6 +45,22 @@ KEYS = {
     "prune.pruning_granularity": "prune.granularity",
     "export.checkpoint": "export.model_path",
     "export.onnx_file": "export.output_path",
+    "gen_trt_engine.trt_engine": "export.engine_file",
+    "gen_trt_engine.tensorrt.data_type": "export.engine_data_type",
+    "gen_trt_engine.tensorrt.calibration.cal_batch_size": "export.batch_size",
+    "gen_trt_engine.tensorrt.calibration.cal_batches": "export.batches",
+    **{
+        f"gen_trt_engine.tensorrt.{key}": f"export.{key.removeprefix('calibration.')}"
+        for key in (
+            "max_workspace_size",
+            "min_batch_size",
+            "opt_batch_size",
+            "max_batch_size",
+            "calibration.cal_image_dir",
+            "calibration.cal_cache_file",
+            "calibration.cal_data_file",
+        )
+    },
 }
 LAYOUTS = {"channels_first": "nchw", "channels_last": "nhwc"}
 # TAO's code defaults of the three V2 keys that together are V1's input_image_size.

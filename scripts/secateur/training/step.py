@@ -17,6 +17,7 @@ from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.modelfile import load_model, save_model
 from secateur.provenance import card_of, link, split_link, versions
+from secateur.quantization.aware import plain_network, quantisation_aware
 from secateur.rerun import code_digest
 from secateur.run import DATA_WITHOUT_EFFECT, WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import TrainSpec
@@ -75,11 +76,12 @@ class _Step:
             self.chain = [split_link(self.run_files, len(manifest))]
             keras.utils.set_random_seed(self.section.random_seed)
             model = configured(self._initial_model(len(classes)), self.section)
-            trainer = self._trainer(model, manifest, classes, status)
+            learner = quantisation_aware(model) if self.section.qat else model
+            trainer = self._trainer(learner, manifest, classes, status)
             started = time.monotonic()
             state = trainer.run()
             metrics = self._metrics(model, state, trainer.images, time.monotonic() - started)
-            self._write(model, state, metrics, classes)
+            self._write(model, learner, state, metrics, classes)
             trainer.finish(state)
             status.write("RUNNING", f"{self.step} wrote its model", kpi={"val_accuracy": metrics["val_accuracy"]})
         return metrics
@@ -163,7 +165,14 @@ class _Step:
             "versions": versions(),
         }
 
-    def _write(self, model: keras.Model, state: TrainingState, metrics: dict[str, Any], classes: list[str]) -> None:
+    def _write(
+        self,
+        model: keras.Model,
+        learner: keras.Model,
+        state: TrainingState,
+        metrics: dict[str, Any],
+        classes: list[str],
+    ) -> None:
         own = link(self.run_files, self.step, parent_sha256=self.parent, best_epoch=state.best_epoch)
         card = {
             "pruned": self.pruned,
@@ -173,9 +182,10 @@ class _Step:
         }
         write_csv(self.folder / "history.csv", pd.DataFrame(state.history, columns=HISTORY_COLUMNS))
         write_json(self.folder / "metrics.json", metrics)
-        save_model(model, self.folder / "model.tlt", self.run_files.key, card)
-        model.set_weights(state.last_weights)
-        last = {**card, "best_epoch": None, "epoch": state.epoch}
+        best = {**card, **_learned(learner, model)}
+        save_model(model, self.folder / "model.tlt", self.run_files.key, best)
+        learner.set_weights(state.last_weights)
+        last = {**card, **_learned(learner, model), "best_epoch": None, "epoch": state.epoch}
         save_model(model, self.run_files.work / self.step / "last.tlt", self.run_files.key, last)
         print(
             f"{self.step}  {metrics['arch']}  {state.epoch} epochs  best val_accuracy {metrics['val_accuracy']:.4f} "
@@ -183,6 +193,13 @@ class _Step:
             file=self.stream,
             flush=True,
         )
+
+
+def _learned(learner: keras.Model, model: keras.Model) -> dict[str, Any]:
+    """Take the weights that training found into the plain model; for int8 also the ranges, for the model's card."""
+    if learner is model:
+        return {}
+    return {"quantization": plain_network(learner, model)[1].as_json()}
 
 
 class _Recorder:

@@ -1,0 +1,137 @@
+"""`README.md` of the bundle, the model card: what the model is, what it was measured at, how to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from secateur.export.engine_options import engine_source
+from secateur.run import Exported, Run, exported_files
+
+FORMS = {
+    "onnxruntime": "ONNX Runtime, and what else reads ONNX",
+    "tensorrt": "TensorRT: int8 with zero point 0",
+    "tflite": "LiteRT (TFLite): scaled pixels, NHWC",
+    "openvino": "OpenVINO, with the .bin beside it",
+}
+
+
+def model_card(
+    run: Run,
+    classes: Sequence[str],
+    images: Mapping[str, int],
+    parities: Sequence[Mapping[str, Any]],
+    latency: Mapping[str, Any],
+    sizes: Mapping[str, int],
+) -> str:
+    """The text of the file.
+
+    Args:
+        run: whose model.
+        classes: names in index order.
+        images: split -> number of images.
+        parities: figures of each exported file.
+        latency: content of `latency.json`.
+        sizes: file -> bytes, with the parts that belong to it.
+    """
+    parts = [
+        f"# {run.name}\n",
+        _what(run, classes, images),
+        "## Figures\n",
+        _figures(parities, sizes),
+        _worst(parities[0]),
+        "## Latency\n",
+        _latency(latency),
+        "## How to run it\n",
+        _how(run),
+    ]
+    return "\n".join(parts)
+
+
+def _what(run: Run, classes: Sequence[str], images: Mapping[str, int]) -> str:
+    spec = run.spec
+    channels, height, width = spec.model.input_image_size
+    counts = ", ".join(f"{count:,} {split}" for split, count in images.items())
+    made = "pruned and retrained" if spec.prunes else "trained"
+    return (
+        f"An image classifier: {spec.model.arch}, {made}"
+        f"{', for int8' if spec.trained_for_int8 else ''}; input {width}x{height}, "
+        f"{'colour' if channels == 3 else 'gray'}, {spec.model.input_image_depth} bits a channel.\n\n"
+        f"{len(classes)} classes: {', '.join(_escaped(name) for name in classes)}. Images: {counts}.\n"
+    )
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in name)
+
+
+def _figures(parities: Sequence[Mapping[str, Any]], sizes: Mapping[str, int]) -> str:
+    first = parities[0]
+    rows = [
+        f"On {first['images']} {first['split']} images; Keras has top-1 {first['keras']['top_1']:.4f}.\n",
+        "| file | for | precision | bytes | top-1 | same answer as Keras | largest difference |",
+        "|---|---|---|--:|--:|--:|--:|",
+    ]
+    for parity in parities:
+        rows.append(
+            f"| `{parity['file']}` | {FORMS[parity['form']]} | {parity['data_type']} | {sizes[parity['file']]:,} | "
+            f"{parity['accuracy']['top_1']:.4f} | {parity['top_1_agreement']:.1%} | {parity['max_difference']:.1e} |"
+        )
+    layers = first.get("integers")
+    if layers:
+        rows.append(
+            f"\nONNX Runtime computes {layers['in_integers']} of {layers['layers_with_weights']} layers with weights "
+            f"in integers{'; in float: ' + ', '.join(layers['in_float']) if layers['in_float'] else ''}."
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _worst(parity: Mapping[str, Any]) -> str:
+    per_class = parity["accuracy"]["per_class"]
+    weakest = sorted(per_class, key=lambda name: per_class[name]["f1"])[:3]
+    words = ", ".join(f"{_escaped(name)} ({per_class[name]['f1']:.2f})" for name in weakest)
+    return f"\nWeakest classes by F1: {words}. All of them: `metrics.json`.\n"
+
+
+def _latency(latency: Mapping[str, Any]) -> str:
+    rows = [
+        f"ONNX Runtime {latency['onnxruntime']} on the CPU of the machine that exported ({latency['cpus']} cores), "
+        "all networks in turn; the ratios are what counts.\n",
+        "| network | threads | batch | p50 ms | p90 ms | p99 ms | ratio |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    rows += [
+        f"| {case['network']} | {case['threads']} | {case['batch']} | {case['p50_ms']:.3g} | {case['p90_ms']:.3g} | "
+        f"{case['p99_ms']:.3g} | {case['ratio']:.2f} |"
+        for case in latency["cases"]
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _how(run: Run) -> str:
+    file, engine = exported_files(run.spec)[0], engine_source(run.spec)
+    lines = []
+    if file.sealed:
+        lines.append(_decrypt(file))
+    lines += [
+        "```\npip install onnxruntime numpy pillow\npython predict.py photo.jpg\n```\n",
+        "`preprocessing.json` says how an image becomes input; `predict.py` does it.\n",
+        f"* TensorRT: `sh trtexec.sh` builds an engine of `{engine.name}`.",
+        "* DeepStream: `nvinfer_config.txt`, with `nvinfer_labels.txt`.",
+        f"* Triton: the folder `triton` is a model repository{_triton_remark(file)}.",
+        "* `MANIFEST.json` has the SHA-256 of every file.",
+    ]
+    if "web" in run.spec.export.targets:
+        lines.append("* `try.html` runs the model in a browser, without a server or a network.")
+    return "\n".join(lines) + "\n"
+
+
+def _decrypt(file: Exported) -> str:
+    return (
+        f"The model is encrypted (age v1). Decrypt it first, or with any age program:\n\n```\n"
+        f"secateur decrypt {file.name} -o {file.plain_name} --key env:NAME\n```\n"
+    )
+
+
+def _triton_remark(file: Exported) -> str:
+    return f"; put the decrypted model there as `1/model.onnx` (here `{file.plain_name}`)" if file.sealed else ""

@@ -1,0 +1,81 @@
+"""`nvinfer_config.txt` and its labels: DeepStream's classifier element, generated from the spec.
+
+nvinfer computes net-scale-factor * (pixel - offset), with one factor for all channels (DeepStream Developer Guide,
+Gst-nvinfer).
+"""
+
+from __future__ import annotations
+
+from secateur.export.onnx_writer import OUTPUT_NAME
+from secateur.export.preprocessing import fed_scaling
+from secateur.run import Exported
+from secateur.spec import Spec
+
+NETWORK_MODES = {"fp32": 0, "int8": 1, "fp16": 2}
+COLOR_FORMATS = {"RGB": 0, "BGR": 1, "gray": 2}
+CLASSIFIER = 1
+
+
+def nvinfer_config(spec: Spec, file: Exported, data_type: str) -> str:
+    """The text of the file.
+
+    Args:
+        spec: what the network takes.
+        file: the model that TensorRT shall read.
+        data_type: precision of the engine.
+    """
+    reason = _inexpressible(spec)
+    if reason:
+        return f"# nvinfer cannot feed this model: {reason}.\n"
+    mean, scale, order = fed_scaling(spec)
+    channels, height, width = spec.model.input_image_size
+    lines = [
+        "# DeepStream, generated from the spec: do not type these numbers anywhere else.",
+        *_remarks(spec, file),
+        "[property]",
+        "gpu-id=0",
+        f"onnx-file={file.plain_name}",
+        f"model-engine-file={file.plain_name.removesuffix('.onnx')}.engine",
+        "labelfile-path=nvinfer_labels.txt",
+        f"batch-size={spec.export.opt_batch_size or 1}",
+        f"network-mode={NETWORK_MODES[data_type]}",
+        f"network-type={CLASSIFIER}",
+        f"infer-dims={channels};{height};{width}"
+        if spec.export.layout == "nchw"
+        else f"infer-dims={height};{width};{channels}",
+        f"network-input-order={0 if spec.export.layout == 'nchw' else 1}",
+        f"model-color-format={COLOR_FORMATS[order]}",
+        f"net-scale-factor={scale[0]:.9g}",
+        "offsets=" + ";".join(f"{value:.9g}" for value in mean),
+        f"output-blob-names={OUTPUT_NAME}",
+        "classifier-threshold=0",
+        "maintain-aspect-ratio=0",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def nvinfer_labels(classes: list[str]) -> str:
+    """All labels on one line, as nvinfer reads those of a classifier."""
+    return ";".join(classes) + "\n"
+
+
+def _inexpressible(spec: Spec) -> str:
+    if spec.export.embed_preprocessing:
+        return "it takes whole numbers (export.embed_preprocessing), nvinfer feeds float32"
+    if spec.model.input_image_depth == 16:
+        return "it takes 16 bits a channel, nvinfer has 8"
+    if len(set(fed_scaling(spec)[1])) > 1:
+        return "it scales each channel by another factor, nvinfer has one for all"
+    return ""
+
+
+def _remarks(spec: Spec, file: Exported) -> list[str]:
+    remarks = []
+    if file.sealed:
+        remarks.append(f"# First: secateur decrypt {file.name} -o {file.plain_name} --key env:NAME")
+    if spec.augment.enable_center_crop:
+        remarks.append(
+            "# nvinfer resizes the whole image and cuts nothing out; the network was measured on the middle."
+        )
+        remarks.append("# With augment.enable_center_crop: False training and DeepStream see the same.")
+    return remarks

@@ -1,0 +1,129 @@
+"""The bundle step: everything beside the exported models, generated from the spec and the figures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+from secateur import __version__
+from secateur.artifacts import read_json, sha256_of, write_bytes, write_json, write_text
+from secateur.data.classes import read_classmap
+from secateur.data.manifest import read_manifest
+from secateur.export.bundle.card import model_card
+from secateur.export.bundle.nvinfer import nvinfer_config, nvinfer_labels
+from secateur.export.bundle.triton import triton_config
+from secateur.export.bundle.trtexec import trtexec_script
+from secateur.export.engine_options import engine_options, engine_source
+from secateur.export.parity import parity_path
+from secateur.export.preprocessing import preprocessing_of
+from secateur.run import BUNDLE_FILES, Exported, Run, calibrates, exported_files
+from secateur.working import working
+
+MANIFEST = "MANIFEST.json"
+PREDICT = Path(__file__).with_name("predict.py")
+
+
+def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
+    """Write what lies beside the exported models: see `BUNDLE_FILES`, and a model repository for Triton.
+
+    Returns:
+        The manifest: file -> SHA-256 and bytes.
+
+    Raises:
+        SecateurError: an exported file or its figures are missing.
+    """
+    folder = run.results / "export"
+    with working(run, "bundle", "export", lock="export-bundle"):
+        classes, files = read_classmap(run.classmap), exported_files(run.spec)
+        parities = [read_json(parity_path(folder / file.name)) for file in files]
+        _write_for_programs(run, folder, classes, files)
+        write_json(folder / "metrics.json", _metrics(parities))
+        _write_triton(run, folder / "triton", classes, files[0])
+        counts = read_manifest(run.manifest)["split"].value_counts()
+        images = {str(split): int(count) for split, count in counts.items()}
+        sizes = {file.name: sum(path.stat().st_size for path in _parts(folder / file.name)) for file in files}
+        card = model_card(run, classes, images, parities, read_json(folder / "latency.json"), sizes)
+        write_text(folder / "README.md", card)
+        manifest = _manifest(folder, _members(run, folder), parities[0]["model_sha256"])
+        write_json(folder / MANIFEST, manifest)
+    print(f"bundle  {folder}  {len(manifest['files'])} files, see its README.md", file=stream, flush=True)
+    return manifest
+
+
+def _write_for_programs(run: Run, folder: Path, classes: list[str], files: list[Exported]) -> None:
+    spec = run.spec
+    write_text(folder / "labels.txt", "".join(f"{name}\n" for name in classes))
+    write_json(folder / "preprocessing.json", {**preprocessing_of(spec), "model": files[0].plain_name})
+    write_text(folder / "nvinfer_config.txt", nvinfer_config(spec, engine_source(spec), spec.engine_type))
+    write_text(folder / "nvinfer_labels.txt", nvinfer_labels(classes))
+    write_text(folder / "trtexec.sh", trtexec_script(engine_options(spec), engine_source(spec)))
+    write_bytes(folder / "predict.py", PREDICT.read_bytes())
+
+
+def _write_triton(run: Run, folder: Path, classes: list[str], file: Exported) -> None:
+    """Anew, so that nothing of an export under another name stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+    name = Path(file.plain_name).stem
+    write_text(folder / name / "config.pbtxt", triton_config(run.spec, name, len(classes)))
+    write_text(folder / name / "labels.txt", "".join(f"{label}\n" for label in classes))
+    (folder / name / "1").mkdir()
+    if not file.sealed:
+        write_bytes(folder / name / "1" / "model.onnx", (folder.parent / file.name).read_bytes())
+
+
+def _metrics(parities: list[dict[str, Any]]) -> dict[str, Any]:
+    first = parities[0]
+    return {
+        "model_sha256": first["model_sha256"],
+        "split": first["split"],
+        "images": first["images"],
+        "keras": first["keras"],
+        "files": {
+            parity["file"]: {
+                key: parity[key]
+                for key in ("data_type", "form", "accuracy", "keras", "top_1_agreement", "max_difference", "integers")
+                if key in parity
+            }
+            for parity in parities
+        },
+    }
+
+
+def _members(run: Run, folder: Path) -> list[Path]:
+    names = [name for name in BUNDLE_FILES if name != MANIFEST]
+    for file in exported_files(run.spec):
+        names += [part.name for part in _parts(Path(file.name))] + [parity_path(Path(file.name)).name]
+    names += ["latency.json"]
+    names += ["calibration.json"] if calibrates(run.spec) else []
+    names += ["try.html"] if "web" in run.spec.export.targets else []
+    triton = sorted(path for path in (folder / "triton").rglob("*") if path.is_file())
+    return [*(folder / name for name in names), *triton]
+
+
+def _parts(path: Path) -> list[Path]:
+    """OpenVINO keeps the weights in a file of their own."""
+    return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+
+
+def _manifest(folder: Path, members: Iterable[Path], model_sha256: str) -> dict[str, Any]:
+    return {
+        "made_by": f"secateur {__version__}",
+        "model_sha256": model_sha256,
+        "files": {
+            path.relative_to(folder).as_posix(): {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+            for path in members
+        },
+    }
+
+
+def refresh_manifest(path: Path) -> None:
+    """Bring the digest of a sealed file up to date in the manifest beside it, where there is one that lists it."""
+    manifest_path = path.with_name(MANIFEST)
+    if not manifest_path.is_file():
+        return
+    manifest = read_json(manifest_path)
+    if path.name in manifest.get("files", {}):
+        manifest["files"][path.name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+        write_json(manifest_path, manifest)

@@ -1,0 +1,60 @@
+"""What the spec says about a TensorRT engine, in either vintage's words (`export` of V1, `gen_trt_engine` of V2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from secateur.run import Exported, exported_files
+from secateur.spec import Spec
+
+# TAO's defaults (tao-facts 1.1), but for the largest batch, which it has as 1.
+WORKSPACE_GB, SMALLEST_BATCH, BEST_BATCH, LARGEST_BATCH = 2.0, 1, 1, 8
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Of one engine.
+
+    Attributes:
+        data_type: `fp32`, `fp16` or `int8`.
+        workspace_gb: memory that building may use.
+        batches: smallest, best and largest batch.
+        image: shape of one input image as the file takes it.
+    """
+
+    data_type: str
+    workspace_gb: float
+    batches: tuple[int, int, int]
+    image: tuple[int, int, int]
+
+    @property
+    def workspace_mib(self) -> int:
+        """The same in MiB."""
+        return round(self.workspace_gb * 1024)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """`min`, `opt` and `max` shape of the input."""
+        return {word: (batch, *self.image) for word, batch in zip(("min", "opt", "max"), self.batches, strict=True)}
+
+
+def engine_options(spec: Spec) -> EngineOptions:
+    """The options that hold for a spec; batches that are not given fit those that are."""
+    section = spec.export
+    smallest = section.min_batch_size or SMALLEST_BATCH
+    best = max(section.opt_batch_size or BEST_BATCH, smallest)
+    largest = section.max_batch_size or max(LARGEST_BATCH, best)
+    channels, height, width = spec.model.input_image_size
+    channels_first = section.layout == "nchw" and not section.embed_preprocessing
+    return EngineOptions(
+        data_type=spec.engine_type,
+        workspace_gb=section.max_workspace_size or WORKSPACE_GB,
+        batches=(smallest, best, largest),
+        image=(channels, height, width) if channels_first else (height, width, channels),
+    )
+
+
+def engine_source(spec: Spec) -> Exported:
+    """The exported file that TensorRT reads: the one with its own places for int8, where there is one."""
+    files = exported_files(spec)
+    wanted = "tensorrt" if spec.engine_type == "int8" else "onnxruntime"
+    return next((file for file in files if file.form == wanted), files[0])

@@ -1,0 +1,97 @@
+"""Files for other programs than ONNX Runtime and TensorRT: TFLite (LiteRT) and OpenVINO."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from secateur.artifacts import write_bytes
+from secateur.errors import ModelError
+from secateur.export.calibration import calibration_paths, read_calibration
+from secateur.export.convert import onnx_content
+from secateur.export.parity import measured_parity, require_agreement
+from secateur.export.runners import openvino_runner, tflite_runner
+from secateur.export.source import Pixels, Source
+from secateur.run import Exported, calibrates
+
+# The file's parity figures, once it is written.
+WriteTarget = Callable[[Source, Exported, Path], dict[str, Any]]
+# Package that runs a target's files -> what installs it.
+PACKAGES = {"tflite": ("ai_edge_litert", "ai-edge-litert"), "openvino": ("openvino", "openvino")}
+
+
+def _require_package(form: str) -> None:
+    module, package = PACKAGES[form]
+    if importlib.util.find_spec(module) is None:
+        raise ModelError(f"export.targets: {form} needs the package {package}", f"pip install {package}")
+
+
+def write_tflite(source: Source, file: Exported, target: Path) -> dict[str, Any]:
+    """A `.tflite` file with float32 input (scaled pixels, NHWC) and output; int8 inside where the file's type says so.
+
+    Raises:
+        ModelError: the packages are missing, TensorFlow cannot convert the network, or it answers otherwise.
+    """
+    _require_package("tflite")
+    content = _tflite(source, file.data_type)
+    parity = measured_parity(source, file, tflite_runner(content, source.run.spec))
+    require_agreement(parity, source.run.spec)
+    write_bytes(target, content)
+    return parity
+
+
+def _tflite(source: Source, data_type: str) -> bytes:
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError("export.targets tflite needs the TensorFlow backend", "unset KERAS_BACKEND")
+    import tensorflow as tf  # noqa: PLC0415 - this target alone needs it
+    from tensorflow.python.framework.convert_to_constants import (  # noqa: PLC0415
+        convert_variables_to_constants_v2 as frozen,
+    )
+
+    signature = tf.TensorSpec((1, *source.model.input_shape[1:]), tf.float32, name="input_1")
+    answer = tf.function(lambda images: source.model(images, training=False))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen(answer.get_concrete_function(signature))])
+    if data_type == "int8":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: _one_by_one(source)
+    try:
+        return bytes(converter.convert())
+    except Exception as error:
+        raise ModelError(
+            f"TensorFlow cannot convert the model to TFLite: {error}", "remove the target tflite"
+        ) from error
+
+
+def _one_by_one(source: Source) -> Iterator[list[Any]]:
+    for batch in Pixels(source.run, calibration_paths(source.run)).scaled():
+        for image in batch:
+            yield [image[None]]
+
+
+def write_openvino(source: Source, file: Exported, target: Path) -> dict[str, Any]:
+    """OpenVINO's `.xml` with its `.bin` beside it, of the same network and precision as the ONNX file.
+
+    Raises:
+        ModelError: the package is missing, or the network answers otherwise.
+    """
+    _require_package("openvino")
+    import openvino  # noqa: PLC0415 - an extra
+
+    calibration = read_calibration(source.run) if calibrates(source.run.spec) else None
+    network = openvino.Core().read_model(onnx_content(source, file, calibration))
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".openvino-") as folder:
+        made = Path(folder) / target.name
+        openvino.save_model(network, made, compress_to_fp16=False)
+        parity = measured_parity(source, file, openvino_runner(made, source.run.spec))
+        require_agreement(parity, source.run.spec)
+        for suffix in (".bin", ".xml"):
+            write_bytes(target.with_suffix(suffix), made.with_suffix(suffix).read_bytes())
+    return parity
+
+
+TARGETS: dict[str, WriteTarget] = {"tflite": write_tflite, "openvino": write_openvino}

@@ -1,0 +1,249 @@
+"""Quantisation-aware training: a network that computes in floats what its eight-bit form will compute.
+
+After Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference
+(arXiv:1712.05877): values and kernels are rounded to 255 levels on the way forward, and gradients pass through as if
+they were not (Bengio et al., arXiv:1308.3432). Plain Keras operations, so that one trainer, its checkpoints and every
+backend serve it; the result is a plain network, with the ranges beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from secateur.errors import ModelError
+from secateur.export.onnx_writer import DEFAULT_OPSET, Writer
+from secateur.network import Call, TensorId, calls_of, outputs_of
+from secateur.quantization.calibrate import bounded_ranges, tensors_to_measure
+from secateur.quantization.placement import Network
+from secateur.quantization.ranges import INT8_TOP, SMALLEST_SCALE, Ranges, ranges_from_json
+
+# Of the moving average of a batch's largest value: it settles within some hundred batches.
+RANGE_MOMENTUM = 0.99
+SUFFIX = "_range"
+# They change nothing at inference; what they read is quantised, not what they make.
+TRANSPARENT = (layers.Dropout, layers.SpatialDropout2D)
+
+
+class FakeQuantize(layers.Layer):
+    """Rounds to 255 levels between minus and plus the largest value, which it follows while training.
+
+    Input and output: float32 of any shape. Its weights: the largest value, and the least one ever seen.
+    """
+
+    def build(self, shape: Any) -> None:
+        """Two numbers that no gradient changes."""
+        self.largest = self.add_weight(shape=(), initializer="zeros", trainable=False, name="largest")
+        self.least = self.add_weight(shape=(), initializer="zeros", trainable=False, name="least")
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Rounded values; beyond the range, the range."""
+        if training:
+            seen = ops.max(ops.abs(x))
+            moved = RANGE_MOMENTUM * self.largest + (1 - RANGE_MOMENTUM) * seen
+            self.largest.assign(ops.stop_gradient(ops.where(self.largest > 0, moved, seen)))
+            self.least.assign(ops.stop_gradient(ops.minimum(self.least, ops.min(x))))
+        top = ops.maximum(ops.convert_to_tensor(self.largest), SMALLEST_SCALE)
+        return _rounded(ops.clip(x, -top, top), top / INT8_TOP)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """Unchanged."""
+        return shape
+
+
+def _rounded(x: Any, scale: Any) -> Any:
+    """To multiples of the scale; the gradient passes."""
+    return x + ops.stop_gradient(ops.round(x / scale) * scale - x)
+
+
+def _rounded_kernel(kernel: Any, axes: tuple[int, ...]) -> Any:
+    """With one scale an output channel, which lies along the axes that are not named."""
+    kernel = ops.convert_to_tensor(kernel)
+    top = ops.maximum(ops.max(ops.abs(kernel), axis=axes, keepdims=True), SMALLEST_SCALE)
+    return _rounded(kernel, ops.stop_gradient(top) / INT8_TOP)
+
+
+class QuantizedConv2D(layers.Conv2D):
+    """A convolution with a rounded kernel."""
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """As its parent."""
+        return super().convolution_op(inputs, _rounded_kernel(kernel, (0, 1, 2)))
+
+
+class QuantizedDepthwiseConv2D(layers.DepthwiseConv2D):
+    """A depthwise convolution with a rounded kernel."""
+
+    def call(self, inputs: Any) -> Any:
+        """As its parent."""
+        outputs = ops.depthwise_conv(
+            inputs,
+            _rounded_kernel(self.kernel, (0, 1)),
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+
+class QuantizedDense(layers.Dense):
+    """A dense layer with a rounded kernel."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """As its parent."""
+        outputs = ops.matmul(inputs, _rounded_kernel(self.kernel, (0,)))
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+
+ROUNDING: dict[type, type] = {
+    layers.Conv2D: QuantizedConv2D,
+    layers.DepthwiseConv2D: QuantizedDepthwiseConv2D,
+    layers.Dense: QuantizedDense,
+}
+
+
+def quantisation_aware(model: keras.Model, ranges: Ranges | None = None) -> keras.Model:
+    """A network around the same values that rounds as the eight-bit form of `model` will.
+
+    Args:
+        model: plain, functional. Its weights are copied.
+        ranges: of its activations by the names that the ONNX writer gives them; without them training finds them.
+
+    Raises:
+        ModelError: the network cannot be written as ONNX, or a range is missing.
+    """
+    places = _places(model)
+    made = _rebuilt(model, _rounding_layer, lambda tensor, x: _quantised(tensor, x, places))
+    _copy_weights(model, made)
+    if ranges is not None:
+        _set_ranges(made, places, ranges)
+    return made
+
+
+def as_deployed(model: keras.Model, card: Mapping[str, Any], path: Any) -> keras.Model:
+    """The network that will be deployed: one that was trained for int8 rounds as it will then.
+
+    Args:
+        model: plain, as its file has it.
+        card: of the file.
+        path: of the file, for errors.
+
+    Raises:
+        ModelError: the card's ranges are none, or do not fit the network.
+    """
+    found = card.get("quantization")
+    return model if found is None else quantisation_aware(model, ranges_from_json(found, str(path)))
+
+
+def plain_network(aware: keras.Model, model: keras.Model) -> tuple[keras.Model, Ranges]:
+    """Take the trained values out of a quantisation-aware network.
+
+    Args:
+        aware: made by `quantisation_aware` from `model`.
+        model: gets the weights.
+
+    Returns:
+        `model`, and the ranges by the names that the ONNX writer gives the tensors.
+    """
+    _copy_weights(aware, model)
+    found: dict[str, tuple[float, float]] = {}
+    for tensor, name in _places(model).items():
+        layer = aware.get_layer(_range_layer(tensor))
+        largest = float(np.asarray(layer.largest))
+        found[name] = (-largest if float(np.asarray(layer.least)) < 0 else 0.0, largest)
+    return model, Ranges({**found, **_bounded(model)}, symmetric=True)
+
+
+def _places(model: keras.Model) -> dict[TensorId, str]:
+    """Tensors of the Keras graph that are quantised, and what the ONNX writer calls them."""
+    writer, network = _written(model)
+    wanted = set(tensors_to_measure(network))
+    same: dict[str, TensorId] = {}
+    moved: dict[str, TensorId] = {}
+    for call in calls_of(model):
+        for tensor in call.outputs:
+            name = writer.names[tensor]
+            if not isinstance(call.layer, TRANSPARENT):
+                # A folded normalisation has the name of the convolution before it: the later one counts.
+                same[name] = tensor
+            # An average comes out of its Keras layer flat; nothing else holds what is quantised.
+            moved.setdefault(network.source(name), tensor)
+    return {tensor: name for name, tensor in {**moved, **same}.items() if name in wanted}
+
+
+def _bounded(model: keras.Model) -> dict[str, tuple[float, float]]:
+    """Values inside a swish, which no Keras tensor holds, and whose range is known."""
+    return bounded_ranges(_written(model)[1])
+
+
+def _written(model: keras.Model) -> tuple[Writer, Network]:
+    """The ONNX form of a network, for the names of its tensors."""
+    writer = Writer(model, "nchw", DEFAULT_OPSET)
+    return writer, Network(writer.write({}))
+
+
+def _range_layer(tensor: TensorId) -> str:
+    name, node, index = tensor
+    return f"{name}{SUFFIX}" + (f"_{node}_{index}" if node or index else "")
+
+
+def _quantised(tensor: TensorId, x: Any, places: Mapping[TensorId, str]) -> Any:
+    return FakeQuantize(name=_range_layer(tensor), dtype="float32")(x) if tensor in places else x
+
+
+def _rounding_layer(layer: Any) -> Any:
+    kind: Any = ROUNDING.get(type(layer), type(layer))
+    copy = kind.from_config(layer.get_config())
+    copy.trainable = layer.trainable
+    return copy
+
+
+def _rebuilt(model: keras.Model, layer_of: Callable[[Any], Any], after: Callable[[TensorId, Any], Any]) -> keras.Model:
+    """The same graph with other layers, and something behind each tensor."""
+    copies: dict[str, Any] = {}
+    tensors: dict[TensorId, Any] = {}
+    for call in calls_of(model):
+        for tensor, x in zip(call.outputs, _outputs(call, copies, tensors, layer_of), strict=True):
+            tensors[tensor] = after(tensor, x)
+    # One of each: the ONNX writer has seen to that.
+    given = next(copies[call.layer.name] for call in calls_of(model) if isinstance(call.layer, layers.InputLayer))
+    return keras.Model(given, tensors[outputs_of(model)[0]], name=model.name)
+
+
+def _outputs(
+    call: Call, copies: dict[str, Any], tensors: dict[TensorId, Any], layer_of: Callable[[Any], Any]
+) -> list[Any]:
+    layer = call.layer
+    if isinstance(layer, layers.InputLayer):
+        copies[layer.name] = keras.Input(layer.batch_shape[1:], name=layer.name)
+        return [copies[layer.name]]
+    if layer.name not in copies:
+        copies[layer.name] = layer_of(layer)
+    inputs = [tensors[tensor] for tensor in call.inputs]
+    made = copies[layer.name](inputs if len(inputs) > 1 or _takes_a_list(layer) else inputs[0])
+    return made if isinstance(made, list) else [made]
+
+
+def _takes_a_list(layer: Any) -> bool:
+    return isinstance(layer, layers.Concatenate) or hasattr(layer, "_merge_function")
+
+
+def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """By layer name; layers that only one of them has are passed over."""
+    names = {layer.name for layer in target.layers}
+    for layer in source.layers:
+        if layer.name in names:
+            target.get_layer(layer.name).set_weights(layer.get_weights())
+
+
+def _set_ranges(aware: keras.Model, places: Mapping[TensorId, str], ranges: Ranges) -> None:
+    for tensor, name in places.items():
+        if name not in ranges.of:
+            raise ModelError(f"there is no range for '{name}'", "train the network again")
+        least, largest = ranges.of[name]
+        aware.get_layer(_range_layer(tensor)).set_weights([np.float32(max(-least, largest)), np.float32(least)])

@@ -1,0 +1,123 @@
+"""Ranges of activations, measured on images (post-training quantisation)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from onnxruntime.quantization.calibrate import HistogramCollector
+
+from secateur.quantization.placement import (
+    BOUNDED_OPS,
+    FLAVOURS,
+    Network,
+    quantised_nodes,
+    quantised_tensors,
+)
+from secateur.quantization.ranges import Ranges
+
+Array = NDArray[np.float32]
+# TensorRT's calibrator has as many bins and levels (onnxruntime.quantization has them as defaults too).
+BINS, LEVELS = 2048, 128
+PERCENTILE = 99.99
+
+
+def tensors_to_measure(network: Network) -> list[str]:
+    """The activations whose ranges some flavour of the network needs."""
+    names = {
+        network.source(name)
+        for flavour in FLAVOURS
+        for name in quantised_tensors(network, quantised_nodes(network, flavour), flavour)
+    }
+    return [name for name in network.places if name in names]
+
+
+def bounded_ranges(network: Network) -> dict[str, tuple[float, float]]:
+    """Of activations whose operator bounds them."""
+    return {name: BOUNDED_OPS[node.op_type] for name, node in network.maker.items() if node.op_type in BOUNDED_OPS}
+
+
+def measured_ranges(proto: onnx.ModelProto, batches: Iterable[Array], method: str) -> Ranges:
+    """Run a float network on images and find the range of each activation that may be quantised.
+
+    Args:
+        proto: float32.
+        batches: inputs as the network takes them.
+        method: `minmax` takes the least and the largest value; `percentile` leaves out the furthest 0.01 %; `entropy`
+            takes the range whose eight-bit values tell least different a distribution (Migacz, 8-bit inference with
+            TensorRT, 2017).
+    """
+    network = Network(proto)
+    names = tensors_to_measure(network)
+    collector = _MinMax() if method == "minmax" else _Histograms(method)
+    session = _session_with_outputs(proto, names)
+    (given,) = session.get_inputs()
+    wanted = [name for name in names if name != given.name]
+    for batch in batches:
+        values = dict(zip(wanted, session.run(wanted, {given.name: batch}), strict=True))
+        if given.name in names:
+            values[given.name] = batch
+        collector.collect(values)
+    found = {name: _with_zero(*pair) for name, pair in collector.ranges().items()}
+    return Ranges({**found, **bounded_ranges(network)}, symmetric=False)
+
+
+def _with_zero(least: float, largest: float) -> tuple[float, float]:
+    """Padding is zero, and zero must have an integer of its own."""
+    return min(float(least), 0.0), max(float(largest), 0.0)
+
+
+def _session_with_outputs(proto: onnx.ModelProto, names: list[str]) -> onnxruntime.InferenceSession:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    have = {value.name for value in [*copy.graph.input, *copy.graph.output]}
+    for name in names:
+        if name not in have:
+            copy.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    options = onnxruntime.SessionOptions()
+    # A tensor that an optimisation takes away cannot be looked at.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+class _MinMax:
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[float, float]] = {}
+
+    def collect(self, values: dict[str, Array]) -> None:
+        for name, array in values.items():
+            least, largest = self.found.get(name, (np.inf, -np.inf))
+            self.found[name] = (min(least, float(array.min())), max(largest, float(array.max())))
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        return self.found
+
+
+class _Histograms:
+    """ONNX Runtime's own collector, which prints as it goes."""
+
+    def __init__(self, method: str) -> None:
+        self.collector = HistogramCollector(
+            method=method,
+            symmetric=False,
+            num_bins=BINS,
+            num_quantized_bins=LEVELS,
+            percentile=PERCENTILE,
+            scenario="same",
+        )
+
+    def collect(self, values: dict[str, Array]) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.collector.collect(values)
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        with contextlib.redirect_stdout(io.StringIO()):
+            found: dict[str, Any] = self.collector.compute_collection_result()
+        return {name: (float(pair[0]), float(pair[1])) for name, pair in found.items()}

@@ -1,0 +1,153 @@
+"""Write QuantizeLinear and DequantizeLinear into a float network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from secateur.quantization.placement import (
+    WEIGHTED,
+    Flavour,
+    Network,
+    quantised_nodes,
+    quantised_tensors,
+    tensors_of,
+)
+from secateur.quantization.ranges import INT8_TOP, Ranges, Scale, to_integers, weight_scales
+
+# A bias is an int32 of scale (input scale * weight scale); half of the range leaves room for the sum that it joins.
+BIAS_TOP, INT32_TOP = 1 << 30, (1 << 31) - 1
+
+
+def quantised(
+    proto: onnx.ModelProto,
+    ranges: Ranges,
+    flavour: Flavour,
+    wanted: Callable[[onnx.NodeProto], bool] = lambda node: True,
+) -> onnx.ModelProto:
+    """A copy of a float32 network that computes in integers where it can.
+
+    Weights are int8 with a scale an output channel and zero point 0; activations have one scale a tensor.
+
+    Args:
+        proto: as `export.onnx_writer` writes it, opset 13 or later.
+        ranges: of the activations; a node that reads or makes one without a range stays in float.
+        flavour: the program that will run it, which decides what is quantised and how.
+        wanted: false for nodes that shall stay in float.
+    """
+    network = Network(proto)
+
+    def can(node: onnx.NodeProto) -> bool:
+        return wanted(node) and all(network.source(name) in ranges.of for name in tensors_of(network, node, flavour))
+
+    nodes = quantised_nodes(network, flavour, can)
+    return _Rewriter(proto, network, ranges, flavour, nodes).written()
+
+
+class _Rewriter:
+    """Collects the nodes and constants of the quantised graph."""
+
+    def __init__(
+        self, proto: onnx.ModelProto, network: Network, ranges: Ranges, flavour: Flavour, chosen: list[onnx.NodeProto]
+    ) -> None:
+        self.proto, self.network, self.flavour = proto, network, flavour
+        self.chosen = {node.name for node in chosen}
+        self.scales = {
+            name: ranges.scale(network.source(name), flavour) for name in quantised_tensors(network, chosen, flavour)
+        }
+        self.constants = dict(network.constants)
+        self.nodes: list[onnx.NodeProto] = []
+
+    def written(self) -> onnx.ModelProto:
+        for given in self.proto.graph.input:
+            self.nodes.extend(self._pair(given.name))
+        for node in self.network.nodes:
+            rewritten = self._rewritten(node)  # after the nodes that it adds itself
+            self.nodes.append(rewritten)
+            for output in node.output:
+                self.nodes.extend(self._pair(output))
+        graph = self.proto.graph
+        used = {name for node in self.nodes for name in node.input}
+        constants = [tensor for name, tensor in self.constants.items() if name in used]
+        made = helper.make_graph(self.nodes, graph.name, graph.input, graph.output, constants)
+        # Not copied whole and then changed: the weights would be in memory three times.
+        result = helper.make_model(
+            made,
+            opset_imports=self.proto.opset_import,
+            producer_name=self.proto.producer_name,
+            producer_version=self.proto.producer_version,
+            ir_version=self.proto.ir_version,
+        )
+        result.metadata_props.extend(self.proto.metadata_props)
+        onnx.checker.check_model(result, full_check=True)
+        return result
+
+    def _rewritten(self, node: onnx.NodeProto) -> onnx.NodeProto:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        # ONNX Runtime fuses a node only when nobody reads the float value beside it: all read what was quantised.
+        # TensorRT fuses through what is not quantised, and there only integer nodes read integers.
+        if self.flavour == "onnxruntime" or node.name in self.chosen:
+            copy.input[:] = [_dequantised(name) if name in self.scales else name for name in node.input]
+        if node.op_type in WEIGHTED and node.name in self.chosen:
+            self._weights(node, copy)
+        return copy
+
+    def _pair(self, name: str) -> Iterator[onnx.NodeProto]:
+        """Quantise a tensor and turn it back."""
+        if name not in self.scales:
+            return
+        parameters = self._parameters(name, self.scales[name])
+        between = f"{name}/quantised"
+        yield helper.make_node("QuantizeLinear", [name, *parameters], [between], name=between)
+        yield helper.make_node(
+            "DequantizeLinear", [between, *parameters], [_dequantised(name)], name=_dequantised(name)
+        )
+
+    def _parameters(self, name: str, scale: Scale) -> list[str]:
+        return [
+            self._constant(f"{name}/scale", np.array(scale.scale, np.float32)),
+            self._constant(f"{name}/zero_point", np.array(scale.zero_point, scale.dtype)),
+        ]
+
+    def _weights(self, node: onnx.NodeProto, copy: onnx.NodeProto) -> None:
+        """Put the int8 kernel, and for ONNX Runtime the int32 bias, in place of the float ones."""
+        axis = 0 if node.op_type == "Conv" else 1
+        kernel = numpy_helper.to_array(self.network.constants[node.input[1]])
+        given = self.scales[node.input[0]].scale
+        scales = weight_scales(kernel, axis)
+        bias = None
+        if len(node.input) > 2:
+            bias = numpy_helper.to_array(self.network.constants[node.input[2]])
+            scales = np.maximum(scales, np.abs(bias) / (given * BIAS_TOP)).astype(np.float32)
+        integers = to_integers(kernel, scales, axis, INT8_TOP).astype(np.int8)
+        copy.input[1] = self._integers(f"{node.name}/kernel", integers, scales, axis)
+        if bias is not None and self.flavour == "onnxruntime":
+            together = (scales.astype(np.float64) * given).astype(np.float32)
+            integers = to_integers(bias, together, 0, INT32_TOP).astype(np.int32)
+            copy.input[2] = self._integers(f"{node.name}/bias", integers, together, 0)
+
+    def _integers(self, name: str, integers: NDArray[Any], scales: NDArray[np.float32], axis: int) -> str:
+        """A constant in integers with the node that turns it into floats. Layers that share one have each its own."""
+        inputs = [
+            self._constant(f"{name}/quantised", integers),
+            self._constant(f"{name}/scale", scales),
+            self._constant(f"{name}/zero_point", np.zeros(len(scales), integers.dtype)),
+        ]
+        output = _dequantised(name)
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [output], name=output, axis=axis))
+        return output
+
+    def _constant(self, name: str, values: NDArray[Any]) -> str:
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.asarray(values, order="C"), name)
+        return name
+
+
+def _dequantised(name: str) -> str:
+    return f"{name}/dequantised"
