@@ -27,10 +27,10 @@ from secateur.artifacts import write_json
 from secateur.data.step import split_step
 from secateur.evaluation.evaluate import evaluate
 from secateur.export.onnx_writer import to_onnx
-from secateur.export.step import export, sidecars
+from secateur.export.step import export
 from secateur.modelfile import load_model
 from secateur.pruning.step import prune_step
-from secateur.run import Run
+from secateur.run import Run, export_name
 from secateur.spec import load_spec
 from secateur.training.step import retrain, train
 
@@ -78,7 +78,7 @@ def chain(run: Run) -> dict[str, object]:
         ("evaluate right after the cut", lambda: evaluate(run, "given", run.model("prune"), sys.stderr)),
         ("retrain", lambda: retrain(run, sys.stderr)),
         ("evaluate retrained", lambda: evaluate(run, "retrain", run.model("retrain"), sys.stderr)),
-        ("export", lambda: (sidecars(run), export(run, sys.stderr))[1]),
+        ("export", lambda: export(run, export_name(run.spec), sys.stderr)),
     ):
         if name == "train" and run.model("train").exists():
             continue

@@ -285,6 +285,7 @@ def _inspect(options: Any) -> None:
 
 
 def _rekey(options: Any) -> None:
+    from secateur.export.bundle.manifest import refresh_manifest
     from secateur.sealed import rekey_file, require_key
 
     key, new_key = _key(options), _key(options, "new_key")
@@ -292,6 +293,7 @@ def _rekey(options: Any) -> None:
         require_key(file, key)
     for number, file in enumerate(options.files, 1):
         rekey_file(file, key, new_key)
+        refresh_manifest(Path(file))
         print(f"rekey  {number} of {len(options.files)}  {file}", file=sys.stderr)
 
 

@@ -68,6 +68,7 @@ def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]
     archive = Archive(path, plain_bytes(path, key))
     require_readable(archive.weights, path)
     weights = archive.checked_weights()
+    archive.weights = b""  # they would be in memory twice
     require_finite(weights, path)
     try:
         # Within this scope a variable has a shape and no memory: nothing is allocated that the file does not hold.
@@ -85,7 +86,7 @@ def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]
     with keras.StatelessScope():
         pass
     for name, layer in holders.items():
-        layer.set_weights(weights[name])
+        layer.set_weights(weights.pop(name))
     return model, {**archive.card, "sha256": archive.sha256}
 
 

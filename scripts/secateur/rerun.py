@@ -122,7 +122,7 @@ def section_params(spec: Spec, step: str) -> dict[str, Any]:
         },
         "calibrate": {**pixels, **crop, "export": _plain(spec.export, NOT_CALIBRATION), "listing": _calibration(spec)},
         "export": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES), "type": spec.exported_type},
-        "latency": {"files": [file.name for file in exported_files(spec)], "threads": os.cpu_count()},
+        "latency": {"file": exported_files(spec)[0].name, "prunes": spec.prunes},
         "bundle": {**pixels, **crop, "export": _plain(spec.export), "type": spec.exported_type},
         "web": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES)},
         "engine": {**pixels, **crop, "export": _plain(spec.export), "type": spec.engine_type},

@@ -1,6 +1,5 @@
-"""faults.md section 7, rows P1, P2, X1 and X2: what is shipped, and the places where it runs."""
+"""faults.md section 7, rows P1, X1 and X2: what is shipped, and where it runs. P2: tests/unit/export/test_bundle.py."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,54 +7,34 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import onnxruntime
 import pytest
 from secateur import sealed
-from secateur.data.preprocessing import preprocess
-from secateur.export.onnx_writer import INPUT_NAME, OUTPUT_NAME, to_onnx
-from secateur.export.step import sidecars
+from secateur.export.half import to_half
+from secateur.export.onnx_writer import to_onnx
 from secateur.pruning import prune
-from secateur.run import run_of
-from secateur.spec import ModelSpec, PruneSpec, parse_spec
+from secateur.spec import ModelSpec, PruneSpec
 from secateur.zoo import build
 
+from tests.onnx_files import run_onnx
 
+
+@pytest.mark.parametrize("data_type", ["fp32", "fp16"])
 @pytest.mark.parametrize("pruned", [False, True])
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
-def test_p1_keras_onnx_runtime_and_the_decrypted_file_agree(tmp_path, pruned, layout):
-    """float16 is not exported yet: export.data_type takes fp32 only."""
+def test_p1_keras_onnx_runtime_and_the_decrypted_file_agree(tmp_path, pruned, layout, data_type):
     keras.utils.set_random_seed(3)
     model = build(ModelSpec(arch="resnet_10", use_batch_norm=True, input_image_size="3,32,32"), 5)
     if pruned:
         model, _ = prune(model, PruneSpec(target_macs=0.5))
-    (tmp_path / "m.onnx").write_bytes(to_onnx(model, layout, 17).SerializeToString())
+    proto = to_onnx(model, layout, 17)
+    (tmp_path / "m.onnx").write_bytes((to_half(proto) if data_type == "fp16" else proto).SerializeToString())
     sealed.seal_file(tmp_path / "m.onnx", tmp_path / "m.etlt", "k")
-    session = onnxruntime.InferenceSession(sealed.read_sealed(tmp_path / "m.etlt", "k"))
+    content = sealed.read_sealed(tmp_path / "m.etlt", "k")
     for batch in (1, 2, 7):
         images = np.random.default_rng(batch).normal(size=(batch, 32, 32, 3)).astype(np.float32)
-        fed = images.transpose(0, 3, 1, 2) if layout == "nchw" else images
-        by_onnx = session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(fed)})[0]
-        by_keras = np.asarray(model(images, training=False))
-        assert np.abs(by_onnx - by_keras).max() < 1e-5
+        by_onnx, by_keras = run_onnx(content, images, layout), np.asarray(model(images, training=False))
+        assert np.abs(by_onnx - by_keras).max() < (1e-5 if data_type == "fp32" else 1e-2)
         assert (by_onnx.argmax(1) == by_keras.argmax(1)).all()
-
-
-@pytest.mark.parametrize("mode", ["caffe", "torch", "tf"])
-def test_p2_the_files_beside_the_model_say_what_the_spec_does(tmp_path, mode):
-    """nvinfer and Triton files are not made yet; labels and preprocessing are."""
-    spec = parse_spec(f"data: {{source: x, preprocess_mode: {mode}}}\nmodel: {{arch: resnet_10}}")
-    run = run_of("one", spec, tmp_path)
-    run.classmap.parent.mkdir(parents=True)
-    run.classmap.write_text(json.dumps({"b c": 1, "a": 0}))
-    sidecars(run)
-    folder = run.results / "export"
-    assert (folder / "labels.txt").read_text() == "a\nb c\n"
-    about = json.loads((folder / "preprocessing.json").read_text())
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.float32)
-    ordered = pixels[..., ::-1] if about["channel_order"] == "BGR" else pixels
-    by_file = (ordered - np.array(about["mean"])) * np.array(about["scale"])
-    np.testing.assert_allclose(by_file, preprocess(pixels, mode), atol=1e-4)
-    assert (about["width"], about["height"]) == (224, 224)
 
 
 SPEC = """

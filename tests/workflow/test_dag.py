@@ -61,8 +61,8 @@ class Project:
 
 STAND_IN = """
 from pathlib import Path
-for path in snakemake.output:
-    Path(path).write_text(path)
+for path in map(Path, snakemake.output):
+    path.write_text(str(path)) if path.suffix else path.mkdir()
 """
 
 
@@ -105,9 +105,11 @@ ALL = {
     "evaluate": 2,
     "inference": 1,
     "export": 1,
-    "sidecars": 1,
+    "latency": 1,
+    "bundle": 1,
 }
-AFTER_TRAINING = {name: count for name, count in ALL.items() if name not in ("split", "cache", "sidecars")}
+AFTER_TRAINING = {name: count for name, count in ALL.items() if name not in ("split", "cache")}
+SHIPPED = {"export": 1, "latency": 1, "bundle": 1}
 
 
 def test_a_new_experiment_runs_everything(project):
@@ -118,7 +120,7 @@ def test_without_prune_there_is_no_retrain(project):
     spec = yaml.safe_load(SPEC)
     del spec["prune"]
     project.write(text=yaml.safe_dump(spec))
-    single = ("split", "cache", "train", "evaluate", "inference", "export", "sidecars")
+    single = ("split", "cache", "train", "evaluate", "inference", "export", "latency", "bundle")
     assert project.jobs() == dict.fromkeys(single, 1)
 
 
@@ -128,17 +130,24 @@ def test_when_all_is_done_there_is_nothing_to_do(done):
 
 RERUNS = {
     ("evaluate.top_k", 3): {"evaluate": 2},
-    ("prune.threshold", 0.6): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
-    ("retrain.num_epochs", 3): {"retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
+    ("prune.threshold", 0.6): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
+    ("retrain.num_epochs", 3): {"retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
     ("train.lr_config.learning_rate", 0.01): AFTER_TRAINING,
     ("train.class_weights", "balanced"): AFTER_TRAINING,
     ("data.sampling", "balanced"): AFTER_TRAINING,
     ("augment.mixup_alpha", 0.1): AFTER_TRAINING,
     ("data.cache", "never"): {"cache": 1},
-    ("prune.importance", "taylor"): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
-    ("retrain.distill.alpha", 0.5): {"retrain": 1, "evaluate": 1, "inference": 1, "export": 1},
+    ("prune.importance", "taylor"): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
+    ("retrain.distill.alpha", 0.5): {"retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
     ("inference.image_dir", "images/light"): {"inference": 1},
-    ("export.layout", "nhwc"): {"export": 1, "sidecars": 1},
+    ("export.layout", "nhwc"): SHIPPED,
+    ("export.max_batch_size", 16): {"bundle": 1},
+    ("export.data_type", "fp16"): SHIPPED,
+    ("export.data_type", "int8"): {**SHIPPED, "calibrate": 1, "export": 2},
+    ("export.targets", "tflite"): {"export": 2, "bundle": 1},
+    ("export.targets", "openvino"): {"openvino": 1, "bundle": 1},
+    ("export.targets", "web"): {"web": 1, "bundle": 1},
+    ("retrain.qat", True): {"retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED, "calibrate": 1, "export": 2},
     ("train.n_workers", 3): {},
     ("evaluate.batch_size", 3): {},
     ("key", "env:OTHER_KEY"): {},

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from secateur.export.checked import checked
 from secateur.export.onnx_layers import NHWC_TO_NCHW
 from secateur.export.onnx_writer import INPUT_NAME
 from secateur.export.preprocessing import scaling_of
@@ -50,5 +51,4 @@ def with_preprocessing(proto: onnx.ModelProto, spec: Spec) -> onnx.ModelProto:
     graph.node.extend([*nodes, *before])
     kind = TensorProto.UINT16 if spec.model.input_image_depth == 16 else TensorProto.UINT8
     graph.input[0].CopyFrom(helper.make_tensor_value_info(INPUT_NAME, kind, ["batch", height, width, channels]))
-    onnx.checker.check_model(proto, full_check=True)
-    return proto
+    return checked(proto)

@@ -6,6 +6,8 @@ import onnx
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
+from secateur.export.checked import checked
+
 
 def to_half(proto: onnx.ModelProto) -> onnx.ModelProto:
     """A float16 copy whose input and output stay float32."""
@@ -15,5 +17,4 @@ def to_half(proto: onnx.ModelProto) -> onnx.ModelProto:
     # The conversion leaves its casts at the end of the list, and ONNX wants makers before readers.
     model = OnnxModel(half)
     model.topological_sort()
-    onnx.checker.check_model(model.model, full_check=True)
-    return model.model
+    return checked(model.model)

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from secateur import __version__
 from secateur.errors import ModelError
+from secateur.export.checked import checked
 from secateur.export.onnx_layers import (
     EMITTERS,
     NHWC_TO_NCHW,
@@ -92,8 +93,7 @@ class Writer:
         )
         # The last entry ends the file: the vault tells a file cut short from a changed one by it.
         helper.set_model_props(proto, {**metadata, "complete": ONNX_END.decode()})
-        onnx.checker.check_model(proto, full_check=True)
-        return proto
+        return checked(proto)
 
     def _rename_output(self, last: str) -> None:
         """Let the last node write the output itself, in place of a copy."""
@@ -164,7 +164,7 @@ class Writer:
             shape[channel_axis] = -1
             kernel = kernel.astype(np.float64) * scale.reshape(shape)
             bias = offset if bias is None else bias * scale + offset
-        return kernel.astype(np.float32), None if bias is None else bias.astype(np.float32)
+        return np.asarray(kernel, np.float32), None if bias is None else bias.astype(np.float32)
 
     def activated(self, layer: Any, value: str) -> str:
         """Apply the activation that is part of a layer."""

@@ -75,16 +75,20 @@ def _with_zero(least: float, largest: float) -> tuple[float, float]:
 
 
 def _session_with_outputs(proto: onnx.ModelProto, names: list[str]) -> onnxruntime.InferenceSession:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
-    have = {value.name for value in [*copy.graph.input, *copy.graph.output]}
-    for name in names:
-        if name not in have:
-            copy.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    graph = proto.graph
+    have = {value.name for value in [*graph.input, *graph.output]}
+    more = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in have]
     options = onnxruntime.SessionOptions()
     # A tensor that an optimisation takes away cannot be looked at.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    count = len(graph.output)
+    # For a moment, and not in a copy, which would hold all weights once more.
+    graph.output.extend(more)
+    try:
+        content = proto.SerializeToString()
+    finally:
+        del graph.output[count:]
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 class _MinMax:

@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from secateur.export.checked import checked
 from secateur.quantization.placement import (
     WEIGHTED,
     Flavour,
@@ -18,10 +19,10 @@ from secateur.quantization.placement import (
     quantised_tensors,
     tensors_of,
 )
-from secateur.quantization.ranges import INT8_TOP, Ranges, Scale, to_integers, weight_scales
+from secateur.quantization.ranges import Ranges, Scale, to_integers, weight_scales
 
 # A bias is an int32 of scale (input scale * weight scale); half of the range leaves room for the sum that it joins.
-BIAS_TOP, INT32_TOP = 1 << 30, (1 << 31) - 1
+BIAS_TOP = 1 << 30
 
 
 def quantised(
@@ -84,8 +85,7 @@ class _Rewriter:
             ir_version=self.proto.ir_version,
         )
         result.metadata_props.extend(self.proto.metadata_props)
-        onnx.checker.check_model(result, full_check=True)
-        return result
+        return checked(result)
 
     def _rewritten(self, node: onnx.NodeProto) -> onnx.NodeProto:
         copy = onnx.NodeProto()
@@ -125,11 +125,11 @@ class _Rewriter:
         if len(node.input) > 2:
             bias = numpy_helper.to_array(self.network.constants[node.input[2]])
             scales = np.maximum(scales, np.abs(bias) / (given * BIAS_TOP)).astype(np.float32)
-        integers = to_integers(kernel, scales, axis, INT8_TOP).astype(np.int8)
+        integers = to_integers(kernel, scales, axis, np.int8)
         copy.input[1] = self._integers(f"{node.name}/kernel", integers, scales, axis)
         if bias is not None and self.flavour == "onnxruntime":
             together = (scales.astype(np.float64) * given).astype(np.float32)
-            integers = to_integers(bias, together, 0, INT32_TOP).astype(np.int32)
+            integers = to_integers(bias.astype(np.float64), together, 0, np.int32)
             copy.input[2] = self._integers(f"{node.name}/bias", integers, together, 0)
 
     def _integers(self, name: str, integers: NDArray[Any], scales: NDArray[np.float32], axis: int) -> str:

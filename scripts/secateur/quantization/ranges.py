@@ -33,8 +33,8 @@ class Ranges:
 
     Attributes:
         of: tensor -> (least, largest); the least is at most 0, the largest at least 0.
-        symmetric: whether the network was trained with as many steps below zero as above it; then the scales are the
-            same for every program that runs it.
+        symmetric: whether the network was trained with as many steps below zero as above it; then every program that
+            runs it has them so, and cuts values off where training did.
     """
 
     of: Mapping[str, tuple[float, float]]
@@ -42,14 +42,15 @@ class Ranges:
 
     def scale(self, name: str, flavour: Flavour) -> Scale:
         """TensorRT: int8 with zero point 0. ONNX Runtime: uint8, with zero point 0 where nothing is below zero, so
-        that a ReLU is part of it (the symmetric form is three times slower there, bench/ship).
+        that a ReLU is part of it; int8 is three times slower there. All of its steps then lie in the range: with the
+        scale of int8 half of them would lie beyond it, where training had cut values off.
         """
         least, largest = self.of[name]
         furthest = max(-least, largest, SMALLEST_SCALE)
         if flavour == "tensorrt":
             return Scale(furthest / INT8_TOP, 0, np.int8)
-        if self.symmetric:
-            return Scale(furthest / INT8_TOP, UINT8_MIDDLE if least < 0 else 0, np.uint8)
+        if self.symmetric and least < 0:
+            return Scale(furthest / INT8_TOP, UINT8_MIDDLE, np.uint8)
         scale = max(largest - least, SMALLEST_SCALE) / UINT8_TOP
         return Scale(scale, round(-least / scale), np.uint8)
 
@@ -80,12 +81,16 @@ def weight_scales(weights: NDArray[np.float32], axis: int) -> NDArray[np.float32
     integers as without it.
     """
     others = tuple(index for index in range(weights.ndim) if index != axis)
-    return np.asarray(np.maximum(np.abs(weights).max(axis=others) / INT8_TOP, SMALLEST_SCALE), np.float32)
+    furthest = np.maximum(weights.max(axis=others), -weights.min(axis=others))
+    return np.asarray(np.maximum(furthest / INT8_TOP, SMALLEST_SCALE), np.float32)
 
 
-def to_integers(values: NDArray[np.float32], scales: NDArray[np.float32], axis: int, top: int) -> NDArray[np.int64]:
-    """Rounded to the nearest, -top..top."""
+def to_integers(values: NDArray[Any], scales: NDArray[np.float32], axis: int, dtype: type[np.integer]) -> NDArray[Any]:
+    """Rounded to the nearest, as far below zero as above it, in the precision of `values`."""
     shape = [1] * values.ndim
     shape[axis] = -1
-    scaled = values.astype(np.float64) / scales.astype(np.float64).reshape(shape)
-    return np.clip(np.rint(scaled), -top, top).astype(np.int64)
+    top = np.iinfo(dtype).max
+    # In place: a dense layer of VGG is 400 MB.
+    scaled = values / scales.reshape(shape)
+    np.rint(scaled, out=scaled)
+    return np.clip(scaled, -top, top, out=scaled).astype(dtype)

@@ -11,12 +11,11 @@ from secateur.byom.convert import keras_from_onnx
 from secateur.cli import main
 from secateur.errors import ModelError
 from secateur.export.onnx_writer import to_onnx
-from secateur.export.step import run_onnx
 from secateur.modelfile import load_model, save_model
 from secateur.pruning import prune
 from secateur.spec import PruneSpec
 
-from tests.onnx_files import exported, randomise
+from tests.onnx_files import exported, randomise, run_onnx
 
 APPLICATIONS = [
     ("MobileNetV2", 17, False),

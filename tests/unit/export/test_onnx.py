@@ -9,12 +9,13 @@ from secateur.data.preprocessing import preprocess
 from secateur.errors import ModelError
 from secateur.export.onnx_writer import to_onnx
 from secateur.export.preprocessing import preprocessing_of
-from secateur.export.step import run_onnx
 from secateur.export.tf2onnx_route import to_onnx_by_tf2onnx
 from secateur.pruning import prune
 from secateur.spec import ModelSpec, PruneSpec, parse_spec
 from secateur.vault import ONNX_END
 from secateur.zoo import build
+
+from tests.onnx_files import run_onnx
 
 
 def randomised(model, seed=0):

@@ -7,7 +7,16 @@ from secateur.spec.prune import BUDGETS
 from secateur.spec.sections import Spec
 
 # Fields that only the loader itself reads.
-LOADER = {"model.n_layers", "model.dropout", "model.byom_model", "num_gpus", "train.qat", "export.data_type"}
+LOADER = {
+    "model.n_layers",
+    "model.dropout",
+    "model.byom_model",
+    "num_gpus",
+    "export.data_type",
+    "export.engine_data_type",
+    "export.parity.min_top_1_agreement",
+    "export.parity.max_difference",
+}
 
 
 def fields(section: type[BaseModel], prefix: str = ""):

@@ -6,11 +6,12 @@ import pytest
 from keras import layers
 from secateur.cost import cost_of
 from secateur.export.onnx_writer import to_onnx
-from secateur.export.step import run_onnx
 from secateur.pruning import prune
 from secateur.spec import ModelSpec, PruneSpec
 from secateur.spec.architectures import ARCHITECTURES, FIXED, family_name
 from secateur.zoo import build
+
+from tests.onnx_files import run_onnx
 
 # The rest are deeper members of the same families.
 QUICK = (

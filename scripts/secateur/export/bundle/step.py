@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from secateur import __version__
-from secateur.artifacts import read_json, sha256_of, write_bytes, write_json, write_text
+from secateur.artifacts import read_json, write_bytes, write_json, write_text
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.export.bundle.card import model_card
+from secateur.export.bundle.manifest import MANIFEST, manifest_of
 from secateur.export.bundle.nvinfer import nvinfer_config, nvinfer_labels
 from secateur.export.bundle.triton import triton_config
 from secateur.export.bundle.trtexec import trtexec_script
@@ -21,7 +20,6 @@ from secateur.export.preprocessing import preprocessing_of
 from secateur.run import BUNDLE_FILES, Exported, Run, calibrates, exported_files
 from secateur.working import working
 
-MANIFEST = "MANIFEST.json"
 PREDICT = Path(__file__).with_name("predict.py")
 
 
@@ -46,7 +44,7 @@ def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
         sizes = {file.name: sum(path.stat().st_size for path in _parts(folder / file.name)) for file in files}
         card = model_card(run, classes, images, parities, read_json(folder / "latency.json"), sizes)
         write_text(folder / "README.md", card)
-        manifest = _manifest(folder, _members(run, folder), parities[0]["model_sha256"])
+        manifest = manifest_of(folder, _members(run, folder), parities[0]["model_sha256"])
         write_json(folder / MANIFEST, manifest)
     print(f"bundle  {folder}  {len(manifest['files'])} files, see its README.md", file=stream, flush=True)
     return manifest
@@ -105,25 +103,3 @@ def _members(run: Run, folder: Path) -> list[Path]:
 def _parts(path: Path) -> list[Path]:
     """OpenVINO keeps the weights in a file of their own."""
     return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
-
-
-def _manifest(folder: Path, members: Iterable[Path], model_sha256: str) -> dict[str, Any]:
-    return {
-        "made_by": f"secateur {__version__}",
-        "model_sha256": model_sha256,
-        "files": {
-            path.relative_to(folder).as_posix(): {"sha256": sha256_of(path), "bytes": path.stat().st_size}
-            for path in members
-        },
-    }
-
-
-def refresh_manifest(path: Path) -> None:
-    """Bring the digest of a sealed file up to date in the manifest beside it, where there is one that lists it."""
-    manifest_path = path.with_name(MANIFEST)
-    if not manifest_path.is_file():
-        return
-    manifest = read_json(manifest_path)
-    if path.name in manifest.get("files", {}):
-        manifest["files"][path.name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
-        write_json(manifest_path, manifest)

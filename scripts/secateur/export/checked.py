@@ -1,0 +1,33 @@
+"""ONNX' own checker, without the copies of all weights that it makes."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import helper
+
+# Smaller constants can be part of a shape: of a Reshape, the limits of a Clip.
+LIGHT_BYTES = 1 << 12
+
+
+def checked(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Check a model and the shapes of all its tensors; weights count by their type and shape only.
+
+    Returns:
+        `proto`, unchanged.
+
+    Raises:
+        onnx.checker.ValidationError, onnx.shape_inference.InferenceError: it is not valid.
+    """
+    light = onnx.ModelProto(ir_version=proto.ir_version, opset_import=proto.opset_import)
+    graph = proto.graph
+    light.graph.name = graph.name
+    light.graph.node.extend(graph.node)
+    light.graph.output.extend(graph.output)
+    light.graph.input.extend(graph.input)
+    for tensor in graph.initializer:
+        if len(tensor.raw_data) < LIGHT_BYTES:
+            light.graph.initializer.append(tensor)
+        else:
+            light.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    onnx.checker.check_model(light, full_check=True)
+    return proto
