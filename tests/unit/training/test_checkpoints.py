@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from secateur.errors import InterruptedRunError, ModelError, WrongKeyError
+from secateur.quantization.aware import FakeQuantize, quantisation_aware
 from secateur.signals import STOP_SIGNALS
 from secateur.spec import ModelSpec, TrainSpec
 from secateur.training.checkpoints import Checkpoints, TrainingState
@@ -40,17 +41,18 @@ class Batches(keras.utils.PyDataset):
         return self.images[chosen], self.labels[chosen]
 
 
-def network():
+def network(qat=False):
     """With dropout and batch normalisation: random state and moving statistics count."""
     keras.utils.set_random_seed(1)
     spec = ModelSpec(arch="squeezenet", dropout=0.3, input_image_size="1,16,16")
-    return configured(build(spec, 2), SECTION)
+    model = configured(build(spec, 2), SECTION)
+    return quantisation_aware(model) if qat else model
 
 
 def trainer(folder=None, at=None, section=SECTION, stream=None):
     checkpoints = Checkpoints(folder, "k") if folder else None
     return Trainer(
-        network(),
+        network(section.qat),
         section,
         lambda epoch: Batches(epoch, at),
         Batches(99, at),
@@ -99,6 +101,19 @@ def test_a_signal_anywhere_and_the_rest_later(tmp_path, whole, place):
     work = trainer(tmp_path, stream=stream)
     assert_same(work, work.run(), whole)
     assert "train  resuming after epoch" in stream.getvalue()
+
+
+def test_ranges_of_activations_go_on_too(tmp_path):
+    """Quantisation-aware training has its own state: the largest value of each activation so far."""
+    section = SECTION.model_copy(update={"qat": True})
+    expected, stopped_once = trainer(section=section), trainer(tmp_path, {(1, 2): send(signal.SIGTERM)}, section)
+    whole = expected.run()
+    with pytest.raises(InterruptedRunError):
+        stopped_once.run()
+    again = trainer(tmp_path, section=section)
+    assert_same(again, again.run(), (whole, expected.model.get_weights()))
+    ranges = [layer for layer in again.model.layers if isinstance(layer, FakeQuantize)]
+    assert len({float(np.asarray(layer.largest)) for layer in ranges}) > len(ranges) / 2
 
 
 def test_stopped_again_and_again(tmp_path, whole):
