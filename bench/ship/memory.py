@@ -48,7 +48,7 @@ def _run(case: str, folder: str) -> dict[str, object]:
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limited)
     if done.returncode:
-        return {"case": case, "failed": f"more than {LIMIT_GB} GB, or: {done.stderr.strip().splitlines()[-1][:200]}"}
+        return {"case": case, "failed": f"stopped at the limit of {LIMIT_GB:g} GB, exit code {done.returncode}"}
     return {"case": case, **json.loads(done.stdout.splitlines()[-1])}
 
 

@@ -114,7 +114,7 @@ def _exports(options: Any, name: str, model: keras.Model, data: dict[str, setup.
     slug = name.split(maxsplit=1)[0]
     proto = to_onnx(model)
     yield "fp32", proto.SerializeToString(), {}
-    yield "fp16", to_half(proto).SerializeToString(), {}
+    yield "fp16", to_half(to_onnx(model)).SerializeToString(), {}
     ranges = measured_ranges(proto, _calibration(data), "minmax")
     yield _integers("int8 after training", proto, ranges)
     validation = [images.transpose(0, 3, 1, 2) for images in _batches(data["validation"].pixels)]

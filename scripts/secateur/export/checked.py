@@ -1,4 +1,4 @@
-"""ONNX' own checker, without the copies of all weights that it makes."""
+"""ONNX' own checker and its shapes, without the copies of all weights that they make."""
 
 from __future__ import annotations
 
@@ -18,6 +18,19 @@ def checked(proto: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         onnx.checker.ValidationError, onnx.shape_inference.InferenceError: it is not valid.
     """
+    onnx.checker.check_model(_light(proto), full_check=True)
+    return proto
+
+
+def with_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Write the type and shape of every tensor into the model. Returns `proto`, changed."""
+    inferred = onnx.shape_inference.infer_shapes(_light(proto), strict_mode=True)
+    proto.graph.value_info.extend(inferred.graph.value_info)
+    return proto
+
+
+def _light(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with its weights as inputs."""
     light = onnx.ModelProto(ir_version=proto.ir_version, opset_import=proto.opset_import)
     graph = proto.graph
     light.graph.name = graph.name
@@ -29,5 +42,4 @@ def checked(proto: onnx.ModelProto) -> onnx.ModelProto:
             light.graph.initializer.append(tensor)
         else:
             light.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    onnx.checker.check_model(light, full_check=True)
-    return proto
+    return light

@@ -67,7 +67,7 @@ class Writer:
         self.consumers.update(outputs_of(model))
         self.nodes: list[onnx.NodeProto] = []
         self.made: set[str] = set()
-        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.constants: dict[str, NDArray[Any]] = {}
         self.names: dict[TensorId, str] = {}
         self.folded: dict[TensorId, Any] = {}
         self._plan_folding()
@@ -81,9 +81,7 @@ class Writer:
         last = self.names[outputs_of(self.model)[0]]
         self.nodes.append(helper.make_node("Identity", [last], [OUTPUT_NAME], name=OUTPUT_NAME))
         self._rename_output(last)
-        graph = helper.make_graph(
-            self.nodes, self.model.name, [self._input_info()], [self._output_info()], list(self.initializers.values())
-        )
+        graph = helper.make_graph(self.nodes, self.model.name, [self._input_info()], [self._output_info()])
         proto = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", self.opset)],
@@ -91,6 +89,9 @@ class Writer:
             producer_version=__version__,
             ir_version=IR_VERSION,
         )
+        # One by one into the model itself: a network of VGG's size would be in memory three times.
+        for name in list(self.constants):
+            proto.graph.initializer.append(numpy_helper.from_array(self.constants.pop(name), name))
         # The last entry ends the file: the vault tells a file cut short from a changed one by it.
         helper.set_model_props(proto, {**metadata, "complete": ONNX_END.decode()})
         return checked(proto)
@@ -148,9 +149,9 @@ class Writer:
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """Add an initializer; calls of a shared layer share it."""
-        if name not in self.initializers:
+        if name not in self.constants:
             # `np.ascontiguousarray` would make a vector of a scalar.
-            self.initializers[name] = numpy_helper.from_array(np.asarray(values, order="C"), name)
+            self.constants[name] = np.asarray(values, order="C")
         return name
 
     def affine(self, call: Call, kernel: NDArray[Any], channel_axis: int) -> tuple[NDArray[Any], NDArray[Any] | None]:

@@ -25,8 +25,8 @@ from secateur.quantization.ranges import Ranges, ranges_from_json
 from secateur.run import Run
 from secateur.spec import Spec
 
-# Pixels of a batch, so that the activations of a large network fit: 10 images of 224x224.
-BATCH_PIXELS = 1 << 19
+# Pixels of a batch, so that all activations of a large network fit: 5 images of 224x224.
+BATCH_PIXELS = 1 << 18
 MOST_IMAGES = 64
 
 

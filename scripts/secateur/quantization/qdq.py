@@ -74,9 +74,7 @@ class _Rewriter:
                 self.nodes.extend(self._pair(output))
         graph = self.proto.graph
         used = {name for node in self.nodes for name in node.input}
-        constants = [tensor for name, tensor in self.constants.items() if name in used]
-        made = helper.make_graph(self.nodes, graph.name, graph.input, graph.output, constants)
-        # Not copied whole and then changed: the weights would be in memory three times.
+        made = helper.make_graph(self.nodes, graph.name, graph.input, graph.output)
         result = helper.make_model(
             made,
             opset_imports=self.proto.opset_import,
@@ -85,6 +83,7 @@ class _Rewriter:
             ir_version=self.proto.ir_version,
         )
         result.metadata_props.extend(self.proto.metadata_props)
+        result.graph.initializer.extend(tensor for name, tensor in self.constants.items() if name in used)
         return checked(result)
 
     def _rewritten(self, node: onnx.NodeProto) -> onnx.NodeProto:
