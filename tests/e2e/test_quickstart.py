@@ -24,6 +24,8 @@ evaluate/train/metrics.json evaluate/train/predictions.csv evaluate/train/confus
 evaluate/retrain/metrics.json evaluate/retrain/predictions.csv evaluate/retrain/confusion.csv
 inference/result.csv inference/unreadable.csv
 export/resnet_10.etlt export/resnet_10.etlt.parity.json export/labels.txt export/preprocessing.json
+export/metrics.json export/latency.json export/nvinfer_config.txt export/nvinfer_labels.txt export/trtexec.sh
+export/predict.py export/README.md export/MANIFEST.json export/triton/resnet_10/config.pbtxt
 status.json
 """.split()
 
@@ -119,6 +121,7 @@ def test_status_ends_in_success(finished):
     lines = [json.loads(line) for line in (folder / "results/quickstart/status.json").read_text().splitlines()]
     assert {line["step"] for line in lines if line["status"] == "SUCCESS"} == {
         "split", "cache", "train", "prune", "retrain", "evaluate", "inference", "export",
+        "latency", "bundle",
     }  # fmt: skip
     assert not [line for line in lines if line["status"] == "FAILURE"]
     assert any({"epoch", "time_per_epoch", "eta", "kpi"} <= set(line) for line in lines)
@@ -141,7 +144,15 @@ def test_a_second_run_has_nothing_to_do(finished, repository):
 def test_terminal_says_what_each_step_did(finished):
     _, result = finished
     asked = "prune  threshold 0.68, importance l2, ranking layer: kept"
-    for step in ("split  10 classes", "train  resnet_10  8 epochs", asked, "export  results/"):
+    told = (
+        "split  10 classes",
+        "train  resnet_10  8 epochs",
+        asked,
+        "export  results/",
+        "latency  exported fp32",
+        "bundle  ",
+    )
+    for step in told:
         assert step in result.stderr
     assert "oneDNN" not in result.stderr, "TensorFlow's noise belongs into the log"
 
