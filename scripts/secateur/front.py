@@ -26,7 +26,7 @@ UNPRUNED = "unpruned"
 COSTS = {
     "macs": "multiply-accumulates",
     "params": "parameters",
-    "onnx_bytes": "bytes of ONNX, fp32",
+    "onnx_bytes": "bytes of the exported ONNX",
     "latency_ms": "latency in ms",
 }
 MEASURED_TOGETHER = 8  # sessions of ONNX Runtime that are open at once, the reference not counted

@@ -86,6 +86,8 @@ def quantised_nodes(
             return node.input[1] in network.constants
         if len(network.activations(node)) != len(node.input):
             return False  # a product or sum with constants: a normalisation that could not be folded
+        if len(set(node.input)) != len(node.input):
+            return False  # a square: the variance of a layer normalisation, whose range is too wide
         if flavour == "onnxruntime":
             return node.op_type in INTEGER_OPS
         return node.op_type in ("Add", *AVERAGES) or network.is_gate_product(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -223,6 +224,9 @@ def _remarks(spec: Spec, explicit: set[str], renamed: dict[str, str]) -> Iterato
         yield Notice("warning", "data.preprocess_mode", "absent; torch is used (the specification names two defaults)")
     if spec.key is not None and spec.key.get_secret_value() in PUBLIC_DEFAULT_KEYS:
         yield Notice("warning", "key", "this is TAO's public default: it protects nothing; use env:NAME or file:PATH")
+    if spec.wants_engine and importlib.util.find_spec("tensorrt") is None:
+        key = "export.engine_file" if spec.export.engine_file else "gen_trt_engine"
+        yield Notice("warning", _written(renamed, key), "TensorRT is not installed here: no engine is built")
     yield from _model_remarks(spec, explicit)
 
 

@@ -1,6 +1,7 @@
 """faults.md row P2: every file beside the model, parsed back, says what the spec does."""
 
 import configparser
+import importlib.util
 import json
 import re
 import subprocess
@@ -100,12 +101,17 @@ gen_trt_engine:
 """
 
 
-@pytest.mark.parametrize("text", [V1, V2], ids=["V1", "V2"])
-def test_engine_options_of_either_vintage(text, tmp_path):
+@pytest.mark.parametrize(
+    ("text", "key"), [(V1, "export.engine_file"), (V2, "gen_trt_engine.trt_engine")], ids=["V1", "V2"]
+)
+def test_engine_options_of_either_vintage(text, key, tmp_path):
     spec = parse_spec(f"{text}\n{MODEL}")
     options = engine_options(spec)
     assert (options.data_type, options.workspace_mib, options.batches) == ("int8", 4096, (2, 4, 16))
     assert spec.export.engine_file == "e"
+    if importlib.util.find_spec("tensorrt") is None:
+        said = [str(notice) for notice in spec.notices if "TensorRT is not installed here" in str(notice)]
+        assert said == [f"warning: {key}: TensorRT is not installed here: no engine is built"]
     assert spec.export.calibration_images == (80 if text == V2 else 512)
     script = tmp_path / "trtexec.sh"
     script.write_text(trtexec_script(options, engine_source(spec)))

@@ -127,6 +127,26 @@ def test_a_node_that_is_not_wanted_stays_in_float():
     assert "conv1" in check.integer
 
 
+def test_a_layer_normalisation_and_a_gelu_keep_their_insides_in_float():
+    """ConvNeXt's block: what a convolution reads and makes is quantised, a variance is not."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    given = keras.Input((16, 16, 3))
+    x = layers.Conv2D(8, 3, padding="same", name="c1")(given)
+    x = layers.LayerNormalization(name="ln")(x)
+    x = layers.Activation("gelu", name="gelu")(layers.Conv2D(16, 1, name="c2")(x))
+    x = layers.Conv2D(8, 1, name="c3")(x)
+    model = keras.Model(given, layers.Dense(4, activation="softmax", name="d")(layers.GlobalAveragePooling2D()(x)))
+    proto, pixels = to_onnx(model), images(16, 16)
+    made = quantised(proto, measured_ranges(proto, batches(pixels), "minmax"), "onnxruntime")
+    squares = [node for node in made.graph.node if node.name == "ln_squared:0"]
+    assert squares[0].input[0] == "ln_centred:0", "read as it is, not rounded"
+    assert not integer_check(made.SerializeToString()).floating
+    answers = run_onnx(made.SerializeToString(), pixels)
+    assert np.abs(answers - run_onnx(proto.SerializeToString(), pixels)).max() < 0.02
+
+
 def test_values_without_a_range_stay_in_float():
     proto = to_onnx(network())
     made = quantised(proto, Ranges({}, symmetric=False), "onnxruntime")
