@@ -1,7 +1,10 @@
 """Photographs through the whole chain at the command line, a few epochs."""
 
 import json
+import subprocess
+import sys
 
+import pandas as pd
 import pyrage
 import pytest
 from secateur.cli import main
@@ -50,4 +53,19 @@ def test_the_whole_chain(clothing, tmp_path, capsys, monkeypatch):
         list((clothing / "test/shoes").iterdir())
     )
     sealed = (tmp_path / "out/export/clothing.etlt").read_bytes()
-    assert b"predictions" in pyrage.passphrase.decrypt(sealed, "a pass phrase")
+    plain = pyrage.passphrase.decrypt(sealed, "a pass phrase")
+    assert b"predictions" in plain
+    (tmp_path / "out/export/clothing.onnx").write_bytes(plain)
+    assert predicted(tmp_path / "out/export/predict.py", clothing) == evaluated(tmp_path)
+
+
+def predicted(script, clothing):
+    """What the bundle's own script says of every test image."""
+    images = sorted(str(path) for path in (clothing / "test").rglob("*.jpg"))
+    done = subprocess.run([sys.executable, "-I", script, *images], capture_output=True, text=True, check=True, cwd="/")
+    return dict(line.split("\t")[:2] for line in done.stdout.splitlines())
+
+
+def evaluated(folder):
+    table = pd.read_csv(folder / "out/evaluate/retrain/predictions.csv", dtype={"predicted": str})
+    return dict(zip(table["path"], table["predicted"], strict=True))
