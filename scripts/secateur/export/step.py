@@ -40,7 +40,7 @@ def export(run: Run, name: str, stream: IO[str]) -> dict[str, Any]:
     """
     file = next(file for file in exported_files(run.spec) if file.name == name)
     target = run.results / "export" / file.name
-    with working(run, "export", lock=f"export-{file.name}") as status:
+    with working(run, "export", lock=f"export-{file.name}.lock") as status:
         write = TARGETS.get(file.form, write_onnx)
         parity = write(load_source(run), file, target)
         write_json(parity_path(target), parity)
