@@ -107,7 +107,7 @@ def _emit_convolution(writer: Writer, call: Call, inputs: list[str], kernel: NDA
         kernel_shape=layer.kernel_size,
         strides=layer.strides,
         dilations=layer.dilation_rate,
-        pads=_pads(call, layer.kernel_size, layer.dilation_rate),
+        pads=writer.padding.get(call.inputs[0]) or _pads(call, layer.kernel_size, layer.dilation_rate),
         group=groups,
     )
     return writer.activated(layer, output)
@@ -294,6 +294,8 @@ def _global_pool(writer: Writer, call: Call, inputs: list[str]) -> str:
 
 
 def _zero_padding(writer: Writer, call: Call, inputs: list[str]) -> str:
+    if call.outputs[0] in writer.padding:
+        return inputs[0]
     (top, bottom), (left, right) = call.layer.padding
     pads = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
     return writer.node("Pad", [*inputs, writer.constant(f"{call.layer.name}/pads", pads)], call.layer.name)

@@ -34,6 +34,7 @@ INPUT_NAME, OUTPUT_NAME = "input_1", "predictions"
 DEFAULT_OPSET = 13
 IR_VERSION = 8
 
+CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 
 
@@ -70,7 +71,10 @@ class Writer:
         self.constants: dict[str, NDArray[Any]] = {}
         self.names: dict[TensorId, str] = {}
         self.folded: dict[TensorId, Any] = {}
+        # Output of a padding that the convolution behind it does itself -> ONNX pads.
+        self.padding: dict[TensorId, list[int]] = {}
         self._plan_folding()
+        self._plan_padding()
 
     def write(self, metadata: dict[str, str]) -> onnx.ModelProto:
         """The checked ONNX model. Raises ModelError."""
@@ -123,6 +127,21 @@ class Writer:
             alone = self.consumers[call.inputs[0]] == 1 and calls_per_layer[before.layer.name] == 1
             if alone and type(before.layer) in FOLDABLE and activation_name(before.layer) == "linear":
                 self.folded[call.inputs[0]] = call.layer
+
+    def _plan_padding(self) -> None:
+        """Find zero paddings that a convolution alone reads: as a node of its own each would stay in float in int8."""
+        readers = {tensor: call for call in self.calls for tensor in call.inputs}
+        for call in self.calls:
+            reader = readers.get(call.outputs[0])
+            if (
+                not isinstance(call.layer, layers.ZeroPadding2D)
+                or self.consumers[call.outputs[0]] != 1
+                or reader is None
+            ):
+                continue
+            if isinstance(reader.layer, CONVOLUTIONS) and reader.layer.padding == "valid":
+                (top, bottom), (left, right) = call.layer.padding
+                self.padding[call.outputs[0]] = [top, left, bottom, right]
 
     def _emit(self, call: Call) -> None:
         if isinstance(call.layer, layers.InputLayer):

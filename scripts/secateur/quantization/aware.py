@@ -26,7 +26,7 @@ from secateur.quantization.ranges import INT8_TOP, SMALLEST_SCALE, Ranges, range
 RANGE_MOMENTUM = 0.99
 SUFFIX = "_range"
 # They change nothing at inference; what they read is quantised, not what they make.
-TRANSPARENT = (layers.Dropout, layers.SpatialDropout2D)
+TRANSPARENT = (layers.Dropout, layers.SpatialDropout2D, layers.ZeroPadding2D)
 
 
 class FakeQuantize(layers.Layer):

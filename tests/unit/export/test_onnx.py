@@ -115,6 +115,25 @@ def test_other_layers():
     assert difference(model, to_onnx(model)) < 1e-5
 
 
+@pytest.mark.parametrize("arch", ["mobilenet_v2", "resnet_10"])
+def test_a_convolution_does_the_padding_before_it(arch):
+    model = build(ModelSpec(arch=arch, use_batch_norm=True, padding="symmetric", input_image_size="3,33,48"), 3)
+    assert [layer for layer in model.layers if isinstance(layer, layers.ZeroPadding2D)]
+    proto = to_onnx(randomised(model))
+    assert not [node for node in proto.graph.node if node.op_type == "Pad"]
+    assert difference(model, proto) < 1e-5
+
+
+def test_a_padding_that_others_read_too_is_a_node():
+    inputs = keras.Input((8, 8, 3))
+    padded = layers.ZeroPadding2D(((0, 1), (2, 0)))(inputs)
+    joined = layers.Concatenate()([layers.Conv2D(4, 3)(padded), layers.MaxPooling2D(3, 1)(padded)])
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(joined)))
+    proto = to_onnx(model)
+    assert [node.op_type for node in proto.graph.node].count("Pad") == 1
+    assert difference(model, proto) < 1e-5
+
+
 def test_an_unknown_layer_is_named():
     inputs = keras.Input((8, 8, 3))
     x = layers.Flatten()(layers.UpSampling2D(name="up")(inputs))
