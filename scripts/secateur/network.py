@@ -90,18 +90,24 @@ def _tensor_id(tensor: Any) -> TensorId:
     return history.operation.name, history.node_index, history.tensor_index
 
 
-def copied(model: keras.Model, layer_of: Callable[[Any], Any] | None = None, given: Any | None = None) -> keras.Model:
+def copied(
+    model: keras.Model,
+    layer_of: Callable[[Any], Any] | None = None,
+    given: Any | None = None,
+    call_of: Callable[..., Any] | None = None,
+) -> keras.Model:
     """An uncompiled copy of a model's graph with fresh weights.
 
     Args:
         model: functional.
         layer_of: makes the copy of a layer; without it the layer's config is taken as it is.
         given: another input tensor for the copy.
+        call_of: calls a layer of the copy: (layer, its arguments) -> tensors; in the order of `calls_of`.
     """
     # Keras would compile the clone of a compiled model; a model around the same graph is not compiled.
     graph = _functional(model)
     bare = keras.Model(graph.input, graph.output, name=model.name) if model.compiled or graph is not model else model
-    return keras.models.clone_model(bare, input_tensors=given, clone_function=layer_of)
+    return keras.models.clone_model(bare, input_tensors=given, clone_function=layer_of, call_function=call_of)
 
 
 def _functional(model: keras.Model) -> keras.Model:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import onnxruntime
 import pandas as pd
 import pyrage
 import pytest
@@ -56,13 +57,28 @@ def test_the_whole_chain(clothing, tmp_path, capsys, monkeypatch):
     plain = pyrage.passphrase.decrypt(sealed, "a pass phrase")
     assert b"predictions" in plain
     (tmp_path / "out/export/clothing.onnx").write_bytes(plain)
-    assert predicted(tmp_path / "out/export/predict.py", clothing) == evaluated(tmp_path)
+    assert predicted(empty_environment(tmp_path), tmp_path / "out/export/predict.py", clothing) == evaluated(tmp_path)
 
 
-def predicted(script, clothing):
+def empty_environment(folder):
+    """A Python with the three packages that the bundle's script needs and nothing else."""
+    subprocess.run([sys.executable, "-m", "venv", folder / "empty"], check=True)
+    python = folder / "empty/bin/python"
+    packages = [f"onnxruntime=={onnxruntime.__version__}", "numpy", "pillow"]
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages],
+        check=True,
+        capture_output=True,
+    )
+    missing = subprocess.run([python, "-c", "import keras"], capture_output=True, check=False)
+    assert missing.returncode != 0
+    return python
+
+
+def predicted(python, script, clothing):
     """What the bundle's own script says of every test image."""
     images = sorted(str(path) for path in (clothing / "test").rglob("*.jpg"))
-    done = subprocess.run([sys.executable, "-I", script, *images], capture_output=True, text=True, check=True, cwd="/")
+    done = subprocess.run([python, "-I", script, *images], capture_output=True, text=True, check=True, cwd="/")
     return dict(line.split("\t")[:2] for line in done.stdout.splitlines())
 
 

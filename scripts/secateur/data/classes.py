@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from secateur.artifacts import read_json, write_json
@@ -13,6 +14,12 @@ MIN_CLASSES = 2
 def class_order(names: set[str]) -> list[str]:
     """Classes in index order: alphanumerically by name as TAO sorts them, so that `10` comes before `2`."""
     return sorted(names)
+
+
+def labels_of(names: Iterable[str], classes: Sequence[str]) -> list[int]:
+    """The class index of each image whose class has this name."""
+    index = {name: position for position, name in enumerate(classes)}
+    return [index[name] for name in names]
 
 
 def write_classmap(path: Path | str, names: list[str]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from secateur.artifacts import write_json
 from secateur.cost import cost_of
 from secateur.data.cache import images_of
-from secateur.data.classes import read_classmap
+from secateur.data.classes import labels_of, read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.data.pipeline import ImageBatches, ImageReader
 from secateur.errors import DataError, ModelError
@@ -91,8 +91,7 @@ def predict_rows(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Probabilities float32 [images, classes] and class indices int64 [images], in the order of `rows`."""
     section = run.spec.evaluate
-    index = {name: position for position, name in enumerate(classes)}
-    labels = [index[name] for name in rows["class"]]
+    labels = labels_of(rows["class"], classes)
     reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, section.n_workers)
     batches = ImageBatches(reader, images_of(run, reader, rows), labels, len(classes), section.batch_size)
     return np.asarray(model.predict(batches, verbose=0)), np.array(labels, dtype=np.int64)

@@ -12,13 +12,16 @@ import onnx
 from numpy.typing import NDArray
 
 from secateur.artifacts import read_json, write_json
+from secateur.data.manifest import read_manifest
 from secateur.evaluation.inference import image_files
-from secateur.export.source import Pixels, Source, layout_inside, load_source, rows_of, spread
+from secateur.export.runners import scaled_input
+from secateur.export.source import Pixels, Source, load_source, spread
 from secateur.quantization.calibrate import measured_ranges
 from secateur.quantization.placement import Network
 from secateur.quantization.ranges import Ranges, ranges_from_json
 from secateur.quantization.sensitivity import Exclusions, spared, unit_of_nodes
 from secateur.run import Run
+from secateur.training.assemble import rows_of_split
 from secateur.working import working
 
 
@@ -81,8 +84,7 @@ def _ranges(source: Source, proto: onnx.ModelProto) -> tuple[Ranges, dict[str, A
     if source.ranges is not None:
         return source.ranges, {"source": "training (qat)"}
     paths = calibration_paths(source.run)
-    batches = _fed(Pixels(source.run, paths), source.run)
-    ranges = measured_ranges(proto, batches, section.calibration.method)
+    ranges = measured_ranges(proto, _inputs(source.run, paths), section.calibration.method)
     return ranges, {"source": f"{len(paths)} images", "method": section.calibration.method}
 
 
@@ -93,21 +95,19 @@ def calibration_paths(run: Run) -> list[str]:
         found = [path for folder in section.cal_image_dir for path in image_files(folder, "export.cal_image_dir")]
         places = np.unique(np.linspace(0, len(found) - 1, section.calibration_images).astype(int))
         return [found[place] for place in places]
-    return list(spread(rows_of(run, "train"), section.calibration_images)["path"])
+    manifest = read_manifest(run.manifest)
+    return list(spread(manifest[manifest["split"] == "train"], section.calibration_images)["path"])
 
 
-def _fed(pixels: Pixels, run: Run) -> Iterator[NDArray[np.float32]]:
-    """Scaled pixels in the layout of the network's input."""
-    nchw = layout_inside(run.spec) == "nchw"
-    return (np.ascontiguousarray(batch.transpose(0, 3, 1, 2)) if nchw else batch for batch in pixels.scaled())
+def _inputs(run: Run, paths: list[str]) -> Iterator[NDArray[np.float32]]:
+    """Batches as the float network takes them."""
+    return (scaled_input(pixels, run.spec) for pixels in Pixels(run, paths).batches())
 
 
 def _exclusions(source: Source, proto: onnx.ModelProto, ranges: Ranges) -> Exclusions | None:
     limit = source.run.spec.export.int8_max_drop
     if limit is None:
         return None
-    rows = rows_of(source.run, "val")
-    index = {name: place for place, name in enumerate(source.classes)}
-    labels = np.array([index[name] for name in rows["class"]])
-    batches = list(_fed(Pixels(source.run, list(rows["path"])), source.run))
-    return spared(proto, ranges, batches, labels, limit)
+    rows, labels = rows_of_split(read_manifest(source.run.manifest), "val", source.classes)
+    batches = list(_inputs(source.run, list(rows["path"])))
+    return spared(proto, ranges, batches, np.array(labels), limit)

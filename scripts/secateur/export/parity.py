@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from secateur.data.classes import labels_of
 from secateur.data.manifest import read_manifest
 from secateur.errors import ModelError
 from secateur.evaluation.evaluate import measured_rows
@@ -35,8 +36,7 @@ def measured_parity(source: Source, file: Exported, runner: Runner) -> dict[str,
         Agreement, largest difference, and the accuracy of both.
     """
     rows, split = measured_rows(read_manifest(source.run.manifest))
-    index = {name: place for place, name in enumerate(source.classes)}
-    labels = np.array([index[name] for name in rows["class"]])
+    labels = np.array(labels_of(rows["class"], source.classes))
     pixels = Pixels(source.run, list(rows["path"]))
     by_keras, by_file = _answers(source.reference(file.data_type), pixels, runner)
     agree = (by_keras.argmax(axis=1) == by_file.argmax(axis=1)) | _ties(by_keras)

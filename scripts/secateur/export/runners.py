@@ -22,8 +22,17 @@ def fed(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.generic]:
     """What the exported ONNX file takes for these pixels."""
     if spec.export.embed_preprocessing:
         return pixels.astype(np.uint16 if spec.model.input_image_depth == 16 else np.uint8)
-    scaled = preprocess(pixels, spec.data.preprocess_mode, spec.data.image_mean, spec.model.input_image_depth)
+    return scaled_input(pixels, spec)
+
+
+def scaled_input(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.float32]:
+    """Pixels scaled as in training, in the layout that the network takes scaled ones in."""
+    scaled = _scaled(pixels, spec)
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)) if layout_inside(spec) == "nchw" else scaled
+
+
+def _scaled(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.float32]:
+    return preprocess(pixels, spec.data.preprocess_mode, spec.data.image_mean, spec.model.input_image_depth)
 
 
 def onnx_runner(content: bytes, spec: Spec) -> Runner:
@@ -53,8 +62,4 @@ def tflite_runner(content: bytes, spec: Spec) -> Runner:
         interpreter.invoke()
         return np.asarray(interpreter.get_tensor(made)[0])
 
-    def run(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
-        scaled = preprocess(pixels, spec.data.preprocess_mode, spec.data.image_mean, spec.model.input_image_depth)
-        return np.stack([one(image) for image in scaled])
-
-    return run
+    return lambda pixels: np.stack([one(image) for image in _scaled(pixels, spec)])

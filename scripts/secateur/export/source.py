@@ -14,7 +14,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from secateur.data.classes import read_classmap
-from secateur.data.manifest import read_manifest
 from secateur.data.pipeline import ImageReader
 from secateur.evaluation.evaluate import require_outputs
 from secateur.export.onnx_writer import to_onnx
@@ -110,12 +109,6 @@ class Pixels:
 
     def _pixels(self, path: str) -> NDArray[Any]:
         return self.reader.stored(path, training=False).array
-
-
-def rows_of(run: Run, split: str) -> pd.DataFrame:
-    """The images of one split."""
-    manifest = read_manifest(run.manifest)
-    return manifest[manifest["split"] == split].reset_index(drop=True)
 
 
 def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -8,7 +8,8 @@ backend serve it; the result is a plain network, with the ranges beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ from keras import layers, ops
 
 from secateur.errors import ModelError
 from secateur.export.onnx_writer import DEFAULT_OPSET, Writer
-from secateur.network import Call, TensorId, calls_of, outputs_of
+from secateur.network import TensorId, calls_of, copied
 from secateur.quantization.calibrate import bounded_ranges, tensors_to_measure
 from secateur.quantization.placement import Network
 from secateur.quantization.ranges import INT8_TOP, SMALLEST_SCALE, Ranges, ranges_from_json
@@ -117,8 +118,8 @@ def quantisation_aware(model: keras.Model, ranges: Ranges | None = None) -> kera
     Raises:
         ModelError: the network cannot be written as ONNX, or a range is missing.
     """
-    places = _places(model)
-    made = _rebuilt(model, _rounding_layer, lambda tensor, x: _quantised(tensor, x, places))
+    places, _ = _places(model)
+    made = _rounding(model, places)
     _copy_weights(model, made)
     if ranges is not None:
         _set_ranges(made, places, ranges)
@@ -152,16 +153,19 @@ def plain_network(aware: keras.Model, model: keras.Model) -> tuple[keras.Model, 
     """
     _copy_weights(aware, model)
     found: dict[str, tuple[float, float]] = {}
-    for tensor, name in _places(model).items():
+    places, network = _places(model)
+    for tensor, name in places.items():
         layer = aware.get_layer(_range_layer(tensor))
         largest = float(np.asarray(layer.largest))
         found[name] = (-largest if float(np.asarray(layer.least)) < 0 else 0.0, largest)
-    return model, Ranges({**found, **_bounded(model)}, symmetric=True)
+    # Values inside a swish stand in no Keras tensor, and their range is known.
+    return model, Ranges({**found, **bounded_ranges(network)}, symmetric=True)
 
 
-def _places(model: keras.Model) -> dict[TensorId, str]:
-    """Tensors of the Keras graph that are quantised, and what the ONNX writer calls them."""
-    writer, network = _written(model)
+def _places(model: keras.Model) -> tuple[dict[TensorId, str], Network]:
+    """Tensors of the Keras graph that are quantised, what the ONNX writer calls them, and the graph that it writes."""
+    writer = Writer(model, "nchw", DEFAULT_OPSET)
+    network = Network(writer.write({}))
     wanted = set(tensors_to_measure(network))
     same: dict[str, TensorId] = {}
     moved: dict[str, TensorId] = {}
@@ -173,18 +177,7 @@ def _places(model: keras.Model) -> dict[TensorId, str]:
                 same[name] = tensor
             # An average comes out of its Keras layer flat; nothing else holds what is quantised.
             moved.setdefault(network.source(name), tensor)
-    return {tensor: name for name, tensor in {**moved, **same}.items() if name in wanted}
-
-
-def _bounded(model: keras.Model) -> dict[str, tuple[float, float]]:
-    """Values inside a swish, which no Keras tensor holds, and whose range is known."""
-    return bounded_ranges(_written(model)[1])
-
-
-def _written(model: keras.Model) -> tuple[Writer, Network]:
-    """The ONNX form of a network, for the names of its tensors."""
-    writer = Writer(model, "nchw", DEFAULT_OPSET)
-    return writer, Network(writer.write({}))
+    return {tensor: name for name, tensor in {**moved, **same}.items() if name in wanted}, network
 
 
 def _range_layer(tensor: TensorId) -> str:
@@ -192,45 +185,30 @@ def _range_layer(tensor: TensorId) -> str:
     return f"{name}{SUFFIX}" + (f"_{node}_{index}" if node or index else "")
 
 
-def _quantised(tensor: TensorId, x: Any, places: Mapping[TensorId, str]) -> Any:
+def _rounding(model: keras.Model, places: Mapping[TensorId, str]) -> keras.Model:
+    """A copy with rounding kernels, and a range behind each tensor of `places`."""
+    calls: dict[str, list[TensorId]] = defaultdict(list)
+    for call in calls_of(model):
+        calls[call.layer.name].extend(call.outputs)
+    source = model.inputs[0]._keras_history.operation.name
+    given = keras.Input(model.input_shape[1:], name=source)
+    first = _ranged(calls[source][0], given, places)
+
+    def call_of(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        # One input: the ONNX writer has seen to that.
+        args = keras.tree.map_structure(lambda x: first if x is given else x, args)
+        return _ranged(calls[layer.name].pop(0), layer(*args, **kwargs), places)
+
+    return copied(model, _rounding_layer, given, call_of)
+
+
+def _ranged(tensor: TensorId, x: Any, places: Mapping[TensorId, str]) -> Any:
     return FakeQuantize(name=_range_layer(tensor), dtype="float32")(x) if tensor in places else x
 
 
 def _rounding_layer(layer: Any) -> Any:
     kind: Any = ROUNDING.get(type(layer), type(layer))
-    copy = kind.from_config(layer.get_config())
-    copy.trainable = layer.trainable
-    return copy
-
-
-def _rebuilt(model: keras.Model, layer_of: Callable[[Any], Any], after: Callable[[TensorId, Any], Any]) -> keras.Model:
-    """The same graph with other layers, and something behind each tensor."""
-    copies: dict[str, Any] = {}
-    tensors: dict[TensorId, Any] = {}
-    for call in calls_of(model):
-        for tensor, x in zip(call.outputs, _outputs(call, copies, tensors, layer_of), strict=True):
-            tensors[tensor] = after(tensor, x)
-    # One of each: the ONNX writer has seen to that.
-    given = next(copies[call.layer.name] for call in calls_of(model) if isinstance(call.layer, layers.InputLayer))
-    return keras.Model(given, tensors[outputs_of(model)[0]], name=model.name)
-
-
-def _outputs(
-    call: Call, copies: dict[str, Any], tensors: dict[TensorId, Any], layer_of: Callable[[Any], Any]
-) -> list[Any]:
-    layer = call.layer
-    if isinstance(layer, layers.InputLayer):
-        copies[layer.name] = keras.Input(layer.batch_shape[1:], name=layer.name)
-        return [copies[layer.name]]
-    if layer.name not in copies:
-        copies[layer.name] = layer_of(layer)
-    inputs = [tensors[tensor] for tensor in call.inputs]
-    made = copies[layer.name](inputs if len(inputs) > 1 or _takes_a_list(layer) else inputs[0])
-    return made if isinstance(made, list) else [made]
-
-
-def _takes_a_list(layer: Any) -> bool:
-    return isinstance(layer, layers.Concatenate) or hasattr(layer, "_merge_function")
+    return kind.from_config(layer.get_config())
 
 
 def _copy_weights(source: keras.Model, target: keras.Model) -> None:

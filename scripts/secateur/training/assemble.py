@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from secateur.data.cache import images_of
+from secateur.data.classes import labels_of
 from secateur.data.pipeline import ImageBatches, ImageReader, TrainingBatches
 from secateur.errors import DataError, SpecError
 from secateur.modelfile import load_model
@@ -106,6 +107,5 @@ def unpruned_model(run: Run) -> Path:
 
 def rows_of_split(manifest: pd.DataFrame, split: str, classes: list[str]) -> tuple[pd.DataFrame, list[int]]:
     """Rows and class indices of the images of one split."""
-    index = {name: position for position, name in enumerate(classes)}
     rows = manifest[manifest["split"] == split]
-    return rows, [index[name] for name in rows["class"]]
+    return rows, labels_of(rows["class"], classes)
