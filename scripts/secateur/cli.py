@@ -20,6 +20,7 @@ from secateur.run import Run, run_of
 from secateur.signals import stoppable
 from secateur.spec import Spec, load_spec
 from secateur.spec.architectures import canonical_arch
+from secateur.terminal import silenced
 
 STEP_HELP = {
     "split": "folders of images -> split/manifest.csv, classmap.json, report.json",
@@ -136,19 +137,12 @@ def _step(options: Any) -> None:
 
 def _import_keras_quietly() -> None:
     """TensorFlow logs about its build while it is imported, before any of its own settings can stop it."""
-    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
+    with silenced():
         import keras  # noqa: F401
-
-        # Remarks about TensorFlow's own machinery, which no user of a command can act upon.
-        for name in ("tensorflow", "absl"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", module="tensorflow")
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
-        os.close(nowhere)
+    # Remarks about TensorFlow's own machinery, which no user of a command can act upon.
+    for name in ("tensorflow", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="tensorflow")
 
 
 def _split(run: Run) -> None:

@@ -126,6 +126,11 @@ class Exported:
         return self.name.endswith(".etlt")
 
     @property
+    def parts(self) -> list[str]:
+        """Names of the files that it consists of: OpenVINO keeps the weights in one of their own."""
+        return [self.name, f"{Path(self.name).stem}.bin"] if self.form == "openvino" else [self.name]
+
+    @property
     def plain_name(self) -> str:
         """Of the file when it is decrypted."""
         return f"{self.name.removesuffix('.etlt')}.onnx" if self.sealed else self.name

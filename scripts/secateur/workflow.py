@@ -303,8 +303,7 @@ class Experiments:
 def _export_names(spec: Spec) -> list[str]:
     """What stands below `export/`."""
     files = exported_files(spec)
-    names = [name for file in files for name in (file.name, f"{file.name}.parity.json")]
-    names += [f"{Path(file.name).stem}.bin" for file in files if file.form == "openvino"]
+    names = [name for file in files for name in (*file.parts, f"{file.name}.parity.json")]
     names += ["calibration.json"] if calibrates(spec) else []
     names += ["try.html"] if "web" in spec.export.targets else []
     return [*names, "latency.json", *BUNDLE_FILES, "triton"]

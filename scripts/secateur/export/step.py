@@ -44,9 +44,10 @@ def export(run: Run, name: str, stream: IO[str]) -> dict[str, Any]:
         write = TARGETS.get(file.form, write_onnx)
         parity = write(load_source(run), file, target)
         write_json(parity_path(target), parity)
-        size = {"size": target.stat().st_size / (1 << 20)}
-        status.write("RUNNING", f"wrote {target.name}", kpi={**size, "max_difference": parity["max_difference"]})
-    print(f"export  {target}  {in_words(parity, target.stat().st_size)}", file=stream, flush=True)
+        size = sum(target.with_name(part).stat().st_size for part in file.parts)
+        kpi = {"size": size / (1 << 20), "max_difference": parity["max_difference"]}
+        status.write("RUNNING", f"wrote {target.name}", kpi=kpi)
+    print(f"export  {target}  {in_words(parity, size)}", file=stream, flush=True)
     return parity
 
 

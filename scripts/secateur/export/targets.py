@@ -18,6 +18,7 @@ from secateur.export.parity import measured_parity, require_agreement
 from secateur.export.runners import openvino_runner, tflite_runner
 from secateur.export.source import Pixels, Source
 from secateur.run import Exported, calibrates
+from secateur.terminal import silenced
 
 # The file's parity figures, once it is written.
 WriteTarget = Callable[[Source, Exported, Path], dict[str, Any]]
@@ -60,7 +61,8 @@ def _tflite(source: Source, data_type: str) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: _one_by_one(source)
     try:
-        return bytes(converter.convert())
+        with silenced():
+            return bytes(converter.convert())
     except Exception as error:
         raise ModelError(
             f"TensorFlow cannot convert the model to TFLite: {error}", "remove the target tflite"

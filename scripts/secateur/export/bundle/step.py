@@ -41,7 +41,7 @@ def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
         _write_triton(run, folder / "triton", classes, files[0])
         counts = read_manifest(run.manifest)["split"].value_counts()
         images = {str(split): int(count) for split, count in counts.items()}
-        sizes = {file.name: sum(path.stat().st_size for path in _parts(folder / file.name)) for file in files}
+        sizes = {file.name: sum((folder / part).stat().st_size for part in file.parts) for file in files}
         card = model_card(run, classes, images, parities, read_json(folder / "latency.json"), sizes)
         write_text(folder / "README.md", card)
         manifest = manifest_of(folder, _members(run, folder), parities[0]["model_sha256"])
@@ -92,7 +92,7 @@ def _metrics(parities: list[dict[str, Any]]) -> dict[str, Any]:
 def _members(run: Run, folder: Path) -> list[Path]:
     names = [name for name in BUNDLE_FILES if name != MANIFEST]
     for file in exported_files(run.spec):
-        names += [part.name for part in _parts(Path(file.name))] + [parity_path(Path(file.name)).name]
+        names += [*file.parts, parity_path(Path(file.name)).name]
     names += ["latency.json"]
     names += ["calibration.json"] if calibrates(run.spec) else []
     names += ["try.html"] if "web" in run.spec.export.targets else []
