@@ -98,8 +98,3 @@ def _members(run: Run, folder: Path) -> list[Path]:
     names += ["try.html"] if "web" in run.spec.export.targets else []
     triton = sorted(path for path in (folder / "triton").rglob("*") if path.is_file())
     return [*(folder / name for name in names), *triton]
-
-
-def _parts(path: Path) -> list[Path]:
-    """OpenVINO keeps the weights in a file of their own."""
-    return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
