@@ -3,6 +3,8 @@
 # make reference  config/README.md from the spec's models     make web    what export.targets: [web] needs (npm)
 PYTHON ?= python3.11
 BIN := .venv/bin
+COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make locks" \
+	--extra dev --extra dvc --extra jax --extra kubernetes
 
 # Bytecode caching turned off makes every TensorFlow import three times slower.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,9 +41,11 @@ web/node_modules/onnxruntime-web: web/package.json
 	npm install --prefix web --no-package-lock --no-audit --no-fund --ignore-scripts --silent
 	touch $@
 
+# One source, pyproject.toml; the second lock takes the first one's versions where they share a package.
 locks:
-	uv pip compile -q --python-version 3.11 --generate-hashes --extra cpu --extra dev pyproject.toml -o envs/cpu.lock
-	uv pip compile -q --python-version 3.11 --generate-hashes --extra gpu --extra dev pyproject.toml -o envs/gpu.lock
+	$(COMPILE) --extra cpu pyproject.toml -o envs/cpu.lock
+	$(COMPILE) --extra gpu --constraint envs/cpu.lock pyproject.toml -o envs/gpu.lock
+	$(MAKE) environments
 
 # The stamp is newer than the lock only when the environment was built from it to the end.
 .venv/stamp: envs/cpu.lock

@@ -8,7 +8,7 @@ rule prune:
     log:
         "logs/{experiment}/prune.log",
     resources:
-        gpu=lambda wildcards: EXPERIMENTS.prune_gpus(wildcards.experiment),
+        gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "prune"),
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "prune"),

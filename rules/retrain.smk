@@ -10,7 +10,7 @@ rule retrain:
     log:
         "logs/{experiment}/retrain.log",
     resources:
-        gpu=1,
+        gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "retrain"),
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "retrain"),

@@ -11,7 +11,7 @@ rule train:
     log:
         "logs/{experiment}/train.log",
     resources:
-        gpu=1,
+        gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "train"),
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "train"),

@@ -16,6 +16,7 @@ import yaml
 
 from secateur import __version__
 from secateur.errors import InterruptedRunError, SecateurError, SpecError, VaultError, format_error
+from secateur.gpu import gpus_of, on_gpus
 from secateur.run import Run, run_of
 from secateur.signals import stoppable
 from secateur.spec import Spec, load_spec
@@ -130,9 +131,11 @@ def _step(options: Any) -> None:
     for notice in spec.notices:
         if notice.kind == "warning":
             print(notice, file=sys.stderr)
-    if options.step != "split":
-        _import_keras_quietly()
-    STEPS[options.step](run_of(Path(options.spec).stem, spec))
+    run = run_of(Path(options.spec).stem, spec)
+    with on_gpus(run, options.step, gpus_of(spec, options.step), os.environ, sys.stderr) as equipped:
+        if options.step != "split":
+            _import_keras_quietly()
+        STEPS[options.step](equipped)
 
 
 def _import_keras_quietly() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, TextIO
 
 from secateur.errors import InterruptedRunError, SecateurError, format_error
+from secateur.gpu import on_gpus
 from secateur.run import Run
 from secateur.signals import stoppable
 from secateur.workflow import run_from
@@ -83,10 +84,12 @@ def _keep_traceback(log_path: str) -> str:
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
-    """The run of a rule's experiment and the stream for people.
+    """The run of a rule's experiment, with the GPUs that its rule asks for, and the stream for people.
 
     Args:
-        snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.source, log.
+        snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.source, resources, log.
     """
     with logged(snakemake.log[0]) as stream:
-        yield run_from(snakemake.wildcards.experiment, snakemake.params.source), stream
+        run = run_from(snakemake.wildcards.experiment, snakemake.params.source)
+        with on_gpus(run, snakemake.rule, snakemake.resources.get("gpu", 0), os.environ, stream) as equipped:
+            yield equipped, stream

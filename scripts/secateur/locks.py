@@ -40,28 +40,34 @@ def locked(path: Path | str, what: str) -> Iterator[None]:
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror}", "choose a writable results_dir") from error
     try:
-        _acquire(descriptor, path, what)
-        _write_holder(descriptor)
+        if not acquire_now(descriptor, path):
+            raise _refusal(path, what, holder_of(descriptor))
+        write_holder(descriptor)
         yield
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, path: Path | str, what: str) -> None:
+def acquire_now(descriptor: int, path: Path | str) -> bool:
+    """Lock an open file if nobody else holds it; closing it, or the end of this process, frees it.
+
+    Raises:
+        ArtifactError: it cannot be locked at all.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise _refusal(path, what, _holder(descriptor)) from None
+        return False
     except OSError as error:
         if error.errno not in NO_LOCKS_HERE:
             raise ArtifactError(f"cannot lock {path}: {error.strerror}", "choose another results_dir") from error
-        holder = _holder(descriptor)
-        if holder and _may_live(holder):
-            raise _refusal(path, what, holder) from None
+        holder = holder_of(descriptor)
+        return not (holder and _may_live(holder))
+    return True
 
 
-def _holder(descriptor: int) -> dict[str, Any]:
+def holder_of(descriptor: int) -> dict[str, Any]:
     """Who wrote the file last; empty when nobody holds it, or it was read while being written."""
     try:
         holder = json.loads(os.pread(descriptor, 4096, 0))
@@ -70,7 +76,8 @@ def _holder(descriptor: int) -> dict[str, Any]:
     return holder if isinstance(holder, dict) else {}
 
 
-def _write_holder(descriptor: int) -> None:
+def write_holder(descriptor: int) -> None:
+    """Note in a locked file who holds it."""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     about = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
     os.ftruncate(descriptor, 0)

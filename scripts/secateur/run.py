@@ -28,6 +28,7 @@ class Run:
         results: folder of the durable files.
         work: folder of checkpoints.
         shared: step -> results folder of the run that does it for this one, as the points of a sweep share a training.
+        devices: the GPUs that this process holds; none is the CPU.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Run:
     results: Path
     work: Path
     shared: Mapping[str, Path] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -69,9 +69,11 @@ def _line_break_if_cut(stream: IO[bytes]) -> bytes:
 
 
 @contextmanager
-def reported(status: StatusLog) -> Iterator[StatusLog]:
-    """Write STARTED, and at the end what really happened: SUCCESS, INTERRUPTED or FAILURE with its reason."""
-    status.write("STARTED", f"{status.step} started")
+def reported(status: StatusLog, devices: Sequence[str] = ()) -> Iterator[StatusLog]:
+    """Write STARTED with the GPUs that are used, and at the end what really happened: SUCCESS, INTERRUPTED or FAILURE
+    with its reason.
+    """
+    status.write("STARTED", f"{status.step} started", device=", ".join(devices) or "cpu")
     try:
         yield status
     except KeyboardInterrupt:

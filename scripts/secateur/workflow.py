@@ -16,6 +16,7 @@ from typing import Any
 from secateur.artifacts import require_writable
 from secateur.data.storage import is_file_source
 from secateur.errors import SecateurError, SpecError, format_error
+from secateur.gpu import gpus_of
 from secateur.rerun import DIGITS_INDEX, image_roots, is_digits, section_params
 from secateur.run import BUNDLE_FILES, Run, calibrates, export_name, exported_files, given_model
 from secateur.spec import Spec, load_spec
@@ -250,10 +251,9 @@ class Experiments:
         images = self.manifest(name) if section and section.needs_images else {}
         return {"model": self.pruned_model(name), **images}
 
-    def prune_gpus(self, name: str) -> int:
-        """Devices of the prune step: one where it runs the network on images."""
-        section = self.specs[name].prune
-        return int(section is not None and section.needs_images)
+    def gpus(self, name: str, step: str) -> int:
+        """Devices that a step works with."""
+        return gpus_of(self.specs[name], step)
 
     def retrain_inputs(self, name: str) -> dict[str, str]:
         """The pruned model, the images, and the unpruned model where it teaches."""

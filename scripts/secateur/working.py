@@ -38,4 +38,4 @@ def working(run: Run, step: str, folder: str = "", lock: str = "") -> Iterator[S
             require_writable(root / folder)
             held.enter_context(locked(root / ".locks" / (lock or folder.replace("/", "-")), str(root / folder)))
             remove_leftovers(root / folder)
-        yield held.enter_context(reported(run.status(step)))
+        yield held.enter_context(reported(run.status(step), run.devices))

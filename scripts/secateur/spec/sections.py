@@ -236,7 +236,10 @@ class TrainSpec(Section):
     """The trainer."""
 
     pretrained_model_path: OptionalPath = Field(None, description="model whose weights to start from")
-    batch_size_per_gpu: PositiveInt = Field(32)
+    batch_size_per_gpu: PositiveInt = Field(32, description="images a batch and device: a batch has this times `gpus`")
+    gpus: PositiveInt = Field(
+        1, description="own addition: devices of one training; batch and learning rate are multiplied by it"
+    )
     num_epochs: PositiveInt = Field(120)
     checkpoint_interval: PositiveInt = Field(1, description="epochs between checkpoints")
     checkpoint_minutes: PositiveFloat = Field(
@@ -257,6 +260,11 @@ class TrainSpec(Section):
     wandb: dict[str, Any] | None = Field(None, description="no effect yet")
     clearml: dict[str, Any] | None = Field(None, description="no effect yet")
     results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a batch of all devices together."""
+        return self.batch_size_per_gpu * self.gpus
 
 
 class DistillSpec(Section):
@@ -309,7 +317,6 @@ class Spec(Section):
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
     inference: InferenceSpec = Field(default_factory=InferenceSpec)
     export: ExportSpec = Field(default_factory=ExportSpec)
-    num_gpus: PositiveInt = Field(1, description="V2: devices of one training")
     gpu_ids: list[int] | None = Field(None, description="no effect: devices are given by the scheduler")
     mpi_args: Any = Field(None, description="no effect: there is no MPI")
     cuda_blocking: bool | None = Field(None, description="no effect")
@@ -319,13 +326,6 @@ class Spec(Section):
     gen_trt_engine: GenTrtEngineSpec | None = Field(None, description="V2: a TensorRT engine is to be built")
 
     _notices: tuple[Notice, ...] = PrivateAttr(default=())
-
-    @field_validator("num_gpus")
-    @classmethod
-    def _one_device_yet(cls, count: int) -> int:
-        if count > 1:
-            raise ValueError(f"training on {count} devices at once is not built yet; set it to 1")
-        return count
 
     @property
     def notices(self) -> tuple[Notice, ...]:

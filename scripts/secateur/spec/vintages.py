@@ -23,6 +23,8 @@ SECTIONS = {
 }
 KEYS = {
     "data.augmentation": "augment",
+    "num_gpus": "train.gpus",
+    "train.num_gpus": "train.gpus",
     "train.train_dataset_path": "data.train_dataset_path",
     "train.val_dataset_path": "data.val_dataset_path",
     "train.preprocess_mode": "data.preprocess_mode",

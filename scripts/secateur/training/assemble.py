@@ -47,11 +47,11 @@ def trainer_of(
     reader = ImageReader(spec.data, spec.augment, spec.model, section.n_workers)
     rows, labels = rows_of_split(manifest, "train", classes)
     val_rows, val_labels = rows_of_split(manifest, "val", classes)
-    size = section.batch_size_per_gpu
+    size = section.batch_size
     if size > len(rows):
         raise DataError(
-            f"{step}.batch_size_per_gpu is {size}, but there are {len(rows)} training images",
-            f"set {step}.batch_size_per_gpu to {len(rows)} or less",
+            f"{_batch_in_words(step, section)}, but there are {len(rows)} training images",
+            f"set {step}.batch_size_per_gpu to {len(rows) // section.gpus} or less",
         )
     images = images_of(run, reader, rows, training=True)
     weights = class_weights(section, step, labels, classes)
@@ -66,6 +66,12 @@ def trainer_of(
         step=step,
         **more,
     )
+
+
+def _batch_in_words(step: str, section: TrainSpec) -> str:
+    if section.gpus == 1:
+        return f"{step}.batch_size_per_gpu is {section.batch_size}"
+    return f"{step}.batch_size_per_gpu times {step}.gpus is {section.batch_size}"
 
 
 def class_weights(section: TrainSpec, step: str, labels: list[int], classes: list[str]) -> NDArray[np.float32] | None:

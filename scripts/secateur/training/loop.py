@@ -105,7 +105,7 @@ class _Session:
             trainer.step,
             self.section.num_epochs,
             trainer.images,
-            self.section.batch_size_per_gpu,
+            self.section.batch_size,
             trainer.stream,
             self.state.epoch,
         )
@@ -141,7 +141,7 @@ class _Session:
     def _epoch(self) -> None:
         state, started = self.state, time.monotonic()
         batches = self.trainer.batches(state.epoch)
-        images = self.trainer.images - state.batch * self.section.batch_size_per_gpu
+        images = self.trainer.images - state.batch * self.section.batch_size
         while state.batch < len(batches):
             self._piece(batches)
             if state.batch < len(batches):
@@ -270,6 +270,6 @@ def memory_errors(trainer: Trainer) -> Iterator[None]:
             raise
         height, width = trainer.model.input_shape[1:3]
         raise ModelError(
-            f"{trainer.step}: no memory for batches of {trainer.section.batch_size_per_gpu} images, {width}x{height}",
+            f"{trainer.step}: no memory for batches of {trainer.section.batch_size} images, {width}x{height}",
             f"lower {trainer.step}.batch_size_per_gpu or model.input_image_size",
         ) from error

@@ -13,7 +13,7 @@ from secateur.training.schedules import learning_rate
 
 def rate_of_batch(section: TrainSpec, batch: int, batches: int) -> float:
     """The rate of a batch, counted from 0 over all epochs of `batches` batches each."""
-    return learning_rate(section.lr_config, batch / (batches * section.num_epochs))
+    return learning_rate(section.lr_config, batch / (batches * section.num_epochs), section.gpus)
 
 
 class RateTable(keras.optimizers.schedules.LearningRateSchedule):

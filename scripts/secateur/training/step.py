@@ -26,6 +26,7 @@ from secateur.tables import write_csv
 from secateur.training.assemble import teacher_of, trainer_of
 from secateur.training.checkpoints import CODE, Checkpoints, TrainingState
 from secateur.training.compiling import has_gpu
+from secateur.training.distribution import distributed
 from secateur.training.loop import Trainer
 from secateur.training.overrides import configured
 from secateur.training.pretrained import start_from
@@ -64,6 +65,7 @@ class _Step:
         self.spec = run.spec
         self.folder = run.results / step
         self.pruned = False
+        self.devices = 1
         self.weights: dict[str, Any] | None = None
         self.parent: str | None = None
         self.chain: list[dict[str, Any]] = []
@@ -74,17 +76,31 @@ class _Step:
             classes = read_classmap(self.run_files.classmap)
             manifest = read_manifest(self.run_files.manifest)
             self.chain = [split_link(self.run_files, len(manifest))]
-            keras.utils.set_random_seed(self.section.random_seed)
-            model = configured(self._initial_model(len(classes)), self.section)
-            learner = quantisation_aware(model) if self.section.qat else model
-            trainer = self._trainer(learner, manifest, classes, status)
-            started = time.monotonic()
-            state = trainer.run()
-            metrics = self._metrics(model, state, trainer.images, time.monotonic() - started)
-            self._write(model, learner, state, metrics, classes)
-            trainer.finish(state)
+            with distributed(self.section.gpus) as self.devices:
+                metrics = self._trained(manifest, classes, status)
             status.write("RUNNING", f"{self.step} wrote its model", kpi={"val_accuracy": metrics["val_accuracy"]})
         return metrics
+
+    def _trained(self, manifest: pd.DataFrame, classes: list[str], status: StatusLog) -> dict[str, Any]:
+        keras.utils.set_random_seed(self.section.random_seed)
+        model = configured(self._initial_model(len(classes)), self.section)
+        learner = quantisation_aware(model) if self.section.qat else model
+        trainer = self._trainer(learner, manifest, classes, status)
+        self._say_devices()
+        started = time.monotonic()
+        state = trainer.run()
+        metrics = self._metrics(model, state, trainer.images, time.monotonic() - started)
+        self._write(model, learner, state, metrics, classes)
+        trainer.finish(state)
+        return metrics
+
+    def _say_devices(self) -> None:
+        if self.section.gpus > 1:
+            print(
+                f"{self.step}  {self.devices} of {self.section.gpus} devices, batches of {self.section.batch_size} images",
+                file=self.stream,
+                flush=True,
+            )
 
     def _initial_model(self, classes: int) -> keras.Model:
         if self.step == "retrain":
@@ -161,6 +177,7 @@ class _Step:
             "random_seed": self.section.random_seed,
             "pretrained": self.weights,
             "device": "gpu" if has_gpu() else "cpu",
+            "devices": list(self.run_files.devices) or [f"cpu:{number}" for number in range(self.devices)],
             "backend": keras.backend.backend(),
             "versions": versions(),
         }

@@ -11,7 +11,6 @@ LOADER = {
     "model.n_layers",
     "model.dropout",
     "model.byom_model",
-    "num_gpus",
     "export.data_type",
     "export.engine_data_type",
     "export.parity.min_top_1_agreement",

@@ -123,7 +123,6 @@ def test_all_mistakes_at_once():
         ("gen_trt_engine: {tensorrt: {max_workspace: 4}}", "unknown key"),
         ("data: {split: {train: 0.9, val: 0.3}}", "must be 1"),
         ("data: {image_mean: [1, 2]}", "3 values"),
-        ("num_gpus: 4", "not built yet"),
         ("train: 3", "section of keys"),
         ("retrain: {num_epochs: 1}", "needs a prune section"),
     ],
