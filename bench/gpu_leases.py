@@ -1,10 +1,11 @@
 """Processes that want GPUs at the same time, some of them killed: does one device ever have two users, is one lost?
 
-    .venv/bin/python bench/gpu_leases.py [--processes 100] [--devices 3] [--seed 0] [--out bench/results/gpu_leases.json]
+    .venv/bin/python bench/gpu_leases.py [--processes 100] [--devices 3] [--seed 0] [--out FILE.json]
 
-Each process wants one to all devices, holds them for a moment and ends; a third are killed with SIGKILL at a random
-moment. A user writes its number into a file of the device and looks whether a living process stands there already: that
-is independent of the locks. At the end each device must be free again.
+Each process wants one to all devices, holds them for a moment and ends; a third die by SIGKILL, half of them while they
+hold devices and half at a random moment, mostly while they wait. A user writes its number into a file of the device and
+looks whether a living process stands there already: that is independent of the locks. At the end each device must be
+free again.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ import time
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-KILLED_SHARE, LONGEST_HOLD_S, LONGEST_LIFE_S = 1 / 3, 0.2, 6.0
+LONGEST_HOLD_S, LONGEST_LIFE_S = 0.2, 6.0
+# How processes end; a third are killed.
+ENDS = ("end", "end", "end", "end", "dies while it holds", "dies at some moment")
 USER = """
-import os, random, sys, time
+import os, random, signal, sys, threading, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from secateur.gpu import leased
@@ -33,7 +36,14 @@ def lives(pid):
     except (OSError, IndexError):
         return False
 
-folder, want, hold = Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+folder, want, hold, end, life = Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5], float(sys.argv[6])
+if end == "dies at some moment":
+    timer = threading.Timer(life, die)
+    timer.daemon = True
+    timer.start()
 with leased(want, os.environ) as held:
     for device in held:
         mark = folder / f"{device}.user"
@@ -43,6 +53,8 @@ with leased(want, os.environ) as held:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(held) and len(held) == want
     print("leased", flush=True)
     time.sleep(hold)
+    if end == "dies while it holds":
+        die()
     for device in held:
         (folder / f"{device}.user").write_text("")
 """
@@ -58,27 +70,24 @@ def contend(processes: int, devices: int, seed: int) -> dict[str, float | int]:
         started = time.monotonic()
         users = []
         for _ in range(processes):
-            words = [str(SCRIPTS), folder, str(rng.randint(1, devices)), str(rng.uniform(0, LONGEST_HOLD_S))]
-            command = [sys.executable, "-c", USER, *words]
-            user = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-            death = started + rng.uniform(0.1, LONGEST_LIFE_S) if rng.random() < KILLED_SHARE else None
-            users.append((user, death))
-        for user, death in sorted(users, key=lambda item: item[1] or float("inf")):
-            if death is not None:
-                time.sleep(max(0.0, death - time.monotonic()))
-                user.kill()
-        printed = [user.communicate(timeout=300)[0].decode() for user, _ in users]
+            times = (rng.uniform(0, LONGEST_HOLD_S), rng.choice(ENDS), rng.uniform(0.1, LONGEST_LIFE_S))
+            command = [sys.executable, "-c", USER, str(SCRIPTS), folder, str(rng.randint(1, devices)), *map(str, times)]
+            users.append(
+                subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            )
+        printed = [user.communicate(timeout=300)[0] for user in users]
         seconds = time.monotonic() - started
         last = subprocess.run(
-            [sys.executable, "-c", USER, str(SCRIPTS), folder, str(devices), "0"],
+            [sys.executable, "-c", USER, str(SCRIPTS), folder, str(devices), "0", "end", "0"],
             env=environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
-    died = sum(user.returncode == -9 for user, _ in users)
+    died = [text for user, text in zip(users, printed, strict=True) if user.returncode == -9]
     return {
         "processes": processes,
         "devices": devices,
-        "killed": died,
-        "failed": sum(user.returncode not in (0, -9) for user, _ in users),
+        "killed": len(died),
+        "killed while they held devices": sum("leased" in text for text in died),
+        "failed": sum(user.returncode not in (0, -9) for user in users),
         "leases": sum("leased" in text for text in printed),
         "overlaps": sum(text.count("overlap") for text in printed),
         "leaked": 0 if "leased" in last.stdout else devices,

@@ -21,12 +21,14 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from secateur.errors import ArtifactError
 from secateur.locks import acquire_now, holder_of, write_holder
-from secateur.run import Run
-from secateur.spec import Spec
+
+if TYPE_CHECKING:
+    from secateur.run import Run
+    from secateur.spec import Spec
 
 VISIBLE, OURS, FOLDER = "CUDA_VISIBLE_DEVICES", "SECATEUR_GPUS", "SECATEUR_GPU_LOCKS"
 BACKEND = "KERAS_BACKEND"

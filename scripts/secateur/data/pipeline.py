@@ -232,15 +232,21 @@ def balanced_order(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArr
     return rng.permutation(order)
 
 
-class Rest(keras.utils.PyDataset):
-    """The batches of `whole` from number `first` on."""
+class Part(keras.utils.PyDataset):
+    """The batches of `whole` from number `first` up to, without it, `end`."""
 
-    def __init__(self, whole: keras.utils.PyDataset, first: int) -> None:
+    def __init__(self, whole: ImageBatches, first: int, end: int) -> None:
         super().__init__(workers=whole.workers, max_queue_size=whole.max_queue_size)
-        self.whole, self.first = whole, first
+        self.whole, self.first, self.end = whole, first, end
+
+    @property
+    def images(self) -> int:
+        """Number of images in these batches."""
+        size = self.whole.batch_size
+        return min(self.end * size, len(self.whole.images)) - self.first * size
 
     def __len__(self) -> int:
-        return len(self.whole) - self.first
+        return self.end - self.first
 
     def __getitem__(self, index: int) -> Batch:
         batch: Batch = self.whole[self.first + index]

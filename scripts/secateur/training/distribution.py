@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import keras
 
+from secateur.data.pipeline import ImageBatches, Part
+
 
 class Shares(keras.distribution.DataParallel):  # type: ignore[misc]
     """Data parallel, also for a batch that cannot be divided evenly: each device then computes the whole of it."""
@@ -22,6 +24,18 @@ class Shares(keras.distribution.DataParallel):  # type: ignore[misc]
         if data_shape and data_shape[0] % self.device_mesh.shape[0]:
             return keras.distribution.TensorLayout([None] * len(data_shape), layout.device_mesh)
         return layout
+
+
+def parts_of(batches: ImageBatches) -> list[Part]:
+    """The batches in parts that Keras can be given: where devices share them, the last one apart if it is uneven.
+
+    Keras divides all batches that it is given at once as it does the first of them.
+    """
+    sharing, end = keras.distribution.distribution(), len(batches)
+    rest = len(batches.images) % batches.batch_size
+    if sharing is None or end < 2 or rest % sharing.device_mesh.shape[0] == 0:
+        return [Part(batches, 0, end)]
+    return [Part(batches, 0, end - 1), Part(batches, end - 1, end)]
 
 
 @contextmanager

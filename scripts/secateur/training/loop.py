@@ -15,12 +15,13 @@ import keras
 import numpy as np
 
 from secateur.artifacts import require_space
-from secateur.data.pipeline import Rest
+from secateur.data.pipeline import Part
 from secateur.errors import InterruptedRunError, ModelError
 from secateur.signals import StopRequest
 from secateur.spec import TrainSpec
 from secateur.training.checkpoints import KEPT, Checkpoints, TrainingState
 from secateur.training.compiling import compile_for_training, has_gpu
+from secateur.training.distribution import parts_of
 from secateur.training.progress import Progress
 from secateur.training.rates import rate_of_batch
 
@@ -144,7 +145,7 @@ class _Session:
         images = self.trainer.images - state.batch * self.section.batch_size
         while state.batch < len(batches):
             self._piece(batches)
-            if state.batch < len(batches):
+            if state.batch < len(batches) and (self.stop or self._due()):
                 self._save()
         validation = self._validate(state.epoch + 1)
         seconds = time.monotonic() - started
@@ -162,11 +163,12 @@ class _Session:
     def _piece(self, batches: keras.utils.PyDataset) -> None:
         """Train to the end of the epoch, or to the batch where it must be left."""
         state = self.state
+        part = next(part for part in parts_of(batches) if part.end > state.batch)
         watch = _Watch(self.stop, self._due, state.metrics)
         self.progress.first_batch = state.batch
         with memory_errors(self.trainer):
             logs = self.learner.fit(
-                batches if state.batch == 0 else Rest(batches, state.batch),
+                Part(batches, state.batch, part.end),
                 initial_epoch=state.epoch,
                 epochs=state.epoch + 1,
                 shuffle=False,
@@ -206,12 +208,21 @@ class _Session:
     def _validate(self, epoch: int) -> dict[str, Any]:
         if epoch % self.section.validation_interval and epoch < self.section.num_epochs:
             return {"val_accuracy": None, "val_loss": None}
+        parts = parts_of(self.trainer.validation)
+        found = [self._evaluate(part) for part in parts]
+        shares = [part.images / len(part.whole.images) for part in parts] if len(parts) > 1 else [1]
+        return {
+            f"val_{name}": sum(logs[name] * share for logs, share in zip(found, shares, strict=True))
+            for name in ("accuracy", "loss")
+        }
+
+    def _evaluate(self, part: Part) -> dict[str, float]:
         watch = _Watch(self.stop, self._due, [])
         with memory_errors(self.trainer):
-            logs = self.trainer.model.evaluate(self.trainer.validation, return_dict=True, verbose=0, callbacks=[watch])
+            logs: dict[str, float] = self.trainer.model.evaluate(part, return_dict=True, verbose=0, callbacks=[watch])
         if watch.cut_short:
             self._save()
-        return {"val_accuracy": logs["accuracy"], "val_loss": logs["loss"]}
+        return logs
 
     def _remember_best(self, row: dict[str, Any]) -> None:
         if row["val_accuracy"] is None:

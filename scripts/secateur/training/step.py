@@ -96,11 +96,8 @@ class _Step:
 
     def _say_devices(self) -> None:
         if self.section.gpus > 1:
-            print(
-                f"{self.step}  {self.devices} of {self.section.gpus} devices, batches of {self.section.batch_size} images",
-                file=self.stream,
-                flush=True,
-            )
+            devices = f"{self.devices} of {self.section.gpus} devices"
+            print(f"{self.step}  {devices}, batches of {self.section.batch_size} images", file=self.stream, flush=True)
 
     def _initial_model(self, classes: int) -> keras.Model:
         if self.step == "retrain":

@@ -41,6 +41,7 @@ def test_v2_words_are_translated_and_reported():
         """
 encryption_key: secret
 data_format: channels_last
+num_gpus: 2
 dataset: {train_dataset_path: a, val_dataset_path: b, num_classes: 4, augmentation: {mixup_alpha: 0}}
 model: {backbone: resnet_18, input_channels: 1, input_height: 64, input_width: 48, use_batch_norm: True}
 train: {checkpoint: start.tlt, num_epochs: 3}
@@ -54,6 +55,7 @@ gen_trt_engine: {onnx_file: m.onnx}
     assert spec.data.train_dataset_path == "a"
     assert spec.augment.mixup_alpha == 0
     assert (spec.model.arch, spec.model.input_image_size) == ("resnet_18", (1, 64, 48))
+    assert (spec.train.gpus, spec.train.batch_size) == (2, 2 * spec.train.batch_size_per_gpu)
     assert (spec.train.pretrained_model_path, spec.evaluate.model_path) == ("start.tlt", "x.tlt")
     assert (spec.prune.model_path, spec.export.model_path) == ("y.tlt", "z.tlt")
     assert (spec.export.output_path, spec.export.layout) == ("out/m.onnx", "nhwc")
