@@ -1,20 +1,35 @@
 # One spec file in; a trained, pruned, retrained, measured and encrypted classifier out.
 #     snakemake --cores all --resources gpu=2
+import signal
 import sys
 
 from snakemake.utils import min_version
 
 min_version("9.27")
-sys.path.insert(0, f"{workflow.basedir}/scripts")
+sys.path.insert(0, f"{workflow.current_basedir}/scripts")
 
 from secateur.rerun import code_digest
 from secateur.workflow import load_experiments, readable_errors
 
 
+# SLURM sends it to every process of a job whose time is nearly up. It is meant for the step, which writes a checkpoint
+# then; the Snakemake that runs the step in the job would die of it and take the step along.
+signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+
 configfile: "config/config.yaml"
 
 
-EXPERIMENTS = load_experiments(config)
+# Where everything is written; a workflow that uses this one as a module can say otherwise: docs/module.md.
+pathvars:
+    results="results",
+    work="work",
+    logs="logs",
+
+
+EXPERIMENTS = load_experiments(
+    config, workflow.pathvars.apply("<results>"), workflow.pathvars.apply("<work>")
+)
 
 
 wildcard_constraints:

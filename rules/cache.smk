@@ -2,9 +2,9 @@ rule cache:
     input:
         unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
     output:
-        "results/{experiment}/cache/packs.json",
+        "<results>/{experiment}/cache/packs.json",
     log:
-        "logs/{experiment}/cache.log",
+        "<logs>/{experiment}/cache.log",
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "cache"),

@@ -3,7 +3,7 @@ rule digits:
         index="data/digits.csv",
         images=directory("data/digits"),
     log:
-        "logs/digits.log",
+        "<logs>/digits.log",
     params:
         code=code_digest("digits"),
     script:

@@ -5,11 +5,11 @@ rule evaluate:
             wildcards.experiment, wildcards.stage
         ),
     output:
-        metrics="results/{experiment}/evaluate/{stage}/metrics.json",
-        predictions="results/{experiment}/evaluate/{stage}/predictions.csv",
-        confusion="results/{experiment}/evaluate/{stage}/confusion.csv",
+        metrics="<results>/{experiment}/evaluate/{stage}/metrics.json",
+        predictions="<results>/{experiment}/evaluate/{stage}/predictions.csv",
+        confusion="<results>/{experiment}/evaluate/{stage}/confusion.csv",
     log:
-        "logs/{experiment}/evaluate_{stage}.log",
+        "<logs>/{experiment}/evaluate_{stage}.log",
     resources:
         gpu=1,
     params:

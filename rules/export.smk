@@ -3,9 +3,9 @@ rule calibrate:
         unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
         model=lambda wildcards: EXPERIMENTS.exported_model(wildcards.experiment),
     output:
-        "results/{experiment}/export/calibration.json",
+        "<results>/{experiment}/export/calibration.json",
     log:
-        "logs/{experiment}/calibrate.log",
+        "<logs>/{experiment}/calibrate.log",
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "calibrate"),
@@ -22,10 +22,10 @@ rule export:
             )
         ),
     output:
-        model="results/{experiment}/export/{file}",
-        parity="results/{experiment}/export/{file}.parity.json",
+        model="<results>/{experiment}/export/{file}",
+        parity="<results>/{experiment}/export/{file}.parity.json",
     log:
-        "logs/{experiment}/export_{file}.log",
+        "<logs>/{experiment}/export_{file}.log",
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "export"),
@@ -42,11 +42,11 @@ rule openvino:
             )
         ),
     output:
-        model="results/{experiment}/export/{name}.xml",
-        weights="results/{experiment}/export/{name}.bin",
-        parity="results/{experiment}/export/{name}.xml.parity.json",
+        model="<results>/{experiment}/export/{name}.xml",
+        weights="<results>/{experiment}/export/{name}.bin",
+        parity="<results>/{experiment}/export/{name}.xml.parity.json",
     log:
-        "logs/{experiment}/export_{name}.xml.log",
+        "<logs>/{experiment}/export_{name}.xml.log",
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "export"),
@@ -62,9 +62,9 @@ rule web:
             "classmap"
         ],
     output:
-        "results/{experiment}/export/try.html",
+        "<results>/{experiment}/export/try.html",
     log:
-        "logs/{experiment}/web.log",
+        "<logs>/{experiment}/web.log",
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "web"),
@@ -80,9 +80,9 @@ rule latency:
             "classmap"
         ],
     output:
-        "results/{experiment}/export/latency.json",
+        "<results>/{experiment}/export/latency.json",
     log:
-        "logs/{experiment}/latency.log",
+        "<logs>/{experiment}/latency.log",
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "latency"),
@@ -95,18 +95,18 @@ rule bundle:
     input:
         lambda wildcards: EXPERIMENTS.bundle_inputs(wildcards.experiment),
     output:
-        labels="results/{experiment}/export/labels.txt",
-        preprocessing="results/{experiment}/export/preprocessing.json",
-        metrics="results/{experiment}/export/metrics.json",
-        nvinfer="results/{experiment}/export/nvinfer_config.txt",
-        nvinfer_labels="results/{experiment}/export/nvinfer_labels.txt",
-        trtexec="results/{experiment}/export/trtexec.sh",
-        predict="results/{experiment}/export/predict.py",
-        readme="results/{experiment}/export/README.md",
-        manifest="results/{experiment}/export/MANIFEST.json",
-        triton=directory("results/{experiment}/export/triton"),
+        labels="<results>/{experiment}/export/labels.txt",
+        preprocessing="<results>/{experiment}/export/preprocessing.json",
+        metrics="<results>/{experiment}/export/metrics.json",
+        nvinfer="<results>/{experiment}/export/nvinfer_config.txt",
+        nvinfer_labels="<results>/{experiment}/export/nvinfer_labels.txt",
+        trtexec="<results>/{experiment}/export/trtexec.sh",
+        predict="<results>/{experiment}/export/predict.py",
+        readme="<results>/{experiment}/export/README.md",
+        manifest="<results>/{experiment}/export/MANIFEST.json",
+        triton=directory("<results>/{experiment}/export/triton"),
     log:
-        "logs/{experiment}/bundle.log",
+        "<logs>/{experiment}/bundle.log",
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "bundle"),
@@ -119,10 +119,10 @@ rule engine:
     input:
         lambda wildcards: EXPERIMENTS.engine_inputs(wildcards.experiment),
     output:
-        engine="results/{experiment}/engine/model.engine",
-        metrics="results/{experiment}/engine/metrics.json",
+        engine="<results>/{experiment}/engine/model.engine",
+        metrics="<results>/{experiment}/engine/metrics.json",
     log:
-        "logs/{experiment}/engine.log",
+        "<logs>/{experiment}/engine.log",
     resources:
         gpu=1,
     params:

@@ -2,11 +2,11 @@ rule front:
     input:
         lambda wildcards: EXPERIMENTS.front_inputs(wildcards.sweep),
     output:
-        table="results/sweeps/{sweep}/front.csv",
-        svg="results/sweeps/{sweep}/front.svg",
-        png="results/sweeps/{sweep}/front.png",
+        table="<results>/sweeps/{sweep}/front.csv",
+        svg="<results>/sweeps/{sweep}/front.svg",
+        png="<results>/sweeps/{sweep}/front.png",
     log:
-        "logs/sweeps/{sweep}.log",
+        "<logs>/sweeps/{sweep}.log",
     params:
         front=lambda wildcards: EXPERIMENTS.front(wildcards.sweep),
         sources=lambda wildcards: EXPERIMENTS.point_sources(wildcards.sweep),

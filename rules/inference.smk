@@ -2,10 +2,10 @@ rule inference:
     input:
         lambda wildcards: EXPERIMENTS.inference_inputs(wildcards.experiment),
     output:
-        result="results/{experiment}/inference/result.csv",
-        unreadable="results/{experiment}/inference/unreadable.csv",
+        result="<results>/{experiment}/inference/result.csv",
+        unreadable="<results>/{experiment}/inference/unreadable.csv",
     log:
-        "logs/{experiment}/inference.log",
+        "<logs>/{experiment}/inference.log",
     resources:
         gpu=1,
     params:

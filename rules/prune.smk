@@ -2,11 +2,11 @@ rule prune:
     input:
         unpack(lambda wildcards: EXPERIMENTS.prune_inputs(wildcards.experiment)),
     output:
-        model="results/{experiment}/prune/model.tlt",
-        report="results/{experiment}/prune/report.json",
-        page="results/{experiment}/prune/report.html",
+        model="<results>/{experiment}/prune/model.tlt",
+        report="<results>/{experiment}/prune/report.json",
+        page="<results>/{experiment}/prune/report.html",
     log:
-        "logs/{experiment}/prune.log",
+        "<logs>/{experiment}/prune.log",
     resources:
         gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "prune"),
     params:

@@ -4,11 +4,11 @@ rule retrain:
         # With or without it the pixels are the same: a training is not repeated for it.
         packs=ancient(lambda wildcards: EXPERIMENTS.packs(wildcards.experiment)),
     output:
-        model="results/{experiment}/retrain/model.tlt",
-        history="results/{experiment}/retrain/history.csv",
-        metrics="results/{experiment}/retrain/metrics.json",
+        model="<results>/{experiment}/retrain/model.tlt",
+        history="<results>/{experiment}/retrain/history.csv",
+        metrics="<results>/{experiment}/retrain/metrics.json",
     log:
-        "logs/{experiment}/retrain.log",
+        "<logs>/{experiment}/retrain.log",
     resources:
         gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "retrain"),
     params:

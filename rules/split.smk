@@ -2,13 +2,13 @@ rule split:
     input:
         lambda wildcards: EXPERIMENTS.sources(wildcards.experiment),
     output:
-        manifest="results/{experiment}/split/manifest.csv",
-        classmap="results/{experiment}/split/classmap.json",
-        findings="results/{experiment}/split/findings.csv",
-        report="results/{experiment}/split/report.json",
-        page="results/{experiment}/split/report.html",
+        manifest="<results>/{experiment}/split/manifest.csv",
+        classmap="<results>/{experiment}/split/classmap.json",
+        findings="<results>/{experiment}/split/findings.csv",
+        report="<results>/{experiment}/split/report.json",
+        page="<results>/{experiment}/split/report.html",
     log:
-        "logs/{experiment}/split.log",
+        "<logs>/{experiment}/split.log",
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "split"),

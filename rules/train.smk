@@ -5,11 +5,11 @@ rule train:
         # With or without it the pixels are the same: a training is not repeated for it.
         packs=ancient(lambda wildcards: EXPERIMENTS.packs(wildcards.experiment)),
     output:
-        model="results/{experiment}/train/model.tlt",
-        history="results/{experiment}/train/history.csv",
-        metrics="results/{experiment}/train/metrics.json",
+        model="<results>/{experiment}/train/model.tlt",
+        history="<results>/{experiment}/train/history.csv",
+        metrics="<results>/{experiment}/train/metrics.json",
     log:
-        "logs/{experiment}/train.log",
+        "<logs>/{experiment}/train.log",
     resources:
         gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "train"),
     params:

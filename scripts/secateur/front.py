@@ -43,14 +43,15 @@ class Measured:
 
 
 def front_step(
-    name: str, front: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]], stream: IO[str]
+    name: str, front: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]], folder: Path, stream: IO[str]
 ) -> pd.DataFrame:
-    """Write `front.csv`, `front.svg` and `front.png` below `results/sweeps/<name>/`.
+    """Write `front.csv`, `front.svg` and `front.png`.
 
     Args:
         name: of the sweep.
         front: its points (name, values) and `max_accuracy_drop`.
         sources: point name -> what its run is made from.
+        folder: where to.
         stream: where the recommendation goes.
 
     Returns:
@@ -67,7 +68,6 @@ def front_step(
         networks.append(Measured(point["name"], point["values"], _metrics(run, run.final_step, parent), onnx))
     spec = next(iter(runs.values())).spec
     table = _table(networks, spec, front["max_accuracy_drop"])
-    folder = RESULTS / "sweeps" / name
     write_csv(folder / "front.csv", table)
     draw(table, folder, name, front["max_accuracy_drop"])
     print(f"sweep  {name}\n{advice(table, front['max_accuracy_drop'])}", file=stream, flush=True)

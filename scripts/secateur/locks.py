@@ -19,16 +19,18 @@ from typing import Any
 
 from secateur.errors import ArtifactError, LockedError
 
+SECONDS_BETWEEN_LOOKS = 0.2
 NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
-def locked(path: Path | str, what: str) -> Iterator[None]:
+def locked(path: Path | str, what: str, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path` while the block runs.
 
     Args:
         path: it is made where it is missing, and stays; its content names the holder.
         what: the thing that is locked, for the error of the process that comes second.
+        wait: for the process that holds it, rather than to refuse.
 
     Raises:
         LockedError: another process holds it; the message says which, where and since when.
@@ -40,7 +42,10 @@ def locked(path: Path | str, what: str) -> Iterator[None]:
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror}", "choose a writable results_dir") from error
     try:
-        if not acquire_now(descriptor, path):
+        while not acquire_now(descriptor, path):
+            if wait:
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                continue
             raise _refusal(path, what, holder_of(descriptor))
         write_holder(descriptor)
         yield

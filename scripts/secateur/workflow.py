@@ -33,12 +33,14 @@ class Experiments:
 
     Args:
         config: content of config.yaml: `experiments` maps names to spec files, `sweep` names to sweeps.
+        results, work: folders of the durable files and of the checkpoints.
 
     Raises:
         SpecError: a bad name, a bad spec, or two experiments with one results_dir.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], results: Path = RESULTS, work: Path = WORK) -> None:
+        self.results, self.work = results, work
         paths = config.get("experiments") or {}
         self.sweeps = {sweep.name: sweep for sweep in read_sweeps(config)}
         if not isinstance(paths, Mapping) or not (paths or self.sweeps):
@@ -85,7 +87,7 @@ class Experiments:
     def _refuse_shared_results(self) -> None:
         owner: dict[str, str] = {}
         for name, spec in self.specs.items():
-            folder = os.path.abspath(spec.results_dir or RESULTS / name)
+            folder = os.path.abspath(spec.results_dir or self.results / name)
             if folder in owner:
                 raise SpecError(
                     f"the experiments {owner[folder]} and {name} both write to {folder}",
@@ -98,7 +100,7 @@ class Experiments:
         for name, spec in self.specs.items():
             for key, path in _model_paths(spec).items():
                 file = self.run(name).resolve(path, Path())
-                made_here = file.parts[:1] == RESULTS.parts
+                made_here = file.is_relative_to(self.results)
                 if path and not made_here and not file.exists():
                     raise SpecError(
                         f"{self.paths[name]}: {key}: there is no file {file}",
@@ -107,15 +109,21 @@ class Experiments:
 
     def run(self, name: str) -> Run:
         """The files of one experiment as the workflow names them."""
-        return workflow_run(name, self.specs[name], self._shared(name))
+        return Run(name, self.specs[name], self.results / name, self.work / name, self._shared(name))
 
     def _shared(self, name: str) -> dict[str, Path]:
-        return {step: RESULTS / owner for step, owner in self.owners.get(name, {}).items()}
+        return {step: self.results / owner for step, owner in self.owners.get(name, {}).items()}
 
     def source(self, name: str) -> dict[str, Any]:
         """Plain data from which a job makes the same run."""
         shared = {step: str(folder) for step, folder in self._shared(name).items()}
-        return {"spec": self.paths[name], "overrides": self.overrides.get(name, []), "shared": shared}
+        return {
+            "spec": self.paths[name],
+            "overrides": self.overrides.get(name, []),
+            "shared": shared,
+            "results": str(self.results / name),
+            "work": str(self.work / name),
+        }
 
     def targets(self) -> list[str]:
         """Every durable file of every experiment: what `rule all` asks for.
@@ -131,20 +139,22 @@ class Experiments:
     def _sweep_files(self, name: str) -> list[Path]:
         """What the front of a sweep is drawn from, and the front."""
         files = [path for point in self.sweeps[name].points() for path in self._point_files(point.name)]
-        return [*files, *(RESULTS / "sweeps" / name / file for file in ("front.csv", "front.svg", "front.png"))]
+        return [*files, *(self.results / "sweeps" / name / file for file in ("front.csv", "front.svg", "front.png"))]
 
     def _point_files(self, name: str) -> list[Path]:
         """Every durable file of a point, those of other experiments that it shares included; no inference."""
         by_step = {file: self._shared(name) for file in self._files(name) if self._is_measured(name, file)}
+        own = self.results / name
         return [
-            shared[step] / Path(*file.parts[2:]) if (step := _step_of(file)) in shared else file
+            shared[step] / file.relative_to(own) if (step := _step_of(file.relative_to(own))) in shared else file
             for file, shared in by_step.items()
         ]
 
     def _is_measured(self, name: str, file: Path) -> bool:
         """What the front needs of a point: no inference, and of the export the model alone."""
-        if file.parts[2] != "export":
-            return file.parts[2] not in ("inference", "engine")
+        step = file.relative_to(self.results / name).parts[0]
+        if step != "export":
+            return step not in ("inference", "engine")
         return file.name.removesuffix(".parity.json") == export_name(self.specs[name])
 
     def front(self, name: str) -> dict[str, Any]:
@@ -296,8 +306,8 @@ class Experiments:
             ArtifactError: the folder or the link cannot be made.
         """
         for name, spec in self.specs.items():
-            if spec.results_dir and os.path.abspath(spec.results_dir) != os.path.abspath(RESULTS / name):
-                _link(RESULTS / name, Path(spec.results_dir))
+            if spec.results_dir and os.path.abspath(spec.results_dir) != os.path.abspath(self.results / name):
+                _link(self.results / name, Path(spec.results_dir))
 
 
 def _export_names(spec: Spec) -> list[str]:
@@ -309,10 +319,10 @@ def _export_names(spec: Spec) -> list[str]:
     return [*names, "latency.json", *BUNDLE_FILES, "triton"]
 
 
-def load_experiments(config: Mapping[str, Any]) -> Experiments:
+def load_experiments(config: Mapping[str, Any], results: str, work: str) -> Experiments:
     """The experiments; a mistake in a spec ends the process with our message and exit code."""
     with readable_errors():
-        return Experiments(config)
+        return Experiments(config, Path(results), Path(work))
 
 
 class readable_errors:
@@ -326,20 +336,19 @@ class readable_errors:
             raise SystemExit(error.exit_code) from None
 
 
-def workflow_run(name: str, spec: Spec, shared: Mapping[str, Path] | None = None) -> Run:
-    """Inside the workflow results stand at `results/<experiment>`, which may be a link to `results_dir`."""
-    return Run(name, spec, RESULTS / name, WORK / name, shared or {})
-
-
 def run_from(name: str, source: Mapping[str, Any]) -> Run:
-    """The run that `Experiments.source` describes, made in a job's own process."""
+    """The run that `Experiments.source` describes, made in a job's own process.
+
+    Inside the workflow results stand at `<results>/<experiment>`, which may be a link to `results_dir`.
+    """
     shared = {step: Path(folder) for step, folder in source["shared"].items()}
-    return workflow_run(name, load_spec(source["spec"], source["overrides"]), shared)
+    spec = load_spec(source["spec"], source["overrides"])
+    return Run(name, spec, Path(source["results"]), Path(source["work"]), shared)
 
 
 def _step_of(file: Path) -> str:
-    """The step that makes `results/<experiment>/<step>/...`; the first model's evaluation goes with its training."""
-    return "train" if file.parts[2:4] == ("evaluate", "train") else file.parts[2]
+    """The step that makes a file of an experiment's results; the first model's evaluation goes with its training."""
+    return "train" if file.parts[:2] == ("evaluate", "train") else file.parts[0]
 
 
 def _link(link: Path, target: Path) -> None:

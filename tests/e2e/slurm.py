@@ -3,9 +3,13 @@
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import time
+from pathlib import Path
 
+# The SLURM plugin of Snakemake takes SLURM_* out of a job's environment: the configuration must stand here.
+SYSTEM = Path("/etc/slurm/slurm.conf")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 CONFIG = """\
 ClusterName=test
@@ -36,7 +40,8 @@ JobAcctGatherType=jobacct_gather/none
 SlurmdParameters=config_overrides
 KillWait=30
 RequeueExit=75
-NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=8000 State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:2 State=UNKNOWN
 PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE DefMemPerCPU=2000 State=UP
 """
 
@@ -45,6 +50,8 @@ def missing():
     """Why there can be no SLURM here, or nothing."""
     if os.geteuid():
         return "SLURM's daemons want root"
+    if SYSTEM.exists():
+        return f"this machine has a SLURM of its own: {SYSTEM}"
     absent = [name for name in PROGRAMS if not shutil.which(name)]
     return f"no {', '.join(absent)}: install slurm-wlm and munge" if absent else ""
 
@@ -57,11 +64,16 @@ class Slurm:
         self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
 
     def __enter__(self):
-        for name in ("state", "spool", "munge"):
+        for name in ("state", "spool", "munge", "dev"):
             (self.folder / name).mkdir(parents=True)
+        for number in range(2):  # as /dev/null is
+            os.mknod(self.folder / f"dev/gpu{number}", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
         (self.folder / "munge").chmod(0o711)
         host = socket.gethostname().split(".")[0]
         (self.folder / "slurm.conf").write_text(CONFIG.format(host=host, folder=self.folder))
+        (self.folder / "gres.conf").write_text(f"NodeName={host} Name=gpu File={self.folder}/dev/gpu[0-1]\n")
+        SYSTEM.parent.mkdir(parents=True, exist_ok=True)
+        SYSTEM.symlink_to(self.folder / "slurm.conf")
         key = self.folder / "munge/key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
@@ -75,6 +87,7 @@ class Slurm:
 
     def __exit__(self, *_):
         self.call("scancel", "--user=root")
+        SYSTEM.unlink()
         for pid in ("slurmd.pid", "slurmctld.pid", "munge/pid"):
             path = self.folder / pid
             if path.exists():

@@ -190,6 +190,79 @@ def test_experiments_are_independent(done):
     assert done.jobs() == ALL
 
 
+def test_experiments_share_what_is_equal(project):
+    """The images are examined once, and decoded once into the cache; each experiment has its own copy of the split."""
+    project.write("two", SPEC.replace("threshold: 0.5", "threshold: 0.6"))
+    result = project.snakemake("results/one/cache/packs.json", "results/two/cache/packs.json")
+    assert result.returncode == 0, result.stderr
+    assert "split  the same images as results/one/split" in (project.folder / "logs/two/split.log").read_text()
+    for file in ("manifest.csv", "classmap.json", "report.json"):
+        first, second = (project.folder / f"results/{name}/split/{file}" for name in ("one", "two"))
+        assert first.read_bytes() == second.read_bytes()
+    assert len(list((project.folder / "work/cache").glob("[0-9a-f]*.pack"))) == 2  # for training and for validation
+    order = [line.split("/")[1] for line in result.stderr.splitlines() if line.startswith("    output: results/")]
+    assert order.index("one") < order.index("two")
+
+
+def test_without_the_experiment_that_shared_its_split_nothing_else_is_done_again(done):
+    done.write("two", SPEC)
+    assert done.snakemake().returncode == 0
+    assert done.jobs() == {}
+    (done.folder / "one.yaml").unlink()
+    done.write("two", SPEC)
+    assert done.jobs() == {}
+
+
+def test_a_failure_in_one_experiment_leaves_the_others_running(project, class_folders):
+    shutil.copytree(class_folders, project.folder / "broken")
+    (project.folder / "broken/dark/00.jpg").write_text("no image")
+    project.write("a", SPEC.replace("source: images", "source: broken"))
+    wanted = [f"results/{name}/cache/packs.json" for name in ("a", "one")]
+    result = project.snakemake(*wanted)
+    assert result.returncode != 0
+    assert [(project.folder / file).exists() for file in wanted] == [False, True]
+    shutil.copy(class_folders / "dark/00.jpg", project.folder / "broken/dark/00.jpg")
+    result = project.snakemake(*wanted)
+    assert result.returncode == 0, result.stderr
+    assert "experiment=one" not in result.stderr
+
+
+MODULE = """
+module secateur:
+    snakefile: {snakefile!r}
+    config: {{"experiments": {{"one": "one.yaml"}}}}
+    pathvars:
+        results="out/results",
+        work="scratch",
+        logs="out/logs",
+
+use rule * from secateur as secateur_*
+
+rule mine:
+    default_target: True
+    input: "out/results/one/train/metrics.json"
+    output: "mine.txt"
+    shell: "cp {{input}} {{output}}"
+"""
+
+
+def test_another_workflow_uses_this_one_as_a_module(class_folders, tmp_path, repository, monkeypatch):
+    """From another folder, and nothing is written outside the roots that it gives."""
+    monkeypatch.setenv("TEST_KEY", "k")
+    (tmp_path / "one.yaml").write_text(SPEC)
+    (tmp_path / "Snakefile").write_text(MODULE.format(snakefile=str(repository / "Snakefile")))
+    before = {path.name for path in tmp_path.iterdir()}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in tmp_path.iterdir()} - before == {"out", "scratch", "mine.txt", ".snakemake"}
+    assert (tmp_path / "out/results/one/train/model.tlt").is_file()
+    assert list((tmp_path / "scratch").iterdir())
+    every = subprocess.run([*command, "-n", "secateur_all"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert every.returncode == 0, every.stderr
+    assert not re.search(r"(output|log): (?!out/)", every.stdout)
+
+
 def test_results_dir_is_honoured_through_a_link(project):
     project.change("results_dir", str(project.folder / "elsewhere"))
     result = project.snakemake("results/one/split/manifest.csv")

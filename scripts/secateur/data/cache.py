@@ -11,6 +11,7 @@ from secateur.artifacts import require_space, write_json
 from secateur.data.manifest import read_manifest
 from secateur.data.packed import open_pack, pack_path, room_for_packs, size_of_pack, write_pack
 from secateur.data.pipeline import ImageFiles, ImageReader, Images
+from secateur.locks import locked
 from secateur.run import Run
 from secateur.working import working
 
@@ -85,8 +86,10 @@ def _size(reader: ImageReader, rows: pd.DataFrame, training: bool) -> int:
 
 def _packed(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool, size_bytes: int) -> str:
     path = _pack(run, reader, rows, training)
-    if not path.exists():
-        write_pack(path, ImageFiles(reader, rows["path"].tolist(), training), size_bytes)
+    # Another experiment with the same images may be about to make it.
+    with locked(path.with_name(f".{path.name}.lock"), str(path), wait=True):
+        if not path.exists():
+            write_pack(path, ImageFiles(reader, rows["path"].tolist(), training), size_bytes)
     return str(path)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import IO, Any
 
+from secateur.artifacts import read_json
+from secateur.data.shared import shared_split
 from secateur.data.split import split
 from secateur.run import Run
 from secateur.working import working
@@ -25,7 +27,12 @@ def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         SecateurError: with what is wrong and what to do.
     """
     with working(run, "split"):
-        report = split(run.spec, run.results / "split", run.work.parent / "cache" / "unpacked", _progress(stream))
+        folder, cache = run.results / "split", run.work.parent / "cache"
+        with shared_split(run.spec, folder, cache / "splits") as taken_from:
+            if taken_from:
+                print(f"split  the same images as {taken_from}", file=stream)
+                return dict(read_json(folder / "report.json"))
+            report = split(run.spec, folder, cache / "unpacked", _progress(stream))
     counts = "  ".join(f"{name} {count}" for name, count in report["images_per_split"].items())
     print(f"split  {len(report['classes'])} classes  {counts}", file=stream)
     _say(stream, report["unreadable"], lambda item: f"skipped {item['path']}: {item['reason']}")

@@ -32,8 +32,7 @@ def parts_of(batches: ImageBatches) -> list[Part]:
     Keras divides all batches that it is given at once as it does the first of them.
     """
     sharing, end = keras.distribution.distribution(), len(batches)
-    rest = len(batches.images) % batches.batch_size
-    if sharing is None or end < 2 or rest % sharing.device_mesh.shape[0] == 0:
+    if sharing is None or end < 2 or len(batches.images) % batches.batch_size % sharing.device_mesh.shape[0] == 0:
         return [Part(batches, 0, end)]
     return [Part(batches, 0, end - 1), Part(batches, end - 1, end)]
 
