@@ -107,9 +107,10 @@ class Slurm:
         return dict(word.split("=", 1) for word in words if "=" in word)
 
     @staticmethod
-    def wait(condition, seconds):
-        """Until it holds."""
+    def wait(condition, seconds, process=None):
+        """Until it holds; in vain when a process that should bring it about has ended."""
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "waited in vain"
+            assert process is None or process.poll() is None, "the process ended before"
             time.sleep(0.2)

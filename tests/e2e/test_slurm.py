@@ -1,7 +1,12 @@
-"""A training that SLURM takes off its node and queues again."""
+"""A real SLURM: one training that it queues again, and the whole workflow through the profile."""
 
 import json
+import os
+import re
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -46,3 +51,63 @@ def test_a_requeued_job_goes_on_where_it_was(tmp_path, class_folders, monkeypatc
     assert "epoch 1/40" not in printed.read_text().split("resuming", 1)[1]
     assert [printed.read_text().count(f"epoch {number}/40") for number in (1, 40)] == [1, 1]
     assert (tmp_path / "results/one/train/model.tlt").exists()
+
+
+EXPERIMENT = {
+    **SPEC,
+    "train": {"num_epochs": 12, "batch_size_per_gpu": 4, "n_workers": 1},
+    "prune": {"threshold": 0.5},
+    "retrain": {"num_epochs": 2},
+    "inference": {"image_dir": "images/dark"},
+    "export": {"output_path": "EXPORTDIR/m.onnx"},
+}
+
+
+def test_two_experiments_through_the_profile_one_of_them_killed(tmp_path, class_folders, repository, monkeypatch):
+    """Each has a GPU of its own; the killed one goes on in another SLURM job; both end with all files."""
+    monkeypatch.setenv("TEST_KEY", "k")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(EXPERIMENT))
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.yaml").write_text("experiments: {a: a.yaml, b: b.yaml}\n")
+    snakemake = [sys.executable, "-m", "snakemake", "-s", str(repository / "Snakefile")]
+    profile = ["--profile", str(repository / "profiles/slurm")]
+    # What this SLURM has not: accounts, a data base of jobs that ended, many cores.
+    small = ["--slurm-no-account", "--slurm-status-command", "squeue"]
+    small += ["--default-resources", "mem_mb=2000", "cpus_per_task=2", "runtime=10"]
+    quick = ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2"]
+    log, printed = tmp_path / "logs/a/train.log", tmp_path / "printed"
+    with Slurm(tmp_path / "slurm") as slurm, open(printed, "w") as stream:
+        workflow = subprocess.Popen(
+            [*snakemake, *profile, *small, *quick],
+            cwd=tmp_path, env=slurm.environment, stdout=stream, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        slurm.wait(lambda: log.exists() and "epoch 3/12" in log.read_text(), 200, workflow)
+        holder = json.loads((tmp_path / "results/a/.locks/train").read_text())["pid"]
+        first = _job_of(holder)
+        os.kill(holder, signal.SIGKILL)
+        slurm.wait(lambda: "resuming after epoch" in log.read_text(), 200, workflow)
+        second = _job_of(json.loads((tmp_path / "results/a/.locks/train").read_text())["pid"])
+        assert workflow.wait(400) == 0, printed.read_text()
+    assert first != second
+    epochs = [int(number) for number in re.findall(r"train  epoch (\d+)/12", log.read_text())]
+    assert sorted(set(epochs)) == list(range(1, 13))
+    assert len(epochs) < 12 + 3
+    devices = {name: _devices(tmp_path / f"results/{name}/status.json") for name in ("a", "b")}
+    assert {"cpu"} < devices["a"] <= {"cpu", "0", "1"}
+    assert devices["a"] != devices["b"]
+    assert all((tmp_path / f"results/{name}/export/MANIFEST.json").exists() for name in ("a", "b"))
+    again = subprocess.run([*snakemake, "-n"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def _job_of(pid):
+    """The number of the SLURM job that a process belongs to."""
+    words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return next(word for word in words if word.startswith(b"SLURM_JOB_ID="))
+
+
+def _devices(status):
+    lines = [json.loads(line) for line in status.read_text().splitlines()]
+    return {line["device"] for line in lines if line["status"] == "STARTED"}
