@@ -1,25 +1,31 @@
 # make demo   the whole chain on scikit-learn's digits        make test   every test
 # make check  format, lint and types                          make locks  envs/*.lock from pyproject.toml
 # make reference  config/README.md from the spec's models     make web    what export.targets: [web] needs (npm)
+# make dvc    dvc.yaml from config/config.yaml                make environments  envs/*.yaml from envs/*.lock
 PYTHON ?= python3.11
+# Of envs/: gpu on a machine with NVIDIA GPUs.
+LOCK ?= cpu
 BIN := .venv/bin
+# Test files that run at the same time, the slow ones first.
+TESTS_AT_ONCE ?= 2
+PARALLEL = -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make locks" \
-	--extra dev --extra dvc --extra jax --extra kubernetes
+	--extra dev --extra dvc --extra jax
 
 # Bytecode caching turned off makes every TensorFlow import three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast check format reference web locks clean
+.PHONY: demo test test-fast check format reference web locks environments dvc clean
 
 demo: .venv/stamp
 	$(BIN)/snakemake --cores all --resources gpu=2
 	@echo "Done. Look into results/quickstart/. To go on: source .venv/bin/activate"
 
 test: .venv/stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: .venv/stamp
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 check: .venv/stamp
 	$(BIN)/ruff check .
@@ -35,6 +41,9 @@ format: .venv/stamp
 reference: .venv/stamp
 	PYTHONPATH=scripts $(BIN)/python -m secateur.spec.reference > config/README.md
 
+dvc: .venv/stamp
+	$(BIN)/secateur dvc > dvc.yaml.tmp && mv dvc.yaml.tmp dvc.yaml
+
 web: web/node_modules/onnxruntime-web
 
 web/node_modules/onnxruntime-web: web/package.json
@@ -47,10 +56,13 @@ locks:
 	$(COMPILE) --extra gpu --constraint envs/cpu.lock pyproject.toml -o envs/gpu.lock
 	$(MAKE) environments
 
+environments: .venv/stamp
+	$(BIN)/python envs/generate.py
+
 # The stamp is newer than the lock only when the environment was built from it to the end.
-.venv/stamp: envs/cpu.lock
+.venv/stamp: envs/$(LOCK).lock
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/cpu.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/$(LOCK).lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 

@@ -11,7 +11,6 @@ sys.path.insert(0, f"{workflow.current_basedir}/scripts")
 from secateur.rerun import code_digest
 from secateur.workflow import load_experiments, readable_errors
 
-
 # SLURM sends it to every process of a job whose time is nearly up. It is meant for the step, which writes a checkpoint
 # then; the Snakemake that runs the step in the job would die of it and take the step along.
 signal.signal(signal.SIGUSR2, signal.SIG_IGN)

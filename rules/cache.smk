@@ -5,6 +5,8 @@ rule cache:
         "<results>/{experiment}/cache/packs.json",
     log:
         "<logs>/{experiment}/cache.log",
+    conda:
+        "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "cache"),

@@ -4,6 +4,8 @@ rule digits:
         images=directory("data/digits"),
     log:
         "<logs>/digits.log",
+    conda:
+        "../envs/secateur.yaml"
     params:
         code=code_digest("digits"),
     script:

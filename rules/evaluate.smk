@@ -10,6 +10,8 @@ rule evaluate:
         confusion="<results>/{experiment}/evaluate/{stage}/confusion.csv",
     log:
         "<logs>/{experiment}/evaluate_{stage}.log",
+    conda:
+        "../envs/secateur.yaml"
     resources:
         gpu=1,
     params:

@@ -6,6 +6,8 @@ rule calibrate:
         "<results>/{experiment}/export/calibration.json",
     log:
         "<logs>/{experiment}/calibrate.log",
+    conda:
+        "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "calibrate"),
@@ -26,6 +28,8 @@ rule export:
         parity="<results>/{experiment}/export/{file}.parity.json",
     log:
         "<logs>/{experiment}/export_{file}.log",
+    conda:
+        "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "export"),
@@ -47,6 +51,8 @@ rule openvino:
         parity="<results>/{experiment}/export/{name}.xml.parity.json",
     log:
         "<logs>/{experiment}/export_{name}.xml.log",
+    conda:
+        "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "export"),
@@ -65,6 +71,8 @@ rule web:
         "<results>/{experiment}/export/try.html",
     log:
         "<logs>/{experiment}/web.log",
+    conda:
+        "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "web"),
@@ -83,6 +91,8 @@ rule latency:
         "<results>/{experiment}/export/latency.json",
     log:
         "<logs>/{experiment}/latency.log",
+    conda:
+        "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "latency"),
@@ -107,6 +117,8 @@ rule bundle:
         triton=directory("<results>/{experiment}/export/triton"),
     log:
         "<logs>/{experiment}/bundle.log",
+    conda:
+        "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "bundle"),
@@ -123,6 +135,8 @@ rule engine:
         metrics="<results>/{experiment}/engine/metrics.json",
     log:
         "<logs>/{experiment}/engine.log",
+    conda:
+        "../envs/secateur.yaml"
     resources:
         gpu=1,
     params:

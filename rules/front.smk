@@ -7,6 +7,8 @@ rule front:
         png="<results>/sweeps/{sweep}/front.png",
     log:
         "<logs>/sweeps/{sweep}.log",
+    conda:
+        "../envs/secateur.yaml"
     params:
         front=lambda wildcards: EXPERIMENTS.front(wildcards.sweep),
         sources=lambda wildcards: EXPERIMENTS.point_sources(wildcards.sweep),

@@ -6,6 +6,8 @@ rule inference:
         unreadable="<results>/{experiment}/inference/unreadable.csv",
     log:
         "<logs>/{experiment}/inference.log",
+    conda:
+        "../envs/secateur.yaml"
     resources:
         gpu=1,
     params:

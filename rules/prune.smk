@@ -7,6 +7,8 @@ rule prune:
         page="<results>/{experiment}/prune/report.html",
     log:
         "<logs>/{experiment}/prune.log",
+    conda:
+        "../envs/secateur.yaml"
     resources:
         gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "prune"),
     params:

@@ -9,6 +9,8 @@ rule retrain:
         metrics="<results>/{experiment}/retrain/metrics.json",
     log:
         "<logs>/{experiment}/retrain.log",
+    conda:
+        "../envs/secateur.yaml"
     resources:
         gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "retrain"),
     params:

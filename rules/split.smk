@@ -9,6 +9,8 @@ rule split:
         page="<results>/{experiment}/split/report.html",
     log:
         "<logs>/{experiment}/split.log",
+    conda:
+        "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
         sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "split"),

@@ -10,6 +10,8 @@ rule train:
         metrics="<results>/{experiment}/train/metrics.json",
     log:
         "<logs>/{experiment}/train.log",
+    conda:
+        "../envs/secateur.yaml"
     resources:
         gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "train"),
     params:

@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 
 from secateur import __version__
 from secateur.errors import InterruptedRunError, SecateurError, SpecError, VaultError, format_error
-from secateur.gpu import gpus_of, on_gpus
+from secateur.gpu import gpus_of, leased, on_gpus
 from secateur.run import Run, run_of
 from secateur.signals import stoppable
 from secateur.spec import Spec, load_spec
@@ -41,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # Without a GPU driver TensorFlow reports its absence as an error, several times.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
+    # A step takes the GPUs that it needs; no other command may take one from a training.
+    hidden = nullcontext() if options.command is _step else leased(0, os.environ)
     try:
-        with stoppable():
+        with stoppable(), hidden:
             options.command(options)
     except SecateurError as error:
         print(format_error(error), file=sys.stderr)
@@ -109,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     rekey.add_argument("--key", required=True, metavar="env:NAME|file:PATH", help="that they are sealed with")
     rekey.add_argument("--new-key", required=True, metavar="env:NAME|file:PATH")
     rekey.set_defaults(command=_rekey)
+    dvc = commands.add_parser("dvc", help="print dvc.yaml for the experiments of a configuration")
+    dvc.add_argument("config", nargs="?", default="config/config.yaml", metavar="CONFIG")
+    dvc.set_defaults(command=_dvc)
     return parser
 
 
@@ -262,6 +268,13 @@ def _pick(options: Any) -> None:
     from secateur.front import pick
 
     print(pick(options.sweep, options.max_drop, options.by))
+
+
+def _dvc(options: Any) -> None:
+    from secateur.dvc import pipeline
+    from secateur.spec.source import read_source
+
+    print(pipeline(read_source(options.config).values), end="")
 
 
 def _key(options: Any, option: str = "key") -> str:

@@ -73,9 +73,8 @@ def test_two_experiments_through_the_profile_one_of_them_killed(tmp_path, class_
     (tmp_path / "config/config.yaml").write_text("experiments: {a: a.yaml, b: b.yaml}\n")
     snakemake = [sys.executable, "-m", "snakemake", "-s", str(repository / "Snakefile")]
     profile = ["--profile", str(repository / "profiles/slurm")]
-    # What this SLURM has not: accounts, a data base of jobs that ended, many cores.
+    # What this SLURM has not: accounts, and a data base of jobs that ended.
     small = ["--slurm-no-account", "--slurm-status-command", "squeue"]
-    small += ["--default-resources", "mem_mb=2000", "cpus_per_task=2", "runtime=10"]
     quick = ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2"]
     log, printed = tmp_path / "logs/a/train.log", tmp_path / "printed"
     with Slurm(tmp_path / "slurm") as slurm, open(printed, "w") as stream:
@@ -87,13 +86,14 @@ def test_two_experiments_through_the_profile_one_of_them_killed(tmp_path, class_
         holder = json.loads((tmp_path / "results/a/.locks/train").read_text())["pid"]
         first = _job_of(holder)
         os.kill(holder, signal.SIGKILL)
-        slurm.wait(lambda: "resuming after epoch" in log.read_text(), 200, workflow)
+        # Snakemake removes the log before the second attempt.
+        slurm.wait(lambda: log.exists() and "resuming after epoch" in log.read_text(), 200, workflow)
         second = _job_of(json.loads((tmp_path / "results/a/.locks/train").read_text())["pid"])
         assert workflow.wait(400) == 0, printed.read_text()
     assert first != second
     epochs = [int(number) for number in re.findall(r"train  epoch (\d+)/12", log.read_text())]
-    assert sorted(set(epochs)) == list(range(1, 13))
-    assert len(epochs) < 12 + 3
+    assert epochs == list(range(epochs[0], 13))
+    assert epochs[0] > 2
     devices = {name: _devices(tmp_path / f"results/{name}/status.json") for name in ("a", "b")}
     assert {"cpu"} < devices["a"] <= {"cpu", "0", "1"}
     assert devices["a"] != devices["b"]

@@ -70,7 +70,7 @@ for path in map(Path, snakemake.output):
 def stand_in(tmp_path_factory, repository):
     """The workflow with scripts that only write a name into each output: Snakemake itself is real."""
     folder = tmp_path_factory.mktemp("workflow")
-    for part in ("rules", "profiles"):
+    for part in ("rules", "profiles", "envs"):
         shutil.copytree(repository / part, folder / part)
     shutil.copy(repository / "Snakefile", folder)
     (folder / "scripts").mkdir()
@@ -224,6 +224,44 @@ def test_a_failure_in_one_experiment_leaves_the_others_running(project, class_fo
     result = project.snakemake(*wanted)
     assert result.returncode == 0, result.stderr
     assert "experiment=one" not in result.stderr
+
+
+def test_any_batch_system_through_two_scripts(project, stand_in):
+    """Here the scripts start jobs in the background; Snakemake asks them how the jobs are."""
+    project.snakefile = stand_in / "Snakefile"
+    shutil.copytree(stand_in / "profiles/queue", project.folder / "profiles/queue")
+    quick = ("--seconds-between-status-checks", "1", "--retries", "0", "--jobs", "3")
+    result = project.snakemake("--profile", "profiles/queue", *quick)
+    assert result.returncode == 0, result.stderr
+    assert list((project.folder / ".snakemake/queue").glob("train.*.code"))
+    assert project.jobs() == {}
+    script = project.snakefile.parent / "scripts/evaluate.py"
+    project.change("evaluate.top_k", 3)
+    script.write_text("raise SystemExit(3)")
+    try:
+        result = project.snakemake("--profile", "profiles/queue", *quick)
+    finally:
+        script.write_text(STAND_IN)
+    assert result.returncode == 1
+    assert "Error in rule evaluate" in result.stderr
+    assert project.jobs()["evaluate"] == 2
+
+
+@pytest.mark.parametrize("profile", ["slurm", "queue"])
+def test_a_profile_is_understood(project, repository, profile):
+    result = project.snakemake("-n", "--profile", str(repository / "profiles" / profile))
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_kubernetes_job_runs_the_workflow_of_the_image(repository):
+    claim, job = yaml.safe_load_all((repository / "profiles/kubernetes/job.yaml").read_text())
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    entry = re.search(r'ENTRYPOINT \["snakemake", "--snakefile", "([^"]+)"\]', (repository / "Dockerfile").read_text())
+    assert container["args"][0].count(f"snakemake --snakefile {entry.group(1)} ") == 2
+    assert {"--cores", "--retries"} <= set(container["args"][0].split())
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert container["volumeMounts"][0] == {"name": pod["volumes"][0]["name"], "mountPath": container["workingDir"]}
 
 
 MODULE = """

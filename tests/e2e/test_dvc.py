@@ -1,0 +1,154 @@
+"""DVC around the workflow: the real programs, in a git repository of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow
+
+SPEC = {
+    "key": "dvc-test",
+    "data": {"source": "data/photos", "preprocess_mode": "tf"},
+    "model": {"arch": "resnet_10", "input_image_size": [3, 32, 32], "use_batch_norm": True},
+    "train": {"num_epochs": 1, "batch_size_per_gpu": 4},
+    "evaluate": {"top_k": 2},
+    "export": {"output_path": "EXPORTDIR/m.onnx"},
+}
+PARTS = ("Snakefile", "rules", "profiles", "scripts", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+
+
+class Repository:
+    """A git repository with the workflow, and the programs as a user calls them."""
+
+    def __init__(self, folder, site):
+        self.folder = folder
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        people = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        self.environment = {**os.environ, **people, "PATH": path, "DVC_SITE_CACHE_DIR": str(site)}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+    def __call__(self, words, code=0):
+        done = subprocess.run(
+            words.split(), cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def read(self, path):
+        return json.loads((self.folder / path).read_text())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, repository):
+    """One experiment on images that DVC keeps, run once by `dvc repro`."""
+    folder = tmp_path_factory.mktemp("dvc")
+    project = Repository(folder / "project", folder / "site")
+    for part in PARTS:
+        target = project.folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (repository / part).is_dir():
+            shutil.copytree(repository / part, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(repository / part, target)
+    _write_images(project.folder / "data/photos")
+    specs = project.folder / "config/specs"
+    specs.mkdir(parents=True)
+    (specs / "one.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
+    (project.folder / "config/config.yaml").write_text("experiments:\n  one: config/specs/one.yaml\n")
+    project("git init -q -b main")
+    project("dvc add -q data/photos")
+    (project.folder / "dvc.yaml").write_text(project(f"{sys.executable} -m secateur dvc"))
+    project("git add .")
+    project("git commit -qm start")
+    project("dvc repro")
+    project("git add .")
+    project("git commit -qm results")
+    return project
+
+
+def _write_images(root):
+    import numpy as np
+
+    from tests.conftest import write_jpeg
+
+    rng = np.random.default_rng(0)
+    for name, level in (("dark", 60), ("light", 190)):
+        for number in range(12):
+            write_jpeg(root / name / f"{number:02d}.jpg", rng.normal(level, 25, (24, 30, 3)))
+
+
+def test_the_stage_depends_on_everything_that_decides_a_result(project):
+    stage = yaml.safe_load((project.folder / "dvc.yaml").read_text())["stages"]["workflow"]
+    assert {"Snakefile", "config", "profiles", "rules", "scripts", "data/photos"} == set(stage["deps"])
+
+
+def test_repro_again_does_nothing(project):
+    assert "up to date" in project("dvc status")
+    assert "didn't change, skipping" in project("dvc repro")
+
+
+def test_metrics_and_curves_are_known(project):
+    assert "results/one/evaluate/train/metrics.json" in project("dvc metrics show")
+    assert "val_accuracy" in project("dvc plots show --json")
+
+
+def test_an_experiment_of_dvc_runs_only_what_its_parameter_decides(project):
+    started = _steps(project)
+    project("dvc exp run -q -S config/specs/one.yaml:evaluate.top_k=1 -n narrow")
+    assert _steps(project)[len(started) :] == ["evaluate"]
+    assert project.read("results/one/evaluate/train/metrics.json")["k"] == 1
+    assert "narrow" in project("dvc exp show --csv --no-pager")
+    assert "top_k" in project("dvc metrics diff HEAD")
+    assert "evaluate.top_k" in project("dvc params diff HEAD")
+    project("git checkout -q config dvc.lock")
+    project("dvc checkout -q")
+    assert "Nothing to be done" in project("snakemake -n")
+
+
+def test_a_run_without_dvc_is_committed_afterwards(project):
+    spec = project.folder / "config/specs/one.yaml"
+    spec.write_text(spec.read_text().replace("top_k: 2", "top_k: 1"))
+    project("snakemake --cores 2")
+    status = project("dvc status")
+    assert "modified:           config" in status
+    assert "results" in status
+    project("dvc commit -q -f")
+    assert "up to date" in project("dvc status")
+    project("git commit -qam top-1")
+
+
+def test_a_clone_that_pulls_has_nothing_to_do(project, tmp_path):
+    remote = tmp_path / "remote"
+    project(f"dvc remote add -d store {remote}")
+    project("git commit -qam remote")
+    project("dvc push -q")
+    project(f"git clone -q . {tmp_path / 'clone'}")
+    clone = Repository(tmp_path / "clone", tmp_path / "site")
+    clone("dvc pull -q")
+    assert "Nothing to be done" in clone("snakemake -n")
+    assert "up to date" in clone("dvc status")
+    assert (clone.folder / "results/one/export/m.onnx").is_file()
+
+
+def test_the_committed_pipeline_is_current(repository):
+    done = subprocess.run(
+        [sys.executable, "-m", "secateur", "dvc"], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert (repository / "dvc.yaml").read_text() == done.stdout, "run `secateur dvc > dvc.yaml`"
+
+
+def test_nobody_is_told_that_it_is_used(repository):
+    config = (repository / ".dvc/config").read_text()
+    assert "analytics = false" in config
+    assert "check_update = false" in config
+
+
+def _steps(project):
+    lines = (project.folder / "results/one/status.json").read_text().splitlines()
+    return [line["step"] for line in map(json.loads, lines) if line["status"] == "STARTED"]
