@@ -32,14 +32,17 @@ def snakemake(folder: Path) -> float:
 
 def job_times(folder: Path) -> dict[str, float]:
     """Rule -> seconds of its jobs, out of Snakemake's records."""
-    jobs: dict[tuple[str, float], float] = {}
+    # One record an output; the outputs of a job have its log in common.
+    spans: dict[tuple[str, str], tuple[float, float]] = {}
     for record in (folder / ".snakemake/metadata").rglob("*"):
         if record.is_file():
             about = json.loads(record.read_text())
-            jobs[about["rule"], about["starttime"]] = about["endtime"] - about["starttime"]
+            job = (about["rule"], str(about["log"]))
+            start, end = spans.get(job, (about["starttime"], about["endtime"]))
+            spans[job] = (min(start, about["starttime"]), max(end, about["endtime"]))
     rules: dict[str, float] = {}
-    for (rule, _), seconds in jobs.items():
-        rules[rule] = rules.get(rule, 0) + seconds
+    for (rule, _), (start, end) in spans.items():
+        rules[rule] = rules.get(rule, 0) + end - start
     return rules
 
 

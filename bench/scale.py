@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/scale.py [--experiments 1 100 500] [--out bench/results/scale.json]
 
-Each experiment has a seed and a threshold of its own, so that only the images are shared: eleven jobs each. With all results
-in place (made by scripts that only write names, as tests/workflow does) it also times the run that finds nothing to do.
+Each experiment has a seed of its own, so that only the images are shared: eight jobs each. With all results in place
+(made by scripts that only write names, as in tests/workflow) it also times the run that has nothing to do.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def project(folder: Path, experiments: int) -> None:
     (folder / "config").mkdir()
     names = {}
     for number in range(experiments):
-        spec = {**SPEC, "train": {"random_seed": number}, "prune": {"threshold": 0.1 + 0.8 * number / experiments}}
+        spec = {**SPEC, "train": {"random_seed": number}}
         path = folder / "specs" / f"e{number:04d}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump(spec))
@@ -66,8 +66,8 @@ def stand_in(folder: Path) -> Path:
     return folder / "Snakefile"
 
 
-def timed(folder: Path, snakefile: Path, *words: str) -> tuple[float, float, str]:
-    """Seconds, peak memory in MB, and what Snakemake printed."""
+def timed(folder: Path, snakefile: Path, *words: str) -> tuple[dict[str, float], str]:
+    """Wall and processor seconds and peak memory in MB; and what Snakemake printed."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "-d", str(folder), "--cores", "2", *words]
     started = time.monotonic()
@@ -79,7 +79,12 @@ def timed(folder: Path, snakefile: Path, *words: str) -> tuple[float, float, str
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(text[-3000:])
-    return time.monotonic() - started, usage.ru_maxrss / 1000, text
+    taken = {
+        "s": round(time.monotonic() - started, 2),
+        "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
+        "mb": round(usage.ru_maxrss / 1000),
+    }
+    return taken, text
 
 
 def measured(experiments: int, finish: bool) -> dict[str, float | int]:
@@ -91,19 +96,18 @@ def measured(experiments: int, finish: bool) -> dict[str, float | int]:
         project(folder, experiments)
         snakefile = stand_in(workflow)
         timed(folder, snakefile, "-n", "-q")
-        seconds, memory_mb, text = timed(folder, snakefile, "-n")
+        dry, text = timed(folder, snakefile, "-n")
         jobs = int(next(line for line in text.splitlines() if line.startswith("total")).split()[1])
         row: dict[str, float | int] = {
             "experiments": experiments,
             "jobs": jobs,
-            "dry_run_s": round(seconds, 2),
-            "dry_run_mb": round(memory_mb),
+            **{f"dry_run_{name}": value for name, value in dry.items()},
         }
         if finish:
             timed(folder, snakefile)
-            seconds, memory_mb, text = timed(folder, snakefile)
+            idle, text = timed(folder, snakefile)
             assert "Nothing to be done" in text
-            row |= {"nothing_to_do_s": round(seconds, 2), "nothing_to_do_mb": round(memory_mb)}
+            row |= {f"nothing_to_do_{name}": value for name, value in idle.items()}
         return row
 
 
@@ -111,7 +115,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiments", type=int, nargs="+", default=[1, 100, 500])
-    parser.add_argument("--finish", type=int, default=100, help="up to so many experiments are also run to the end")
+    parser.add_argument("--finish", type=int, default=1, help="up to so many experiments are also run to the end")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     rows = []

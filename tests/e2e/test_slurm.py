@@ -82,14 +82,17 @@ def test_two_experiments_through_the_profile_one_of_them_killed(tmp_path, class_
             [*snakemake, *profile, *small, *quick],
             cwd=tmp_path, env=slurm.environment, stdout=stream, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        slurm.wait(lambda: log.exists() and "epoch 3/12" in log.read_text(), 200, workflow)
-        holder = json.loads((tmp_path / "results/a/.locks/train").read_text())["pid"]
-        first = _job_of(holder)
-        os.kill(holder, signal.SIGKILL)
-        # Snakemake removes the log before the second attempt.
-        slurm.wait(lambda: log.exists() and "resuming after epoch" in log.read_text(), 200, workflow)
-        second = _job_of(json.loads((tmp_path / "results/a/.locks/train").read_text())["pid"])
-        assert workflow.wait(400) == 0, printed.read_text()
+        try:
+            slurm.wait(lambda: log.exists() and "epoch 3/12" in log.read_text(), 200, workflow)
+            holder = json.loads((tmp_path / "results/a/.locks/train").read_text())["pid"]
+            first = _job_of(holder)
+            os.kill(holder, signal.SIGKILL)
+            # Snakemake removes the log before the second attempt.
+            slurm.wait(lambda: log.exists() and "resuming after epoch" in log.read_text(), 200, workflow)
+            second = _job_of(json.loads((tmp_path / "results/a/.locks/train").read_text())["pid"])
+            assert workflow.wait(400) == 0, printed.read_text()
+        finally:
+            workflow.kill()
     assert first != second
     epochs = [int(number) for number in re.findall(r"train  epoch (\d+)/12", log.read_text())]
     assert epochs == list(range(epochs[0], 13))
