@@ -23,7 +23,10 @@ from secateur.signals import stoppable
 from secateur.spec import Spec, load_spec
 from secateur.spec.architectures import canonical_arch
 from secateur.terminal import silenced
+from secateur.training.hosts import hosts_of, join
 
+# Steps that several hosts can do together.
+TRAININGS = ("train", "retrain")
 STEP_HELP = {
     "split": "folders of images -> split/manifest.csv, classmap.json, report.json",
     "cache": "decoded images in files, where they fit -> work/cache/, cache/packs.json",
@@ -138,7 +141,13 @@ def _step(options: Any) -> None:
         if notice.kind == "warning":
             print(notice, file=sys.stderr)
     run = run_of(Path(options.spec).stem, spec)
-    with on_gpus(run, options.step, gpus_of(spec, options.step), os.environ, sys.stderr) as equipped:
+    hosts = hosts_of(os.environ)
+    if hosts.count > 1 and options.step not in TRAININGS:
+        raise SpecError(f"{options.step} runs in one process, not in {hosts.count}", "start only train and retrain so")
+    if hosts.count > 1:
+        os.environ.setdefault("KERAS_BACKEND", "jax")
+    gpus = -(-gpus_of(spec, options.step) // hosts.count)
+    with on_gpus(run, options.step, gpus, os.environ, sys.stderr) as equipped:
         if options.step != "split":
             _import_keras_quietly()
         STEPS[options.step](equipped)
@@ -171,8 +180,11 @@ def _train(run: Run) -> None:
     from secateur.data.step import split_step
     from secateur.training.step import train
 
-    split_step(run, sys.stderr)
-    cache_step(run, sys.stderr)
+    hosts = hosts_of(os.environ)
+    if hosts.first:
+        split_step(run, sys.stderr)
+        cache_step(run, sys.stderr)
+    join(hosts)
     train(run, sys.stderr)
 
 
@@ -187,6 +199,7 @@ def _retrain(run: Run) -> None:
 
     if not run.spec.prunes:
         raise SpecError("the spec has no prune section, so there is nothing to retrain", "add `prune:`")
+    join(hosts_of(os.environ))
     retrain(run, sys.stderr)
 
 

@@ -19,7 +19,7 @@ from secateur.workflow import RESULTS, Experiments
 
 COMMAND = "snakemake --cores all --resources gpu=2"
 # The workflow itself. The specs are below config/.
-OWN = ("Snakefile", "config", "profiles", "rules", "scripts")
+OWN = ("Snakefile", "config", "envs", "profiles", "rules", "scripts")
 # Contents that Snakemake recorded; without them a fresh clone would run everything again.
 RECORDS = ".snakemake/metadata"
 HEADER = """\

@@ -20,7 +20,17 @@ SPEC = {
     "evaluate": {"top_k": 2},
     "export": {"output_path": "EXPORTDIR/m.onnx"},
 }
-PARTS = ("Snakefile", "rules", "profiles", "scripts", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+PARTS = (
+    "Snakefile",
+    "rules",
+    "profiles",
+    "envs",
+    "scripts",
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvcignore",
+    ".gitignore",
+)
 
 
 class Repository:
@@ -85,7 +95,7 @@ def _write_images(root):
 
 def test_the_stage_depends_on_everything_that_decides_a_result(project):
     stage = yaml.safe_load((project.folder / "dvc.yaml").read_text())["stages"]["workflow"]
-    assert {"Snakefile", "config", "profiles", "rules", "scripts", "data/photos"} == set(stage["deps"])
+    assert {"Snakefile", "config", "envs", "profiles", "rules", "scripts", "data/photos"} == set(stage["deps"])
 
 
 def test_repro_again_does_nothing(project):

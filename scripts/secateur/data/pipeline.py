@@ -233,11 +233,15 @@ def balanced_order(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArr
 
 
 class Part(keras.utils.PyDataset):
-    """The batches of `whole` from number `first` up to, without it, `end`."""
+    """The batches of `whole` from number `first` up to, without it, `end`.
 
-    def __init__(self, whole: ImageBatches, first: int, end: int) -> None:
+    Args:
+        share: number of this process and number of all, where devices divide each batch; None where each takes all.
+    """
+
+    def __init__(self, whole: ImageBatches, first: int, end: int, share: tuple[int, int] | None = None) -> None:
         super().__init__(workers=whole.workers, max_queue_size=whole.max_queue_size)
-        self.whole, self.first, self.end = whole, first, end
+        self.whole, self.first, self.end, self.share = whole, first, end, share
 
     @property
     def images(self) -> int:
@@ -250,4 +254,8 @@ class Part(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Batch:
         batch: Batch = self.whole[self.first + index]
-        return batch
+        if self.share is None or self.share[1] == 1:
+            return batch
+        number, count = self.share
+        images = len(batch[0]) // count
+        return tuple(array[number * images : (number + 1) * images] for array in batch)

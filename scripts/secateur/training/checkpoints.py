@@ -61,10 +61,11 @@ class Checkpoints:
         folder: where they stand; nothing else writes there.
         key: their pass phrase.
         identity: plain data by name, all that must be the same in a run that goes on: sections, class map, digests.
+        writes: false in the processes of other hosts, which only read.
     """
 
-    def __init__(self, folder: Path, key: str, identity: dict[str, Any] | None = None) -> None:
-        self.folder, self.key = folder, key
+    def __init__(self, folder: Path, key: str, identity: dict[str, Any] | None = None, writes: bool = True) -> None:
+        self.folder, self.key, self.writes = folder, key, writes
         # As it will be read back: JSON knows no tuples.
         self.identity = json.loads(json.dumps(identity or {}))
 
@@ -78,6 +79,8 @@ class Checkpoints:
         Raises:
             ArtifactError: it cannot be written; the checkpoints before it are still there.
         """
+        if not self.writes:
+            return
         before = self.files()
         number = int(before[0].stem.partition("_")[2]) + 1 if before else 1
         groups = {"variables": variables, "metrics": state.metrics, "best_weights": state.best_weights}
@@ -115,6 +118,8 @@ class Checkpoints:
 
     def finish(self, state: TrainingState) -> None:
         """Replace the checkpoints by the result: a process can still be killed before anyone knows that it was done."""
+        if not self.writes:
+            return
         groups = {"best_weights": state.best_weights, "last_weights": state.last_weights}
         plain = _packed(groups, state, self.identity)
         with atomic_file(self.folder / FINISHED, plain.getbuffer().nbytes) as target:
@@ -133,7 +138,8 @@ class Checkpoints:
                     return _unpacked(about, arrays, ("best_weights", "last_weights"))
         except (WrongKeyError, DamagedError, TruncatedError, NotAgeError):
             pass
-        path.unlink()
+        if self.writes:
+            path.unlink()
         return None
 
     def forget(self) -> None:

@@ -21,7 +21,8 @@ from secateur.signals import StopRequest
 from secateur.spec import TrainSpec
 from secateur.training.checkpoints import KEPT, Checkpoints, TrainingState
 from secateur.training.compiling import compile_for_training, has_gpu
-from secateur.training.distribution import parts_of
+from secateur.training.distribution import laid_out, parts_of
+from secateur.training.hosts import any_of, joined
 from secateur.training.progress import Progress
 from secateur.training.rates import rate_of_batch
 
@@ -111,6 +112,7 @@ class _Session:
             self.state.epoch,
         )
         self.saved = time.monotonic()
+        self.stopping = False
 
     def run(self) -> TrainingState:
         while self.state.epoch < self.section.num_epochs:
@@ -145,7 +147,7 @@ class _Session:
         images = self.trainer.images - state.batch * self.section.batch_size
         while state.batch < len(batches):
             self._piece(batches)
-            if state.batch < len(batches) and (self.stop or self._due()):
+            if state.batch < len(batches) and self._asked():
                 self._save()
         validation = self._validate(state.epoch + 1)
         seconds = time.monotonic() - started
@@ -157,18 +159,19 @@ class _Session:
         self.progress.report(row, seconds, images)
         self.trainer.on_epoch(row, seconds)
         last = state.epoch == self.section.num_epochs
-        if last or state.epoch % self.section.checkpoint_interval == 0 or self._due() or self.stop:
+        asked = self._asked()
+        if last or state.epoch % self.section.checkpoint_interval == 0 or asked:
             self._save()
 
     def _piece(self, batches: keras.utils.PyDataset) -> None:
         """Train to the end of the epoch, or to the batch where it must be left."""
         state = self.state
         part = next(part for part in parts_of(batches) if part.end > state.batch)
-        watch = _Watch(self.stop, self._due, state.metrics)
+        watch = _Watch(self._asked, state.metrics)
         self.progress.first_batch = state.batch
-        with memory_errors(self.trainer):
+        with memory_errors(self.trainer), laid_out(part):
             logs = self.learner.fit(
-                Part(batches, state.batch, part.end),
+                Part(batches, state.batch, part.end, part.share),
                 initial_epoch=state.epoch,
                 epochs=state.epoch + 1,
                 shuffle=False,
@@ -193,15 +196,25 @@ class _Session:
         minutes: float = self.section.checkpoint_minutes
         return time.monotonic() - self.saved >= 60 * minutes
 
+    def _asked(self) -> bool:
+        """Whether it is time for a checkpoint, or a signal asked to stop: here, or in the process of another host."""
+        self.stopping, due = any_of([bool(self.stop), self._due()])
+        return self.stopping or due
+
+    def _told_to_stop(self) -> bool:
+        """Within a validation; of several hosts all go on to its end."""
+        self.stopping = bool(self.stop) and joined().count == 1
+        return self.stopping
+
     def _save(self) -> None:
         """Write a checkpoint; then stop when a signal asked for it."""
         if self.trainer.checkpoints:
             self.trainer.checkpoints.write(self._variables(), self.state)
             self.saved = time.monotonic()
-        if self.stop:
+        if self.stopping:
             where = f"epoch {self.state.epoch}" + (f", batch {self.state.batch}" if self.state.batch else "")
             raise InterruptedRunError(
-                f"{self.trainer.step} was stopped by {self.stop.signal} after {where}",
+                f"{self.trainer.step} was stopped by {self.stop.signal or 'another host'} after {where}",
                 "run the same command again to go on there",
             )
 
@@ -217,8 +230,8 @@ class _Session:
         }
 
     def _evaluate(self, part: Part) -> dict[str, float]:
-        watch = _Watch(self.stop, self._due, [])
-        with memory_errors(self.trainer):
+        watch = _Watch(self._told_to_stop, [])
+        with memory_errors(self.trainer), laid_out(part):
             logs: dict[str, float] = self.trainer.model.evaluate(part, return_dict=True, verbose=0, callbacks=[watch])
         if watch.cut_short:
             self._save()
@@ -239,14 +252,15 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Leaves `fit` and `evaluate` between two batches.
 
     Args:
-        stop: true when a signal asks to.
-        due: tells whether it is time for a checkpoint.
+        asked: whether to leave.
         metrics: values that the metrics' variables begin with; none for zeros.
     """
 
-    def __init__(self, stop: StopRequest, due: Callable[[], bool], metrics: list[Any]) -> None:
+    def __init__(self, asked: Callable[[], bool], metrics: list[Any]) -> None:
         super().__init__()
-        self.stop, self.due, self.metrics = stop, due, metrics
+        self.asked, self.metrics = asked, metrics
+        # Processes that must agree do so not after each batch.
+        self.between = 1 if joined().count == 1 else BATCHES_BETWEEN_LOOKS
         self.done = 0
         self.cut_short = False
 
@@ -259,11 +273,11 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.done = batch + 1
         lost = self.done % BATCHES_BETWEEN_LOOKS == 0 and not math.isfinite(float(logs["loss"]))
-        if self.stop or lost or self.due():
+        if lost or (self.done % self.between == 0 and self.asked()):
             self.model.stop_training = True
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.stop:
+        if self.asked():
             self.cut_short = self.model.stop_evaluating = True
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,7 +29,8 @@ from secateur.tables import write_csv
 from secateur.training.assemble import teacher_of, trainer_of
 from secateur.training.checkpoints import CODE, Checkpoints, TrainingState
 from secateur.training.compiling import has_gpu
-from secateur.training.distribution import distributed
+from secateur.training.distribution import alone, distributed
+from secateur.training.hosts import joined
 from secateur.training.loop import Trainer
 from secateur.training.overrides import configured
 from secateur.training.pretrained import start_from
@@ -71,7 +75,7 @@ class _Step:
         self.chain: list[dict[str, Any]] = []
 
     def run(self) -> dict[str, Any]:
-        with working(self.run_files, self.step) as status:
+        with self._working() as status:
             self.run_files.key  # noqa: B018 - a missing key must fail before hours of training
             classes = read_classmap(self.run_files.classmap)
             manifest = read_manifest(self.run_files.manifest)
@@ -80,6 +84,16 @@ class _Step:
                 metrics = self._trained(manifest, classes, status)
             status.write("RUNNING", f"{self.step} wrote its model", kpi={"val_accuracy": metrics["val_accuracy"]})
         return metrics
+
+    @contextmanager
+    def _working(self) -> Iterator[StatusLog]:
+        """Of several hosts the first one's process has the folders and writes; nobody sees what the others say."""
+        if joined().first:
+            with working(self.run_files, self.step) as status:
+                yield status
+            return
+        with open(os.devnull, "w") as self.stream:
+            yield StatusLog(os.devnull, self.step)
 
     def _trained(self, manifest: pd.DataFrame, classes: list[str], status: StatusLog) -> dict[str, Any]:
         keras.utils.set_random_seed(self.section.random_seed)
@@ -96,7 +110,8 @@ class _Step:
 
     def _say_devices(self) -> None:
         if self.section.gpus > 1:
-            devices = f"{self.devices} of {self.section.gpus} devices"
+            hosts = f" in {joined().count} processes" if joined().count > 1 else ""
+            devices = f"{self.devices} of {self.section.gpus} devices{hosts}"
             print(f"{self.step}  {devices}, batches of {self.section.batch_size} images", file=self.stream, flush=True)
 
     def _initial_model(self, classes: int) -> keras.Model:
@@ -137,8 +152,12 @@ class _Step:
             manifest,
             classes,
             stream=self.stream,
-            checkpoints=Checkpoints(self.run_files.work / self.step, self.run_files.key, self._identity(classes)),
-            on_epoch=_Recorder(self.folder / "tb_events", self.section.num_epochs, status),
+            checkpoints=Checkpoints(
+                self.run_files.work / self.step, self.run_files.key, self._identity(classes), joined().first
+            ),
+            on_epoch=_Recorder(self.folder / "tb_events", self.section.num_epochs, status)
+            if joined().first
+            else lambda row, seconds: None,
             teacher=teacher_of(self.run_files, self.section),
         )
 
@@ -194,19 +213,25 @@ class _Step:
             "best_epoch": state.best_epoch,
             **card_of(self.run_files, [*self.chain, own], classes),
         }
-        write_csv(self.folder / "history.csv", pd.DataFrame(state.history, columns=HISTORY_COLUMNS))
-        write_json(self.folder / "metrics.json", metrics)
-        best = {**card, **_learned(learner, model)}
-        save_model(model, self.folder / "model.tlt", self.run_files.key, best)
+        if joined().first:
+            write_csv(self.folder / "history.csv", pd.DataFrame(state.history, columns=HISTORY_COLUMNS))
+            write_json(self.folder / "metrics.json", metrics)
+        self._save(model, self.folder / "model.tlt", {**card, **_learned(learner, model)})
         learner.set_weights(state.last_weights)
         last = {**card, **_learned(learner, model), "best_epoch": None, "epoch": state.epoch}
-        save_model(model, self.run_files.work / self.step / "last.tlt", self.run_files.key, last)
+        self._save(model, self.run_files.work / self.step / "last.tlt", last)
         print(
             f"{self.step}  {metrics['arch']}  {state.epoch} epochs  best val_accuracy {metrics['val_accuracy']:.4f} "
             f"(epoch {state.best_epoch})  {clock(metrics['seconds'])}",
             file=self.stream,
             flush=True,
         )
+
+    def _save(self, model: keras.Model, path: Path, card: dict[str, Any]) -> None:
+        """By the first host; setting weights is for all of them to do together."""
+        if joined().first:
+            with alone():
+                save_model(model, path, self.run_files.key, card)
 
 
 def _learned(learner: keras.Model, model: keras.Model) -> dict[str, Any]:
