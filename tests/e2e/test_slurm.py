@@ -55,7 +55,7 @@ def test_a_requeued_job_goes_on_where_it_was(tmp_path, class_folders, monkeypatc
 
 EXPERIMENT = {
     **SPEC,
-    "train": {"num_epochs": 12, "batch_size_per_gpu": 4, "n_workers": 1},
+    "train": {"num_epochs": 20, "batch_size_per_gpu": 4, "n_workers": 1},
     "prune": {"threshold": 0.5},
     "retrain": {"num_epochs": 2},
     "inference": {"image_dir": "images/dark"},
@@ -64,7 +64,9 @@ EXPERIMENT = {
 
 
 def test_two_experiments_through_the_profile_one_of_them_killed(tmp_path, class_folders, repository, monkeypatch):
-    """Each has a GPU of its own; the killed one goes on in another SLURM job; both end with all files."""
+    """Each has a GPU of its own; the killed one goes on in another SLURM job, and so does the one that is told that its
+    time is nearly up; both end with all files.
+    """
     monkeypatch.setenv("TEST_KEY", "k")
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     for name in ("a", "b"):
@@ -83,10 +85,13 @@ def test_two_experiments_through_the_profile_one_of_them_killed(tmp_path, class_
             cwd=tmp_path, env=slurm.environment, stdout=stream, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
-            slurm.wait(lambda: log.exists() and "epoch 3/12" in log.read_text(), 200, workflow)
+            slurm.wait(lambda: log.exists() and "epoch 3/20" in log.read_text(), 200, workflow)
             holder = json.loads((tmp_path / "results/a/.locks/train").read_text())["pid"]
             first = _job_of(holder)
             os.kill(holder, signal.SIGKILL)
+            slurm.wait(lambda: "epoch 2/20" in (tmp_path / "logs/b/train.log").read_text(), 200, workflow)
+            other = json.loads((tmp_path / "results/b/.locks/train").read_text())["pid"]
+            slurm.call("scancel", "--signal=USR2", _job_of(other).decode().partition("=")[2])
             # Snakemake removes the log before the second attempt.
             slurm.wait(lambda: log.exists() and "resuming after epoch" in log.read_text(), 200, workflow)
             second = _job_of(json.loads((tmp_path / "results/a/.locks/train").read_text())["pid"])
@@ -94,9 +99,11 @@ def test_two_experiments_through_the_profile_one_of_them_killed(tmp_path, class_
         finally:
             workflow.kill()
     assert first != second
-    epochs = [int(number) for number in re.findall(r"train  epoch (\d+)/12", log.read_text())]
-    assert epochs == list(range(epochs[0], 13))
+    epochs = [int(number) for number in re.findall(r"train  epoch (\d+)/20", log.read_text())]
+    assert epochs == list(range(epochs[0], 21))
     assert epochs[0] > 2
+    assert "INTERRUPTED" in (tmp_path / "results/b/status.json").read_text()
+    assert "INTERRUPTED" not in (tmp_path / "results/a/status.json").read_text()
     devices = {name: _devices(tmp_path / f"results/{name}/status.json") for name in ("a", "b")}
     assert {"cpu"} < devices["a"] <= {"cpu", "0", "1"}
     assert devices["a"] != devices["b"]
