@@ -57,3 +57,12 @@ def write_jpeg(path: Path, pixels: np.ndarray) -> None:
     """Write pixel values, clipped to 0..255."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that of several processes none has them left when the others are done."""
+
+    def place(item: pytest.Item) -> int:
+        return next((rank for rank, part in enumerate(("e2e", "zoo", "workflow")) if f"/{part}/" in str(item.path)), 3)
+
+    items.sort(key=place)
