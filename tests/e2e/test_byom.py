@@ -31,7 +31,7 @@ export: {{output_path: EXPORTDIR/own.onnx}}
 
 
 def test_mobilenet_v2_to_onnx_to_a_shipped_classifier(clothing, repository, tmp_path, monkeypatch, capsys):
-    for part in ("Snakefile", "rules", "scripts", "profiles"):
+    for part in ("Snakefile", "rules", "scripts", "profiles", "envs"):
         source = repository / part
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / part)
     monkeypatch.chdir(tmp_path)

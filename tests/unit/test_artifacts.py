@@ -90,4 +90,5 @@ def test_status_of_success_failure_and_interruption(tmp_path):
     assert [line["status"] for line in found] == states
     assert found[1]["kpi"] == {"loss": 0.5}
     assert found[4]["message"] == "train failed: no images"
-    assert set(found[0]) == {"date", "time", "status", "verbosity", "step", "message"}
+    assert set(found[0]) == {"date", "time", "status", "verbosity", "step", "message", "device"}
+    assert found[0]["device"] == "cpu"
