@@ -1,14 +1,12 @@
 """Whole GPUs for one job, and each GPU for one job only.
 
 Snakemake counts GPUs and never says which one (snakemake#281). Here a job takes devices through locks on files, one a
-device, that the kernel frees when their holder dies, however that happens. Jobs are served one after the other: the
-first in the queue gathers devices until it has enough, so that a job for several is not overtaken for ever by jobs for
-one, and two jobs never wait for each other's devices.
+device, that the kernel frees when their holder dies, however that happens.
 """
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
 import importlib.util
 import os
 import re
@@ -24,7 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from secateur.errors import ArtifactError
-from secateur.locks import acquire_now, holder_of, write_holder
+from secateur.locks import acquire, acquire_now, holder_of, write_holder
 
 if TYPE_CHECKING:
     from secateur.run import Run
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
 VISIBLE, OURS, FOLDER = "CUDA_VISIBLE_DEVICES", "SECATEUR_GPUS", "SECATEUR_GPU_LOCKS"
 BACKEND = "KERAS_BACKEND"
 NO_DEVICE = "-1"
-# Batch systems give a job devices of its own and may call them 0, 1, ... in every job.
-JOB_NUMBERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 SECONDS_BETWEEN_LOOKS = 0.1
 LISTED = re.compile(r"^(?P<indent>\s*)(?:GPU (?P<index>\d+)|MIG).*\(UUID: (?P<uuid>[^)\s]+)\)")
 Say = Callable[[str], None]
@@ -114,9 +110,11 @@ def _listed() -> dict[str, list[str]]:
 
 
 def lock_folder(environment: Mapping[str, str]) -> Path:
-    """Where the locks lie: one folder for a host, but one of its own for each job of a batch system."""
+    """Where the locks lie: one folder for a host, but one of its own for each job of SLURM, where the device of every
+    job may be called 0.
+    """
     root = Path(environment.get(FOLDER) or Path(tempfile.gettempdir()) / "secateur-gpus")
-    job = next((environment[name] for name in JOB_NUMBERS if environment.get(name)), "")
+    job = environment.get("SLURM_JOB_ID")
     return root / f"job-{_file_name(job)}" if job else root
 
 
@@ -153,54 +151,56 @@ def leased(count: int, environment: MutableMapping[str, str], say: Say = lambda 
 
 
 def _gather(pool: list[str], count: int, folder: Path, say: Say) -> dict[str, int]:
-    """Device -> descriptor that holds its lock."""
+    """Device -> descriptor that holds its lock.
+
+    Jobs with the same choice of devices stand in one queue, and only the first of it takes any: a job for several is
+    not overtaken for ever by jobs for one. Jobs with another choice do not wait behind them. A device is never held
+    while another is waited for, so that nobody waits in a circle.
+    """
     _make(folder)
-    queue = _opened(folder / "queue.lock")
-    held: dict[str, int] = {}
+    queue = _opened(folder / f"queue-{hashlib.sha256(','.join(sorted(pool)).encode()).hexdigest()[:16]}.lock")
     try:
-        _come_first(queue, folder, say)
-        told = False
-        while True:
-            for device in pool:
-                if len(held) < count and device not in held:
-                    _take(device, folder, held)
-            if len(held) == count:
-                return held
-            if not told:
-                say(_waiting(count, [device for device in pool if device not in held], folder))
-                told = True
+        if not acquire_now(queue, folder):
+            say("waiting for a GPU behind another job")
+            acquire(queue, folder)
+        held = _take(pool, count, folder)
+        if not held:
+            say(_waiting(count, pool, folder))
+        while not held:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-    except BaseException:
-        for descriptor in held.values():
-            os.close(descriptor)
-        raise
+            held = _take(pool, count, folder)
+        return held
     finally:
         os.close(queue)
 
 
-def _come_first(queue: int, folder: Path, say: Say) -> None:
-    """Wait for the head of the queue; the kernel serves those who wait in their order."""
-    if not acquire_now(queue, folder):
-        say("waiting for a GPU behind another job")
-        fcntl.flock(queue, fcntl.LOCK_EX)
-
-
-def _take(device: str, folder: Path, held: dict[str, int]) -> None:
-    descriptor = _opened(folder / f"{_file_name(device)}.lock")
-    if acquire_now(descriptor, folder):
-        write_holder(descriptor)
-        held[device] = descriptor
-    else:
-        os.close(descriptor)
-
-
-def _waiting(count: int, missing: list[str], folder: Path) -> str:
-    holders = []
-    for device in missing:
+def _take(pool: list[str], count: int, folder: Path) -> dict[str, int]:
+    """As many devices as are wanted, or none. All jobs try in one order: of two that meet one comes away with all."""
+    held: dict[str, int] = {}
+    for device in sorted(pool):
+        if len(held) == count:
+            break
         descriptor = _opened(folder / f"{_file_name(device)}.lock")
-        about = holder_of(descriptor)
+        if acquire_now(descriptor, folder):
+            write_holder(descriptor)
+            held[device] = descriptor
+        else:
+            os.close(descriptor)
+    if len(held) < count:
+        for descriptor in held.values():
+            os.close(descriptor)
+        return {}
+    return {device: held[device] for device in pool if device in held}
+
+
+def _waiting(count: int, pool: list[str], folder: Path) -> str:
+    """Who has the devices, in words."""
+    holders = []
+    for device in pool:
+        descriptor = _opened(folder / f"{_file_name(device)}.lock")
+        if not acquire_now(descriptor, folder):
+            holders.append(f"{device} is in use by process {holder_of(descriptor).get('pid', '?')}")
         os.close(descriptor)
-        holders.append(f"{device} is in use by process {about.get('pid', '?')}")
     return f"waiting for {'a GPU' if count == 1 else f'{count} GPUs'}: {', '.join(holders)}"
 
 

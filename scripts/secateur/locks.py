@@ -13,7 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +42,28 @@ def locked(path: Path | str, what: str, wait: bool = False) -> Iterator[None]:
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror}", "choose a writable results_dir") from error
     try:
-        while not acquire_now(descriptor, path):
-            if wait:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-                continue
+        if wait:
+            acquire(descriptor, path)
+        elif not acquire_now(descriptor, path):
             raise _refusal(path, what, holder_of(descriptor))
         write_holder(descriptor)
         yield
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def acquire(descriptor: int, path: Path | str) -> None:
+    """Lock an open file as `acquire_now`, once whoever holds it is done; the kernel serves those who wait in order.
+
+    Raises:
+        ArtifactError: it cannot be locked at all.
+    """
+    while not acquire_now(descriptor, path):
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def acquire_now(descriptor: int, path: Path | str) -> bool:

@@ -192,3 +192,21 @@ def test_commands_that_are_no_step_see_no_gpu(tmp_path, monkeypatch):
     assert secateur.cli.main(["check", str(tmp_path / "s.yaml")]) == 0
     assert seen == ["-1"]
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_a_queue_for_one_device_does_not_keep_others_from_another(host):
+    one, other = {**host, "SECATEUR_GPUS": "0"}, {**host, "SECATEUR_GPUS": "1"}
+    holder, waiting = start(one, 1, "60"), None
+    try:
+        assert holder.stdout.readline() == "has 0\n"
+        waiting = start(one, 1, "0")
+        assert waiting.stdout.readline().startswith("waiting for a GPU")
+        assert start(other, 1, "0").communicate(timeout=30)[0] == "has 1\n"
+    finally:
+        holder.kill()
+    assert waiting.communicate(timeout=30)[0].endswith("has 0\n")
+
+
+def test_choices_that_overlap_in_a_circle_do_not_block_each_other(host):
+    jobs = [start({**host, "SECATEUR_GPUS": pair}, 2, "0.2") for pair in ("0,1", "1,2", "2,0") for _ in range(4)]
+    assert all("has " in job.communicate(timeout=60)[0] for job in jobs)
