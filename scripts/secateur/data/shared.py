@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from secateur.artifacts import read_json, sha256_of, write_json
+from secateur.artifacts import atomic_file, read_json, sha256_of, write_json
 from secateur.data.listing import listing_digest
 from secateur.data.storage import is_file_source
 from secateur.locks import locked
@@ -38,13 +38,13 @@ def shared_split(spec: Spec, folder: Path, shared: Path) -> Iterator[str]:
     with locked(kept.with_name(f".{kept.name}.lock"), str(kept), wait=True):
         users = read_json(kept / USERS) if (kept / USERS).exists() else []
         if users and str(folder) not in users:
-            _link_all(kept, folder)
+            _copy_all(kept, folder)
             write_json(kept / USERS, [*users, str(folder)])
             yield str(users[0])
             return
         shutil.rmtree(kept, ignore_errors=True)
         yield ""
-        _link_all(folder, kept)
+        _copy_all(folder, kept)
         write_json(kept / USERS, [str(folder)])
 
 
@@ -62,15 +62,15 @@ def _digest(spec: Spec) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _link_all(source: Path, folder: Path) -> None:
-    """The files of a split under a second name; they are only ever replaced, never changed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in sorted(source.iterdir()):
-        if not file.is_file() or file.name == USERS or file.name.startswith("."):
-            continue
-        copy = folder / file.name
-        copy.unlink(missing_ok=True)
-        try:
-            os.link(file, copy)
-        except OSError:
-            shutil.copy(file, copy)
+def _copy_all(source: Path, folder: Path) -> None:
+    """The files of a split, and no others. No links: who edits one experiment's table does not mean the others'."""
+    names = _visible(source) - {USERS}
+    for name in sorted(names):
+        with atomic_file(folder / name) as copy, open(source / name, "rb") as original:
+            shutil.copyfileobj(original, copy)
+    for name in _visible(folder) - names:
+        (folder / name).unlink()
+
+
+def _visible(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")}
