@@ -1,5 +1,6 @@
 # One spec file in; a trained, pruned, retrained, measured and encrypted classifier out.
 #     snakemake --cores all --resources gpu=2
+import gc
 import signal
 import sys
 
@@ -10,6 +11,9 @@ sys.path.insert(0, f"{workflow.current_basedir}/scripts")
 
 from secateur.rerun import code_digest
 from secateur.workflow import load_experiments, readable_errors
+
+# A graph of thousands of jobs is no garbage: looking through it again and again takes a tenth of a dry run's time.
+gc.set_threshold(100_000)
 
 # SLURM sends it to every process of a job whose time is nearly up. It is meant for the step, which writes a checkpoint
 # then; the Snakemake that runs the step in the job would die of it and take the step along.

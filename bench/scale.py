@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,18 +22,15 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-REPOSITORY = Path(__file__).parent.parent
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.workflows import stand_in
+
 SPEC = {
     "key": "env:SECATEUR_KEY",
     "data": {"source": "images", "preprocess_mode": "tf"},
     "model": {"arch": "resnet_10", "input_image_size": [3, 32, 32], "use_batch_norm": True},
     "inference": {"image_dir": "images/a"},
 }
-STAND_IN = """
-from pathlib import Path
-for path in map(Path, snakemake.output):
-    path.write_text(str(path)) if path.suffix else path.mkdir()
-"""
 
 
 def project(folder: Path, experiments: int) -> None:
@@ -52,18 +48,6 @@ def project(folder: Path, experiments: int) -> None:
         path.write_text(yaml.safe_dump(spec))
         names[path.stem] = f"specs/{path.name}"
     (folder / "config/config.yaml").write_text(yaml.safe_dump({"experiments": names}))
-
-
-def stand_in(folder: Path) -> Path:
-    """The workflow with scripts that only write a name into each output."""
-    for part in ("rules", "profiles", "envs"):
-        shutil.copytree(REPOSITORY / part, folder / part)
-    shutil.copy(REPOSITORY / "Snakefile", folder)
-    (folder / "scripts").mkdir()
-    (folder / "scripts/secateur").symlink_to(REPOSITORY / "scripts/secateur")
-    for script in (REPOSITORY / "scripts").glob("*.py"):
-        (folder / "scripts" / script.name).write_text(STAND_IN)
-    return folder / "Snakefile"
 
 
 def timed(folder: Path, snakefile: Path, *words: str) -> tuple[dict[str, float], str]:
