@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ import pytest
 from secateur.cli import main
 
 from tests.onnx_files import exported
+from tests.workflows import copied_to
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +30,8 @@ export: {{output_path: EXPORTDIR/own.onnx}}
 """
 
 
-def test_mobilenet_v2_to_onnx_to_a_shipped_classifier(clothing, repository, tmp_path, monkeypatch, capsys):
-    for part in ("Snakefile", "rules", "scripts", "profiles", "envs"):
-        source = repository / part
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / part)
+def test_mobilenet_v2_to_onnx_to_a_shipped_classifier(clothing, tmp_path, monkeypatch, capsys):
+    copied_to(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BYOM_TEST_KEY", "a pass phrase")
     keras.utils.set_random_seed(0)

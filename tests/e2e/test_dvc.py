@@ -2,13 +2,14 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.workflows import PARTS, copied_to
 
 pytestmark = pytest.mark.slow
 
@@ -20,17 +21,7 @@ SPEC = {
     "evaluate": {"top_k": 2},
     "export": {"output_path": "EXPORTDIR/m.onnx"},
 }
-PARTS = (
-    "Snakefile",
-    "rules",
-    "profiles",
-    "envs",
-    "scripts",
-    ".dvc/config",
-    ".dvc/.gitignore",
-    ".dvcignore",
-    ".gitignore",
-)
+OF_DVC = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 
 
 class Repository:
@@ -55,17 +46,11 @@ class Repository:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, repository):
+def project(tmp_path_factory):
     """One experiment on images that DVC keeps, run once by `dvc repro`."""
     folder = tmp_path_factory.mktemp("dvc")
     project = Repository(folder / "project", folder / "site")
-    for part in PARTS:
-        target = project.folder / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (repository / part).is_dir():
-            shutil.copytree(repository / part, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(repository / part, target)
+    copied_to(project.folder, PARTS + OF_DVC)
     _write_images(project.folder / "data/photos")
     specs = project.folder / "config/specs"
     specs.mkdir(parents=True)

@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.workflows import STAND_IN, copied_to, stand_in
 
 SPEC = """
 key: env:TEST_KEY
@@ -59,25 +62,10 @@ class Project:
         return {name: count for name, count in found.items() if name not in ("all", "total")}
 
 
-STAND_IN = """
-from pathlib import Path
-for path in map(Path, snakemake.output):
-    path.write_text(str(path)) if path.suffix else path.mkdir()
-"""
-
-
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory, repository):
-    """The workflow with scripts that only write a name into each output: Snakemake itself is real."""
-    folder = tmp_path_factory.mktemp("workflow")
-    for part in ("rules", "profiles", "envs"):
-        shutil.copytree(repository / part, folder / part)
-    shutil.copy(repository / "Snakefile", folder)
-    (folder / "scripts").mkdir()
-    (folder / "scripts/secateur").symlink_to(repository / "scripts/secateur")
-    for script in (repository / "scripts").glob("*.py"):
-        (folder / "scripts" / script.name).write_text(STAND_IN)
-    return folder
+def workflow(tmp_path_factory):
+    """The Snakefile of a copy whose scripts only write a name into each output."""
+    return stand_in(tmp_path_factory.mktemp("workflow"))
 
 
 @pytest.fixture
@@ -88,9 +76,9 @@ def project(class_folders, tmp_path, repository):
 
 
 @pytest.fixture
-def done(project, stand_in):
+def done(project, workflow):
     """A project whose every result is there, with Snakemake's own records of it."""
-    project.snakefile = stand_in / "Snakefile"
+    project.snakefile = workflow
     result = project.snakemake()
     assert result.returncode == 0, result.stderr
     return project
@@ -237,10 +225,10 @@ def test_a_failure_in_one_experiment_leaves_the_others_running(project, class_fo
     assert "experiment=one" not in result.stderr
 
 
-def test_any_batch_system_through_two_scripts(project, stand_in):
+def test_any_batch_system_through_two_scripts(project, workflow):
     """Here the scripts start jobs in the background; Snakemake asks them how the jobs are."""
-    project.snakefile = stand_in / "Snakefile"
-    shutil.copytree(stand_in / "profiles/queue", project.folder / "profiles/queue")
+    project.snakefile = workflow
+    shutil.copytree(workflow.parent / "profiles/queue", project.folder / "profiles/queue")
     quick = ("--seconds-between-status-checks", "1", "--retries", "0", "--jobs", "3")
     result = project.snakemake("--profile", "profiles/queue", *quick)
     assert result.returncode == 0, result.stderr
@@ -264,15 +252,56 @@ def test_a_profile_is_understood(project, repository, profile):
     assert result.returncode == 0, result.stderr
 
 
-def test_the_kubernetes_job_runs_the_workflow_of_the_image(repository):
+def test_the_kubernetes_job_runs_the_workflow_of_the_image(project, repository, tmp_path):
+    """The image as far as it can be had without an engine: the files that the Dockerfile copies, at another place."""
+    steps = (repository / "Dockerfile").read_text().splitlines()
+    copied = [tuple(step.split()[1:-1]) for step in steps if step.startswith("COPY ")]
+    image = copied_to(tmp_path / "image", sum(copied, ()))
     claim, job = yaml.safe_load_all((repository / "profiles/kubernetes/job.yaml").read_text())
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    entry = re.search(r'ENTRYPOINT \["snakemake", "--snakefile", "([^"]+)"\]', (repository / "Dockerfile").read_text())
-    assert container["args"][0].count(f"snakemake --snakefile {entry.group(1)} ") == 2
-    assert {"--cores", "--retries"} <= set(container["args"][0].split())
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
-    assert container["volumeMounts"][0] == {"name": pod["volumes"][0]["name"], "mountPath": container["workingDir"]}
+    assert container["volumeMounts"] == [{"name": pod["volumes"][0]["name"], "mountPath": container["workingDir"]}]
+    entry = re.search(r'ENTRYPOINT \["snakemake", "--snakefile", "([^"]+)"\]', "\n".join(steps)).group(1)
+    words = container["args"][0].replace(entry, str(image))
+    assert words.count(str(image)) == 2
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [*container["command"], f"{words} -n"],
+        cwd=project.folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^train +1$", done.stdout, flags=re.MULTILINE)
+
+
+LEASING = """
+import time
+from secateur.job import job
+with job(snakemake) as (run, stream):
+    time.sleep(2)
+"""
+
+
+def test_two_experiments_at_once_have_a_gpu_each(project, workflow, tmp_path, monkeypatch):
+    """And where no GPU is free, the job that waits says so, whatever number Snakemake was told."""
+    monkeypatch.setenv("SECATEUR_GPU_LOCKS", str(tmp_path / "locks"))
+    project.snakefile = workflow
+    project.write("two", SPEC.replace("threshold: 0.5", "threshold: 0.6"))
+    models = [f"results/{name}/train/model.tlt" for name in ("one", "two")]
+    script = workflow.parent / "scripts/train.py"
+    script.write_text(LEASING + STAND_IN)
+    try:
+        said = {}
+        for pool in ("0,1", "0"):
+            monkeypatch.setenv("SECATEUR_GPUS", pool)
+            assert project.snakemake("--resources", "gpu=2", "--forcerun", "train", "--", *models).returncode == 0
+            said[pool] = [(project.folder / f"logs/{name}/train.log").read_text() for name in ("one", "two")]
+            shutil.rmtree(project.folder / "logs")
+    finally:
+        script.write_text(STAND_IN)
+    assert sorted(said["0,1"]) == ["train  on GPU 0\n", "train  on GPU 1\n"]
+    assert all(log.endswith("train  on GPU 0\n") for log in said["0"])
+    assert sum("waiting for a GPU: 0 is in use by process" in log for log in said["0"]) == 1
 
 
 MODULE = """
