@@ -1,6 +1,6 @@
 # make demo   the whole chain on scikit-learn's digits        make test   every test
 # make check  format, lint and types                          make locks  envs/*.lock from pyproject.toml
-# make reference  config/README.md from the spec's models     make web    what export.targets: [web] needs (npm)
+# make reference  config/README.md and its JSON schema         make web    what export.targets: [web] needs (npm)
 # make dvc    dvc.yaml from config/config.yaml                make environments  envs/*.yaml from envs/*.lock
 PYTHON ?= python3.11
 # Of envs/: gpu on a machine with NVIDIA GPUs.
@@ -40,6 +40,7 @@ format: .venv/stamp
 
 reference: .venv/stamp
 	PYTHONPATH=scripts $(BIN)/python -m secateur.spec.reference > config/README.md
+	PYTHONPATH=scripts $(BIN)/python -m secateur.spec.schema > config/spec.schema.json
 
 dvc: .venv/stamp
 	$(BIN)/secateur dvc > dvc.yaml.tmp && mv dvc.yaml.tmp dvc.yaml

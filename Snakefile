@@ -59,6 +59,7 @@ include: "rules/evaluate.smk"
 include: "rules/inference.smk"
 include: "rules/export.smk"
 include: "rules/front.smk"
+include: "rules/report.smk"
 
 
 onstart:

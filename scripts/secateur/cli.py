@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import yaml
+import shtab
 
 from secateur import __version__
-from secateur.errors import InterruptedRunError, SecateurError, SpecError, VaultError, format_error
+from secateur.commands import add_commands
+from secateur.errors import InterruptedRunError, SecateurError, SpecError, format_error
 from secateur.gpu import gpus_of, leased, on_gpus
 from secateur.run import Run, run_of
 from secateur.signals import stoppable
-from secateur.spec import Spec, load_spec
-from secateur.spec.architectures import canonical_arch
-from secateur.terminal import silenced
+from secateur.spec import load_spec
+from secateur.terminal import keras_imported_quietly
 from secateur.training.hosts import hosts_of, join
 
 # Steps that several hosts can do together.
@@ -37,7 +34,18 @@ STEP_HELP = {
     "inference": "labels for a folder of images -> inference/result.csv",
     "export": "ONNX, plain or encrypted, with its bundle -> export/",
     "engine": "a TensorRT engine of the exported model -> engine/",
+    "report": "everything that the run has written, on one page -> report.html",
 }
+
+DESCRIPTION = """Labelled images to a small, fast, encrypted classifier.
+
+  secateur new photos                       a spec for your images, which you can edit
+  snakemake --cores all --resources gpu=2   everything that config/config.yaml lists
+  secateur status                           how far it is
+"""
+EPILOG = """Then look into results/index.html. Every key of a spec: config/README.md.
+Completion for your shell: secateur --print-completion bash > ~/.local/share/bash-completion/completions/secateur
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,78 +69,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="secateur",
-        description="Labelled images to a pruned, encrypted classifier. The whole chain at once: snakemake --cores all",
+        prog="secateur", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    shtab.add_argument_to(parser, ["--print-completion"])
     parser.add_argument("--version", action="version", version=f"secateur {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    check = commands.add_parser("check", help="read a spec; print what it means, what was renamed, what has no effect")
-    check.add_argument("spec", metavar="SPEC")
-    check.add_argument("overrides", nargs="*", metavar="section.key=value")
-    check.set_defaults(command=_check)
     for name, text in STEP_HELP.items():
-        step = commands.add_parser(name, help=text)
-        step.add_argument("-e", "--experiment-spec", dest="spec", required=True, metavar="SPEC")
-        step.add_argument("overrides", nargs="*", metavar="section.key=value")
+        step = commands.add_parser(name, help=text, description=text, epilog=f"example: secateur {name} -e spec.yaml")
+        spec: Any = step.add_argument("-e", "--experiment-spec", dest="spec", required=True, metavar="SPEC")
+        spec.complete = shtab.FILE
+        step.add_argument("overrides", nargs="*", metavar="section.key=value", help="replaces what the spec says")
         step.set_defaults(command=_step, step=name)
-    weights = commands.add_parser("weights", help="download keras.applications' ImageNet weights of a backbone")
-    weights.add_argument("arch", metavar="ARCH")
-    weights.add_argument("-o", "--output", metavar="OUT", help="default: weights/ARCH.weights.h5")
-    weights.add_argument("--with-head", action="store_true", help="also the layers for ImageNet's 1000 classes")
-    weights.set_defaults(command=_weights)
-    byom = commands.add_parser("byom", help="bring your own model: an ONNX file -> .tltb for model.byom_model")
-    byom.add_argument("file", metavar="MODEL.onnx")
-    byom.add_argument("-o", "--output", required=True, metavar="MODEL.tltb")
-    byom.add_argument("--cut", metavar="NODE", help="node whose output feeds the new head; all behind it is left out")
-    byom.add_argument("--key", required=True, metavar="env:NAME|file:PATH")
-    byom.set_defaults(command=_byom)
-    pick = commands.add_parser("pick", help="the point of a finished sweep that costs least within a drop of accuracy")
-    pick.add_argument("sweep", metavar="SWEEP", help="its name in config.yaml, or its front.csv")
-    pick.add_argument(
-        "--max-drop",
-        type=float,
-        metavar="DROP",
-        help="top-1 to lose, 0.01 is one point; default: what the sweep itself recommends",
-    )
-    pick.add_argument(
-        "--by", default="macs", choices=["macs", "params", "onnx_bytes", "latency_ms"], help="cost (macs)"
-    )
-    pick.set_defaults(command=_pick)
-    for name, text in (("encrypt", "seal a file as age v1 with a pass phrase"), ("decrypt", "open a sealed file")):
-        crypt = commands.add_parser(name, help=text)
-        crypt.add_argument("file", metavar="FILE")
-        crypt.add_argument("-o", "--output", required=True, metavar="OUT")
-        crypt.add_argument("--key", required=True, metavar="env:NAME|file:PATH")
-        crypt.set_defaults(command=_crypt, action=name)
-    look = commands.add_parser("inspect", help="what a model file is, told without trusting it")
-    look.add_argument("file", metavar="FILE")
-    look.add_argument("against", nargs="*", metavar="OTHER", help="manifest, model or metrics that must belong to it")
-    look.add_argument("--key", metavar="env:NAME|file:PATH", help="opens a sealed file")
-    look.add_argument("--json", action="store_true", help="everything, for programs")
-    look.set_defaults(command=_inspect)
-    rekey = commands.add_parser("rekey", help="seal files under another pass phrase")
-    rekey.add_argument("files", metavar="FILE", nargs="+")
-    rekey.add_argument("--key", required=True, metavar="env:NAME|file:PATH", help="that they are sealed with")
-    rekey.add_argument("--new-key", required=True, metavar="env:NAME|file:PATH")
-    rekey.set_defaults(command=_rekey)
-    dvc = commands.add_parser("dvc", help="print dvc.yaml for the experiments of a configuration")
-    dvc.add_argument("config", nargs="?", default="config/config.yaml", metavar="CONFIG")
-    dvc.set_defaults(command=_dvc)
+    add_commands(commands)
     return parser
-
-
-def _check(options: Any) -> None:
-    spec = load_spec(options.spec, options.overrides)
-    print(effective(spec), end="")
-    for notice in spec.notices:
-        print(f"# {notice}")
-
-
-def effective(spec: Spec) -> str:
-    """The spec with every default filled in, as YAML; the key is not shown."""
-    values = spec.model_dump(mode="json", exclude_none=True, exclude={"key"})
-    shown = {"results_dir": values.pop("results_dir", None), "key": "(set)" if spec.key else "(missing)", **values}
-    return yaml.safe_dump({name: value for name, value in shown.items() if value is not None}, sort_keys=False)
 
 
 def _step(options: Any) -> None:
@@ -149,18 +98,8 @@ def _step(options: Any) -> None:
     gpus = -(-gpus_of(spec, options.step) // hosts.count)
     with on_gpus(run, options.step, gpus, os.environ, sys.stderr) as equipped:
         if options.step != "split":
-            _import_keras_quietly()
+            keras_imported_quietly()
         STEPS[options.step](equipped)
-
-
-def _import_keras_quietly() -> None:
-    """TensorFlow logs about its build while it is imported, before any of its own settings can stop it."""
-    with silenced():
-        import keras  # noqa: F401
-    # Remarks about TensorFlow's own machinery, which no user of a command can act upon.
-    for name in ("tensorflow", "absl"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="tensorflow")
 
 
 def _split(run: Run) -> None:
@@ -241,6 +180,12 @@ def _engine(run: Run) -> None:
     build_engine(run, sys.stderr)
 
 
+def _report(run: Run) -> None:
+    from secateur.report.step import report
+
+    report(run, sys.stderr)
+
+
 STEPS = {
     "split": _split,
     "cache": _cache,
@@ -251,80 +196,5 @@ STEPS = {
     "inference": _inference,
     "export": _export,
     "engine": _engine,
+    "report": _report,
 }
-
-
-def _weights(options: Any) -> None:
-    try:
-        arch = canonical_arch(options.arch)
-    except ValueError as error:
-        raise SpecError(str(error), "") from error
-    _import_keras_quietly()
-    from secateur.zoo.keras_applications import download
-
-    target = options.output or f"weights/{arch}.weights.h5"
-    lines = download(arch, target, options.with_head)
-    print(f"wrote {target}; write into the spec:")
-    for line in lines:
-        print(f"  {line}")
-
-
-def _byom(options: Any) -> None:
-    key = _key(options)
-    _import_keras_quietly()
-    from secateur.byom.step import byom_step
-
-    byom_step(options.file, options.output, options.cut, key, sys.stderr)
-
-
-def _pick(options: Any) -> None:
-    from secateur.front import pick
-
-    print(pick(options.sweep, options.max_drop, options.by))
-
-
-def _dvc(options: Any) -> None:
-    from secateur.dvc import pipeline
-    from secateur.spec.source import read_source
-
-    print(pipeline(read_source(options.config).values), end="")
-
-
-def _key(options: Any, option: str = "key") -> str:
-    from secateur.secrets import resolve_key
-
-    text = getattr(options, option)
-    if not text.startswith(("env:", "file:")):
-        name = option.replace("_", "-")
-        raise VaultError(f"--{name} takes env:NAME or file:PATH, not the key itself", "others can read command lines")
-    return resolve_key(text)
-
-
-def _inspect(options: Any) -> None:
-    from secateur.inspection import in_words, inspect
-
-    about = inspect(options.file, _key(options) if options.key else None, options.against)
-    print(json.dumps(about, indent=2, ensure_ascii=False) if options.json else in_words(about))
-
-
-def _rekey(options: Any) -> None:
-    from secateur.export.bundle.manifest import refresh_manifest
-    from secateur.sealed import rekey_file, require_key
-
-    key, new_key = _key(options), _key(options, "new_key")
-    for file in options.files:
-        require_key(file, key)
-    for number, file in enumerate(options.files, 1):
-        rekey_file(file, key, new_key)
-        refresh_manifest(Path(file))
-        print(f"rekey  {number} of {len(options.files)}  {file}", file=sys.stderr)
-
-
-def _crypt(options: Any) -> None:
-    from secateur.sealed import open_file, seal_file
-
-    key = _key(options)
-    if os.path.realpath(options.file) == os.path.realpath(options.output):
-        raise VaultError("the input and the output are the same file", "give -o another name")
-    action = seal_file if options.action == "encrypt" else open_file
-    action(options.file, options.output, key)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from html import escape
+
+from PIL import Image
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2321; --paper: #fdfdfb; --soft: #6a736f; --kept: #2f7d5b; --gone: #d9ded9;
@@ -37,3 +41,10 @@ def document(title: str, body: str) -> str:
 {body}
 </body></html>
 """
+
+
+def data_uri(image: Image.Image) -> str:
+    """A picture inside a page, as WebP: small, and transparent where the picture is."""
+    out = io.BytesIO()
+    image.save(out, "webp", quality=82)
+    return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -75,6 +75,7 @@ CODE = {
     "bundle": ("export/bundle", "export/engine_options.py", "export/preprocessing.py"),
     "web": ("export/web",),
     "engine": ("export/engine.py", "export/engine_options.py"),
+    "report": ("report", "evaluation/saliency.py"),
 }
 
 
@@ -126,6 +127,8 @@ def section_params(spec: Spec, step: str) -> dict[str, Any]:
         "bundle": {**pixels, **crop, "export": _plain(spec.export), "type": spec.exported_type},
         "web": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES)},
         "engine": {**pixels, **crop, "export": _plain(spec.export), "type": spec.engine_type},
+        # All else that a report says is in the files that it reads.
+        "report": {"spec": spec.model_dump(mode="json", exclude={"key"})},
     }
     return by_step[step]
 

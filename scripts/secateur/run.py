@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,8 @@ from secateur.secrets import key_of
 from secateur.spec import Spec
 from secateur.status import StatusLog
 
+# Names become folders and Snakemake wildcards.
+EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 # Keys of a train section: another number of threads, or of checkpoints, gives the same model.
 WITHOUT_EFFECT_ON_RESULTS = {"n_workers", "checkpoint_interval", "checkpoint_minutes"}
 # Of the data section: the pixels are the same with and without.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +17,12 @@ from secateur.data.storage import is_file_source
 from secateur.errors import SecateurError, SpecError, format_error
 from secateur.gpu import gpus_of
 from secateur.rerun import DIGITS_INDEX, image_roots, is_digits, section_params
-from secateur.run import BUNDLE_FILES, Run, calibrates, export_name, exported_files, given_model
+from secateur.run import BUNDLE_FILES, EXPERIMENT_NAME, Run, calibrates, export_name, exported_files, given_model
 from secateur.spec import Spec, load_spec
+from secateur.spec.effective import flattened
 from secateur.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
 RESULTS, WORK = Path("results"), Path("work")
-# Names become folders and Snakemake wildcards.
-EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 SPLIT_FILES = ("manifest.csv", "classmap.json", "findings.csv", "report.json", "report.html")
 
 
@@ -131,10 +129,38 @@ class Experiments:
         All are listed, not only the last ones: after a failed job Snakemake 9.27 can take a result for up to
         date whose maker's output is missing (snakemake#3808).
         """
-        swept = set(self.overrides)
-        files = [path for name in self.specs if name not in swept for path in self._files(name)]
+        files = [Path(path) for name in self.reported for path in self.all_files(name)]
         files += [path for sweep in self.sweeps for path in self._sweep_files(sweep)]
+        files.append(self.results / "index.html")
         return list(dict.fromkeys(str(path) for path in files))
+
+    @property
+    def reported(self) -> list[str]:
+        """The experiments with a page of their own: all but the points of sweeps."""
+        return [name for name in self.specs if name not in self.overrides]
+
+    def all_files(self, name: str) -> list[str]:
+        """Every durable file of an experiment."""
+        if name in self.overrides:
+            return [str(path) for path in self._point_files(name)]
+        return [*self.report_inputs(name), str(self.results / name / "report.html")]
+
+    def report_inputs(self, name: str) -> list[str]:
+        """Every file of an experiment that its page is made from."""
+        return [str(path) for path in self._files(name)]
+
+    def index_inputs(self) -> list[str]:
+        """The pages of the experiments, and the tables of the sweeps."""
+        pages = [self.results / name / "report.html" for name in self.reported]
+        return [str(path) for path in [*pages, *(self.results / "sweeps" / name / "front.csv" for name in self.sweeps)]]
+
+    def index(self) -> dict[str, Any]:
+        """Plain data that the page over all experiments is made from."""
+        return {
+            "sources": {name: self.source(name) for name in self.reported},
+            "specs": {name: flattened(self.specs[name]) for name in self.reported},
+            "sweeps": list(self.sweeps),
+        }
 
     def _sweep_files(self, name: str) -> list[Path]:
         """What the front of a sweep is drawn from, and the front."""

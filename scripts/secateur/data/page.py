@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable
 from html import escape
 from typing import Any
@@ -12,7 +10,7 @@ import pandas as pd
 
 from secateur.data.images import UnreadableImageError, decoded, eight_bit
 from secateur.errors import DataError
-from secateur.pages import document
+from secateur.pages import data_uri, document
 
 MAX_PAIRS = 20
 THUMBNAIL_SIDE = 96
@@ -96,6 +94,4 @@ def _thumbnail(path: str) -> str:
             small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     except (UnreadableImageError, DataError):
         return ""
-    out = io.BytesIO()
-    small.save(out, "jpeg")
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}">'
+    return f'<img alt="" src="{data_uri(small)}">'

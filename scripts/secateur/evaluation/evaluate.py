@@ -54,7 +54,7 @@ def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[st
             "params": cost_of(model).params,
             "macs": cost_of(model).macs,
         }
-        write_csv(folder / "predictions.csv", _predictions(rows, probabilities, classes))
+        write_csv(folder / "predictions.csv", _predictions(rows, probabilities, labels, classes))
         write_csv(folder / "confusion.csv", _confusion_table(probabilities, labels, classes))
         write_json(folder / "metrics.json", metrics)
         status.write("RUNNING", f"{stage} model", kpi={"loss": metrics["loss"], "top_k": metrics["top_k"]})
@@ -97,7 +97,9 @@ def predict_rows(
     return np.asarray(model.predict(batches, verbose=0)), np.array(labels, dtype=np.int64)
 
 
-def _predictions(rows: pd.DataFrame, probabilities: NDArray[np.float32], classes: list[str]) -> pd.DataFrame:
+def _predictions(
+    rows: pd.DataFrame, probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: list[str]
+) -> pd.DataFrame:
     predicted = probabilities.argmax(axis=1)
     return pd.DataFrame(
         {
@@ -105,6 +107,7 @@ def _predictions(rows: pd.DataFrame, probabilities: NDArray[np.float32], classes
             "class": rows["class"],
             "predicted": [classes[index] for index in predicted],
             "confidence": probabilities.max(axis=1),
+            "class_probability": probabilities[np.arange(len(labels)), labels],
             "correct": [classes[index] == name for index, name in zip(predicted, rows["class"], strict=True)],
         }
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+CALIBRATION_BINS = 15  # as in the paper that made the measure known
 SMALLEST_PROBABILITY = 1e-7  # keeps the logarithm of a wrong and certain answer finite, as Keras does
 
 
@@ -23,8 +24,8 @@ def classification_metrics(
         top_k: how many of the likeliest classes count; at most all of them.
 
     Returns:
-        `images`, `loss` (cross-entropy without smoothing or penalties), `top_1`, `top_k`, `k`, and `per_class`
-        with precision, recall, F1 and support.
+        `images`, `loss` (cross-entropy without smoothing or penalties), `top_1`, `top_k`, `k`, `calibration_error`, and
+        `per_class` with precision, recall, F1 and support.
     """
     predicted = probabilities.argmax(axis=1)
     k = min(top_k, len(classes))
@@ -39,6 +40,7 @@ def classification_metrics(
         "top_1": float((predicted == labels).mean()),
         "top_k": float((best == labels[:, np.newaxis]).any(axis=1).mean()),
         "k": k,
+        "calibration_error": calibration_error(probabilities.max(axis=1), predicted == labels),
         "per_class": {
             name: {
                 "precision": float(precision[index]),
@@ -54,3 +56,31 @@ def classification_metrics(
 def confusion(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     """Counts, int [true class, predicted class]."""
     return np.asarray(confusion_matrix(labels, probabilities.argmax(axis=1), labels=list(range(classes))))
+
+
+def calibration_error(confidence: NDArray[np.float32], correct: NDArray[np.bool_]) -> float:
+    """Expected calibration error: by how much confidence differs from the share of right answers, 0..1.
+
+    Over bins of equal width, weighted by their images (Guo et al., arXiv:1706.04599).
+
+    Args:
+        confidence: of the answers, 0..1, [images].
+        correct: whether they are right, [images].
+    """
+    return sum(count * abs(right - mean) for count, mean, right in calibration_bins(confidence, correct)) / max(
+        len(confidence), 1
+    )
+
+
+def calibration_bins(
+    confidence: NDArray[np.float32], correct: NDArray[np.bool_], bins: int = CALIBRATION_BINS
+) -> list[tuple[int, float, float]]:
+    """For each bin of confidence: images, their mean confidence, and the share of right answers; 0 where there are
+    none. Arguments as in `calibration_error`.
+    """
+    place = np.minimum((np.asarray(confidence, np.float64) * bins).astype(int), bins - 1)
+    count, mean, right = (
+        np.bincount(place, weights, bins) for weights in (None, confidence, np.asarray(correct, np.float64))
+    )
+    full = np.maximum(count, 1)
+    return [(int(n), float(c), float(r)) for n, c, r in zip(count, mean / full, right / full, strict=True)]

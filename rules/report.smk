@@ -1,0 +1,31 @@
+rule report:
+    input:
+        lambda wildcards: EXPERIMENTS.report_inputs(wildcards.experiment),
+    output:
+        "<results>/{experiment}/report.html",
+    log:
+        "<logs>/{experiment}/report.log",
+    conda:
+        "../envs/secateur.yaml"
+    params:
+        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
+        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "report"),
+        code=code_digest("report"),
+    script:
+        "../scripts/report.py"
+
+
+rule index:
+    input:
+        EXPERIMENTS.index_inputs(),
+    output:
+        "<results>/index.html",
+    log:
+        "<logs>/index.log",
+    conda:
+        "../envs/secateur.yaml"
+    params:
+        index=EXPERIMENTS.index(),
+        code=code_digest("report"),
+    script:
+        "../scripts/index.py"

@@ -1,0 +1,37 @@
+"""Pages from templates: everything in one file, text escaped."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from secateur import __version__
+from secateur.report.words import decimal_bytes, points, short
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def render(template: str, **content: Any) -> str:
+    """The text of a page.
+
+    Args:
+        template: file name.
+        content: what it shows. Strings are escaped; names below `figure` in the templates are SVG of our own.
+    """
+    return _environment().get_template(template).render(**content, version=__version__)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(decimal_bytes=decimal_bytes, short=short, points=points)
+    return environment

@@ -1,0 +1,119 @@
+"""The first lines of a report: what came out, in sentences and in one table."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from secateur.report.facts import Facts, Stage
+from secateur.report.words import decimal_bytes, points
+
+# Differences of this many standard errors are more than chance.
+SURE = 2.0
+
+
+def sentences(facts: Facts) -> list[str]:
+    """The outcome in words."""
+    final, spec = facts.final, facts.run.spec
+    error = final.standard_error
+    said = [
+        f"The {'pruned' if spec.prunes else 'trained'} {spec.model.arch} labels {final.metrics['top_1']:.1%} of "
+        f"{final.metrics['images']:,} {final.metrics['split']} images right (± {100 * error:.1f} points, one standard "
+        f"error), among {len(facts.classes)} classes."
+    ]
+    if facts.pruning is not None:
+        said.append(_pruned(facts))
+    said.append(_shipped(facts))
+    return said
+
+
+def _pruned(facts: Facts) -> str:
+    pruning = facts.pruning or {}
+    before, after = facts.first.metrics["top_1"], facts.final.metrics["top_1"]
+    judged = _judged(*paired_difference(facts.first, facts.final))
+    return (
+        f"Pruning removed {pruning['macs_removed_ratio']:.0%} of the multiply-accumulates and "
+        f"{pruning['params_removed_ratio']:.0%} of the parameters. Accuracy before {before:.3f}, after retraining "
+        f"{after:.3f}: {points(after - before)}, {judged}."
+    )
+
+
+def _judged(difference: float, error: float) -> str:
+    if difference == 0:
+        return "no difference"
+    return "more than chance explains" if abs(difference) > SURE * error else "which chance alone can explain"
+
+
+def paired_difference(first: Stage, last: Stage) -> tuple[float, float]:
+    """By how much top-1 rose between two models on the same images, and the standard error of that.
+
+    The images that only one of the two has right decide it, as in McNemar's test (Psychometrika 12, 1947).
+    """
+    mine, other = (stage.predictions["correct"].to_numpy(bool) for stage in (last, first))
+    if len(mine) != len(other) or not len(mine):
+        return last.metrics["top_1"] - first.metrics["top_1"], math.hypot(first.standard_error, last.standard_error)
+    won, lost, count = int(np.sum(mine & ~other)), int(np.sum(other & ~mine)), len(mine)
+    return (won - lost) / count, math.sqrt(won + lost - (won - lost) ** 2 / count) / count
+
+
+def _shipped(facts: Facts) -> str:
+    file = facts.exported[0]
+    timed = facts.latency_of("exported")
+    speed = ""
+    if timed:
+        first = facts.latency["cases"][0]["network"]
+        ratio = f", {timed['ratio']:.2f} times the time of the {first} network" if facts.run.spec.prunes else ""
+        speed = f" An image takes {timed['p50_ms']:.3g} ms on one thread of this machine's CPU{ratio}."
+    return (
+        f"The exported {file['file']} ({file['data_type']}) has {decimal_bytes(file['bytes'])} and gives the same "
+        f"answer as Keras on {file['top_1_agreement']:.1%} of the images.{speed}"
+    )
+
+
+def table(facts: Facts) -> list[dict[str, Any]]:
+    """A row a network: name, top-1, its standard error, MACs, parameters, bytes, milliseconds; None where unknown."""
+    times = {"train": "unpruned" if facts.run.spec.prunes else "trained", "retrain": "pruned"}
+    rows = [
+        {
+            "name": stage.title,
+            "top_1": stage.metrics["top_1"],
+            "error": stage.standard_error,
+            "macs": stage.metrics["macs"],
+            "params": stage.metrics["params"],
+            "bytes": stage.model_bytes,
+            "ms": (facts.latency_of(times.get(stage.name, "-")) or {}).get("p50_ms"),
+        }
+        for stage in facts.stages
+    ]
+    for number, file in enumerate(facts.exported):
+        timed = facts.latency_of("exported") if number == 0 else None
+        rows.append(
+            {
+                "name": f"{file['file']}, {file['data_type']}",
+                "top_1": file["accuracy"]["top_1"],
+                "error": facts.final.standard_error,
+                "macs": facts.final.metrics["macs"],
+                "params": facts.final.metrics["params"],
+                "bytes": file["bytes"],
+                "ms": (timed or {}).get("p50_ms"),
+            }
+        )
+    return rows
+
+
+def calibration(confidence: np.ndarray, correct: np.ndarray, error: float) -> str:
+    """How far confidence can be believed, in a sentence.
+
+    Args:
+        confidence: of the answers, 0..1.
+        correct: whether they are right.
+        error: the expected calibration error.
+    """
+    sure, right = float(confidence.mean()), float(correct.mean())
+    leaning = "surer than it is right" if sure > right else "right more often than it is sure"
+    return (
+        f"Mean confidence is {sure:.3f}, accuracy {right:.3f}: the network is {leaning}. Over all levels of confidence "
+        f"the two differ by {error:.3f} on average (expected calibration error; 0 is perfect)."
+    )

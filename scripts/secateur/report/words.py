@@ -1,0 +1,26 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+
+def decimal_bytes(count: float) -> str:
+    """`1.3 MB`, in powers of 1000."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def short(count: float) -> str:
+    """`27.8 M`: three figures and a unit."""
+    for unit in ("", " k", " M", " G", " T"):
+        if abs(count) < 1000 or unit == " T":
+            return f"{count:.3g}{unit}" if unit else f"{count:,.0f}"
+        count /= 1000
+    raise AssertionError
+
+
+def points(difference: float) -> str:
+    """A difference of two shares, in percentage points with its sign: `+0.3 points`."""
+    return f"{100 * difference:+.1f} points"

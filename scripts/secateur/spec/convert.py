@@ -1,0 +1,73 @@
+"""A spec of any vintage, written anew in the words of the specification (V1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from secateur.errors import SpecError
+from secateur.spec.load import parse_spec
+from secateur.spec.protos import looks_like_proto, read_proto
+from secateur.spec.source import MAX_FILE_BYTES, Source, parse_source
+from secateur.spec.vintages import to_v1
+
+KEY_FROM = "env:SECATEUR_KEY"
+
+
+def converted(path: Path | str) -> str:
+    """The text of the new spec: what the file says and nothing else, each key under its name in V1.
+
+    A key that stands in the file itself is not copied: it becomes `env:SECATEUR_KEY`. What was renamed, has no effect
+    or deserves a warning stands above as comments.
+
+    Raises:
+        SpecError: the file cannot be read or says something that is not allowed; with line and key.
+    """
+    source = _source(Path(path))
+    values, renamed = to_v1(source)
+    key = values.get("key")
+    literal = isinstance(key, str) and bool(key) and not key.startswith(("env:", "file:"))
+    if literal:
+        values["key"] = KEY_FROM
+    body = yaml.safe_dump(_ordered(values), sort_keys=False, allow_unicode=True, width=120)
+    notices = [*(f"{old} is now {new}" for new, old in renamed.items() if old != new), *_remarks(body, str(path))]
+    if literal:
+        notices.append(f"the key was in the file; it is not copied: set the variable {KEY_FROM.removeprefix('env:')}")
+    return "".join(f"# {line}\n" for line in [f"Converted from {Path(path).name}.", *notices]) + body
+
+
+def _source(path: Path) -> Source:
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror}", "give the path of a spec file") from error
+    text = content.decode("utf-8", "replace")
+    if looks_like_proto(text) and len(content) <= MAX_FILE_BYTES:
+        return Source(str(path), read_proto(text, str(path)))
+    return parse_source(content, str(path))
+
+
+def _remarks(body: str, name: str) -> list[str]:
+    """What the loader says of the new spec; its mistakes are named as those of the file."""
+    return [str(notice) for notice in parse_spec(body, name).notices]
+
+
+def _ordered(values: dict[str, Any]) -> dict[str, Any]:
+    """Top-level keys first, then the sections in the order of the flow."""
+    flow = [
+        "results_dir",
+        "key",
+        "data",
+        "augment",
+        "model",
+        "train",
+        "prune",
+        "retrain",
+        "evaluate",
+        "inference",
+        "export",
+    ]
+    return {name: values[name] for name in [*flow, *values] if name in values}
