@@ -45,10 +45,13 @@ reference: .venv/stamp
 dvc: .venv/stamp
 	$(BIN)/secateur dvc > dvc.yaml.tmp && mv dvc.yaml.tmp dvc.yaml
 
+# What pages are tested with: make web NPM_OMIT=
+NPM_OMIT ?= --omit=dev
+
 web: web/node_modules/onnxruntime-web
 
 web/node_modules/onnxruntime-web: web/package.json
-	npm install --prefix web --no-package-lock --no-audit --no-fund --ignore-scripts --silent
+	npm install --prefix web $(NPM_OMIT) --no-package-lock --no-audit --no-fund --ignore-scripts --silent
 	touch $@
 
 # One source, pyproject.toml; the second lock takes the first one's versions where they share a package.

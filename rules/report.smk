@@ -9,7 +9,6 @@ rule report:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "report"),
         code=code_digest("report"),
     script:
         "../scripts/report.py"
@@ -22,6 +21,7 @@ rule index:
         "<results>/index.html",
     log:
         "<logs>/index.log",
+    localrule: True
     conda:
         "../envs/secateur.yaml"
     params:

@@ -127,8 +127,6 @@ def section_params(spec: Spec, step: str) -> dict[str, Any]:
         "bundle": {**pixels, **crop, "export": _plain(spec.export), "type": spec.exported_type},
         "web": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES)},
         "engine": {**pixels, **crop, "export": _plain(spec.export), "type": spec.engine_type},
-        # All else that a report says is in the files that it reads.
-        "report": {"spec": spec.model_dump(mode="json", exclude={"key"})},
     }
     return by_step[step]
 

@@ -19,7 +19,6 @@ from secateur.gpu import gpus_of
 from secateur.rerun import DIGITS_INDEX, image_roots, is_digits, section_params
 from secateur.run import BUNDLE_FILES, EXPERIMENT_NAME, Run, calibrates, export_name, exported_files, given_model
 from secateur.spec import Spec, load_spec
-from secateur.spec.effective import flattened
 from secateur.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
 RESULTS, WORK = Path("results"), Path("work")
@@ -143,11 +142,11 @@ class Experiments:
         """Every durable file of an experiment."""
         if name in self.overrides:
             return [str(path) for path in self._point_files(name)]
-        return [*self.report_inputs(name), str(self.results / name / "report.html")]
+        return [str(path) for path in [*self._files(name), self.results / name / "report.html"]]
 
     def report_inputs(self, name: str) -> list[str]:
-        """Every file of an experiment that its page is made from."""
-        return [str(path) for path in self._files(name)]
+        """The files that an experiment's page is made from."""
+        return [str(path) for path in self._files(name) if path.parent.name not in ("cache", "inference")]
 
     def index_inputs(self) -> list[str]:
         """The pages of the experiments, and the tables of the sweeps."""
@@ -158,7 +157,6 @@ class Experiments:
         """Plain data that the page over all experiments is made from."""
         return {
             "sources": {name: self.source(name) for name in self.reported},
-            "specs": {name: flattened(self.specs[name]) for name in self.reported},
             "sweeps": list(self.sweeps),
         }
 

@@ -26,7 +26,7 @@ inference/result.csv inference/unreadable.csv
 export/resnet_10.etlt export/resnet_10.etlt.parity.json export/labels.txt export/preprocessing.json
 export/metrics.json export/latency.json export/nvinfer_config.txt export/nvinfer_labels.txt export/trtexec.sh
 export/predict.py export/README.md export/MANIFEST.json export/triton/resnet_10/config.pbtxt
-status.json
+status.json report.html ../index.html
 """.split()
 
 
@@ -121,7 +121,7 @@ def test_status_ends_in_success(finished):
     lines = [json.loads(line) for line in (folder / "results/quickstart/status.json").read_text().splitlines()]
     assert {line["step"] for line in lines if line["status"] == "SUCCESS"} == {
         "split", "cache", "train", "prune", "retrain", "evaluate", "inference", "export",
-        "latency", "bundle",
+        "latency", "bundle", "report",
     }  # fmt: skip
     assert not [line for line in lines if line["status"] == "FAILURE"]
     assert any({"epoch", "time_per_epoch", "eta", "kpi"} <= set(line) for line in lines)
@@ -151,6 +151,8 @@ def test_terminal_says_what_each_step_did(finished):
         "export  results/",
         "latency  exported fp32",
         "bundle  ",
+        "report  results/quickstart/report.html",
+        "index  results/index.html",
     )
     for step in told:
         assert step in result.stderr

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,9 @@ import pytest
 from secateur.cli import main
 from secateur.export.web.step import RUNTIME
 
-pytestmark = pytest.mark.slow
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-quic", "--window-size=900,900",
-)  # fmt: skip
+from tests.browsers import complaints, outside
 
+pytestmark = pytest.mark.slow
 DROP = """
 const file = new File([Uint8Array.from(atob(arguments[0]), letter => letter.charCodeAt(0))], "dropped.jpg");
 const carried = new DataTransfer();
@@ -34,42 +29,17 @@ export: {{output_path: EXPORTDIR/c.onnx, targets: [web]}}
 """
 
 
-@pytest.fixture(scope="module")
-def few(clothing, tmp_path_factory):
-    """Some of the photographs."""
-    root = tmp_path_factory.mktemp("few")
-    for split in ("train", "validation", "test"):
-        for name in ("dress", "shoes", "hat"):
-            files = sorted((clothing / split / name).iterdir())[: 40 if split == "train" else 8]
-            (root / split / name).mkdir(parents=True)
-            for file in files:
-                shutil.copy(file, root / split / name)
-    return root
-
-
 @pytest.fixture
-def browser():
-    if not (CHROMIUM.exists() and DRIVER.exists()):
-        pytest.skip("Chromium and its driver are not installed (Debian: chromium chromium-driver)")
+def runtime():
     if not RUNTIME.exists():
         pytest.skip("ONNX Runtime for the web is not installed: make web")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    yield driver
-    driver.quit()
 
 
 @pytest.mark.parametrize(
     ("mode", "channels", "more"),
     [("torch", 3, []), ("caffe", 3, ["export.data_type=int8"]), ("tf", 1, ["export.embed_preprocessing=True"])],
 )
-def test_the_page_answers_as_the_product(few, browser, tmp_path, monkeypatch, mode, channels, more):
+def test_the_page_answers_as_the_product(few, runtime, browser, tmp_path, monkeypatch, mode, channels, more):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -96,16 +66,9 @@ def test_the_page_answers_as_the_product(few, browser, tmp_path, monkeypatch, mo
         # Browsers decode a JPEG to within one of 255 steps of Pillow, and not at a smaller scale.
         np.testing.assert_allclose(found, probabilities, atol=0.05 if more else 0.03)
     assert browser.find_element(By.ID, "error").text == ""
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert complaints(browser) == []
     assert outside(browser) == []
     browser.save_screenshot(str(tmp_path / "page.png"))
-
-
-def outside(browser):
-    """Requests that left the page."""
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    return [url for url in urls if not url.startswith(("file:", "blob:", "data:"))]
 
 
 def by_product(spec_path, more, images):

@@ -95,9 +95,12 @@ ALL = {
     "export": 1,
     "latency": 1,
     "bundle": 1,
+    "report": 1,
+    "index": 1,
 }
 AFTER_TRAINING = {name: count for name, count in ALL.items() if name not in ("split", "cache")}
-SHIPPED = {"export": 1, "latency": 1, "bundle": 1}
+SEEN = {"report": 1, "index": 1}
+SHIPPED = {"export": 1, "latency": 1, "bundle": 1, **SEEN}
 
 
 def test_a_new_experiment_runs_everything(project):
@@ -108,7 +111,7 @@ def test_without_prune_there_is_no_retrain(project):
     spec = yaml.safe_load(SPEC)
     del spec["prune"]
     project.write(text=yaml.safe_dump(spec))
-    single = ("split", "cache", "train", "evaluate", "inference", "export", "latency", "bundle")
+    single = ("split", "cache", "train", "evaluate", "inference", "export", "latency", "bundle", *SEEN)
     assert project.jobs() == dict.fromkeys(single, 1)
 
 
@@ -117,7 +120,7 @@ def test_when_all_is_done_there_is_nothing_to_do(done):
 
 
 RERUNS = {
-    ("evaluate.top_k", 3): {"evaluate": 2},
+    ("evaluate.top_k", 3): {"evaluate": 2, **SEEN},
     ("prune.threshold", 0.6): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
     ("retrain.num_epochs", 3): {"retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
     ("train.lr_config.learning_rate", 0.01): AFTER_TRAINING,
@@ -129,12 +132,12 @@ RERUNS = {
     ("retrain.distill.alpha", 0.5): {"retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
     ("inference.image_dir", "images/light"): {"inference": 1},
     ("export.layout", "nhwc"): SHIPPED,
-    ("export.max_batch_size", 16): {"bundle": 1},
+    ("export.max_batch_size", 16): {"bundle": 1, **SEEN},
     ("export.data_type", "fp16"): SHIPPED,
     ("export.data_type", "int8"): {**SHIPPED, "calibrate": 1, "export": 2},
-    ("export.targets", "tflite"): {"export": 2, "bundle": 1},
-    ("export.targets", "openvino"): {"openvino": 1, "bundle": 1},
-    ("export.targets", "web"): {"web": 1, "bundle": 1},
+    ("export.targets", "tflite"): {"export": 2, "bundle": 1, **SEEN},
+    ("export.targets", "openvino"): {"openvino": 1, "bundle": 1, **SEEN},
+    ("export.targets", "web"): {"web": 1, "bundle": 1, **SEEN},
     ("retrain.qat", True): {"retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED, "calibrate": 1, "export": 2},
     ("train.n_workers", 3): {},
     ("evaluate.batch_size", 3): {},
@@ -208,7 +211,7 @@ def test_without_the_experiment_that_shared_its_split_nothing_else_is_done_again
     assert done.jobs() == {}
     (done.folder / "one.yaml").unlink()
     done.write("two", SPEC)
-    assert done.jobs() == {}
+    assert done.jobs() == {"index": 1}
 
 
 def test_a_failure_in_one_experiment_leaves_the_others_running(project, class_folders):

@@ -155,7 +155,7 @@ def warnings(report: dict[str, Any]) -> list[str]:
         )
     if count := found.get("looks alike in two classes"):
         said.append(
-            f"pairs of images that look alike but are in two classes; one may be wrong: {count}; see report.html"
+            f"pairs of images that look alike but are in two classes; one may be wrong: {count}; see split/report.html"
         )
     if found.get("group in two splits"):
         said.append("groups of the table are torn apart by its splits: see findings.csv")

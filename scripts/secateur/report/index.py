@@ -14,6 +14,7 @@ from secateur.report import figures
 from secateur.report.facts import is_single
 from secateur.report.page import render
 from secateur.run import Run, exported_files
+from secateur.spec.effective import flattened
 from secateur.workflow import run_from
 
 INDEX = "index.html"
@@ -25,15 +26,15 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
     """Write `index.html`.
 
     Args:
-        index: `sources`: experiment -> what its run is made from; `specs`: experiment -> its flattened spec; `sweeps`:
-            names of sweeps.
+        index: `sources`: experiment -> what its run is made from; `sweeps`: names of sweeps.
         folder: the root of the results.
         stream: where progress goes.
 
     Raises:
         ArtifactError: a file of an experiment or sweep is missing.
     """
-    experiments = [experiment(name, run_from(name, source)) for name, source in index["sources"].items()]
+    runs = {name: run_from(name, source) for name, source in index["sources"].items()}
+    experiments = [experiment(name, run) for name, run in runs.items()]
     sweeps = [sweep(name, folder / "sweeps" / name) for name in index["sweeps"]]
     networks = pd.concat([pd.DataFrame(experiments), *(one["table"] for one in sweeps)], ignore_index=True)
     text = render(
@@ -41,7 +42,7 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
         experiments=experiments,
         sweeps=sweeps,
         fronts=[_front(networks, cost) for cost in DRAWN] if len(networks) > 1 else [],
-        specs=index["specs"],
+        specs={name: flattened(run.spec) for name, run in runs.items()},
     )
     write_text(folder / INDEX, text)
     print(f"index  {folder / INDEX}  {len(experiments)} experiments, {len(sweeps)} sweeps", file=stream, flush=True)
@@ -68,12 +69,7 @@ def experiment(name: str, run: Run) -> dict[str, Any]:
         "onnx_bytes": (folder / file.name).stat().st_size,
         "latency_ms": timed["p50_ms"],
         "latency_ratio": timed["ratio"],
-        "seconds": sum(read_json(run.folder(step) / "metrics.json")["seconds"] for step in _trainings(run)),
     }
-
-
-def _trainings(run: Run) -> tuple[str, ...]:
-    return ("train", "retrain") if run.spec.prunes else ("train",)
 
 
 def sweep(name: str, folder: Path) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def read_proto(text: str, name: str) -> dict[str, Any]:
 
 
 def _reason(error: text_format.ParseError) -> str:
-    return str(error).rpartition(" : ")[2].strip("' ")
+    return str(error).rpartition(": ")[2]
 
 
 def _message(tokens: text_format.Tokenizer, end: str, depth: int) -> dict[str, Any]:

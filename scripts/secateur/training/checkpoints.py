@@ -38,6 +38,7 @@ class TrainingState:
         best_score: (validation accuracy, minus validation loss) of that epoch.
         best_weights: the model's weights then.
         last_weights: the weights after the last epoch, once it is done.
+        seconds: of training and validation so far, those of processes that were stopped included.
     """
 
     epoch: int = 0
@@ -49,9 +50,10 @@ class TrainingState:
     best_score: tuple[float, float] = (-1.0, 0.0)
     best_weights: list[Any] = field(default_factory=list)
     last_weights: list[Any] = field(default_factory=list)
+    seconds: float = 0.0
 
 
-PLAIN = ("epoch", "batch", "logs", "history", "best_epoch", "best_score")
+PLAIN = ("epoch", "batch", "logs", "history", "best_epoch", "best_score", "seconds")
 
 
 class Checkpoints:

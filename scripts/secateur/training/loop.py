@@ -149,7 +149,9 @@ class _Session:
             self._piece(batches)
             if state.batch < len(batches) and self._asked():
                 self._save()
+        validating = time.monotonic()
         validation = self._validate(state.epoch + 1)
+        state.seconds += time.monotonic() - validating
         seconds = time.monotonic() - started
         state.epoch, state.batch, state.metrics = state.epoch + 1, 0, []
         rate = rate_of_batch(self.section, state.epoch * len(batches) - 1, len(batches))
@@ -165,7 +167,7 @@ class _Session:
 
     def _piece(self, batches: keras.utils.PyDataset) -> None:
         """Train to the end of the epoch, or to the batch where it must be left."""
-        state = self.state
+        state, started = self.state, time.monotonic()
         part = next(part for part in parts_of(batches) if part.end > state.batch)
         watch = _Watch(self._asked, state.metrics)
         self.progress.first_batch = state.batch
@@ -179,6 +181,7 @@ class _Session:
                 callbacks=[self.progress, watch],
             ).history
         state.batch += watch.done
+        state.seconds += time.monotonic() - started
         state.metrics = [np.array(variable) for variable in self.learner.metrics_variables]
         state.logs = {"accuracy": logs["accuracy"][0], "loss": logs["loss"][0]}
         if not math.isfinite(state.logs["loss"]):

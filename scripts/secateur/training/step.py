@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,9 +100,8 @@ class _Step:
         learner = quantisation_aware(model) if self.section.qat else model
         trainer = self._trainer(learner, manifest, classes, status)
         self._say_devices()
-        started = time.monotonic()
         state = trainer.run()
-        metrics = self._metrics(model, state, trainer.images, time.monotonic() - started)
+        metrics = self._metrics(model, state, trainer.images)
         self._write(model, learner, state, metrics, classes)
         trainer.finish(state)
         return metrics
@@ -177,7 +175,7 @@ class _Step:
             parts["pruned model"] = sha256_of(self.run_files.folder("prune") / "report.json")
         return parts
 
-    def _metrics(self, model: keras.Model, state: TrainingState, images: int, seconds: float) -> dict[str, Any]:
+    def _metrics(self, model: keras.Model, state: TrainingState, images: int) -> dict[str, Any]:
         cost = cost_of(model)
         best = state.history[state.best_epoch - 1]
         return {
@@ -189,7 +187,7 @@ class _Step:
             "params": cost.params,
             "macs": cost.macs,
             "training_images": images,
-            "seconds": round(seconds, 2),
+            "seconds": round(state.seconds, 2),
             "random_seed": self.section.random_seed,
             "pretrained": self.weights,
             "device": "gpu" if has_gpu() else "cpu",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from secateur.evaluation.metrics import classification_metrics, confusion
+from secateur.evaluation.metrics import calibration_bins, calibration_error, classification_metrics, confusion
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.3, 0.6], [0.2, 0.3, 0.5]], np.float32)
 LABELS = np.array([0, 1, 2, 0])
@@ -31,3 +31,11 @@ def test_confusion_has_true_classes_in_rows():
 def test_a_certain_mistake_has_a_finite_loss():
     metrics = classification_metrics(np.array([[0, 1]], np.float32), np.array([0]), ["a", "b"], 1)
     assert np.isfinite(metrics["loss"])
+
+
+def test_calibration_error_is_the_mean_gap_weighted_by_images():
+    confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.61], np.float32)
+    correct = np.array([True, True, True, False, False])
+    assert calibration_error(confidence, correct) == pytest.approx((4 * 0.2 + 1 * 0.61) / 5)
+    assert calibration_error(np.ones(3, np.float32), np.ones(3, bool)) == 0
+    assert sum(count for count, _, _ in calibration_bins(np.array([0, 0.5, 1], np.float32), np.ones(3, bool))) == 3
