@@ -18,8 +18,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test test-fast check format reference web locks environments dvc clean
 
 demo: .venv/stamp
-	$(BIN)/snakemake --cores all --resources gpu=2
-	@echo "Done. Look into results/quickstart/. To go on: source .venv/bin/activate"
+	$(BIN)/snakemake --cores all --resources gpu=2 --quiet rules host
+	@echo "Done. Open results/index.html in a browser. To go on: source .venv/bin/activate"
 
 test: .venv/stamp
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -156,6 +156,11 @@ def exported_files(spec: Spec) -> list[Exported]:
     return files
 
 
+def parity_path(target: Path) -> Path:
+    """Where the figures of an exported file stand."""
+    return target.with_name(f"{target.name}.parity.json")
+
+
 def calibrates(spec: Spec) -> bool:
     """Whether ranges of activations are needed."""
     return any(file.data_type == "int8" and file.form in ("onnxruntime", "tensorrt") for file in exported_files(spec))

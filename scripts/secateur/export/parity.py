@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,11 +21,6 @@ from secateur.spec import Spec
 
 # Two likeliest classes closer than this are a tie, which rounding may decide either way.
 TIE = 2e-4
-
-
-def parity_path(target: Path) -> Path:
-    """Where the figures of an exported file stand."""
-    return target.with_name(f"{target.name}.parity.json")
 
 
 def measured_parity(source: Source, file: Exported, runner: Runner) -> dict[str, Any]:

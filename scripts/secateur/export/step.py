@@ -14,12 +14,12 @@ from secateur import vault
 from secateur.artifacts import atomic_file, require_space, write_json
 from secateur.export.calibration import read_calibration
 from secateur.export.convert import onnx_content
-from secateur.export.parity import measured_parity, parity_path, require_agreement
+from secateur.export.parity import measured_parity, require_agreement
 from secateur.export.runners import onnx_runner
 from secateur.export.source import Source, load_source
 from secateur.export.targets import TARGETS
 from secateur.quantization.integers import integer_check
-from secateur.run import Exported, Run, exported_files
+from secateur.run import Exported, Run, exported_files, parity_path
 from secateur.working import working
 
 

@@ -14,8 +14,7 @@ import pandas as pd
 from secateur.artifacts import read_json
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
-from secateur.export.parity import parity_path
-from secateur.run import Run, exported_files
+from secateur.run import Run, exported_files, parity_path
 from secateur.tables import read_csv
 
 TITLES = {"train": "trained", "retrain": "pruned and retrained", "given": "given by the spec"}

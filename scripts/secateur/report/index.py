@@ -13,6 +13,7 @@ from secateur.front import COSTS, on_front
 from secateur.report import figures
 from secateur.report.facts import is_single
 from secateur.report.page import render
+from secateur.report.words import counted
 from secateur.run import Run, exported_files
 from secateur.spec.effective import flattened
 from secateur.workflow import run_from
@@ -45,7 +46,11 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
         specs={name: flattened(run.spec) for name, run in runs.items()},
     )
     write_text(folder / INDEX, text)
-    print(f"index  {folder / INDEX}  {len(experiments)} experiments, {len(sweeps)} sweeps", file=stream, flush=True)
+    print(
+        f"index  {folder / INDEX}  {counted(len(experiments), 'experiment')}, {counted(len(sweeps), 'sweep')}",
+        file=stream,
+        flush=True,
+    )
     return text
 
 

@@ -24,3 +24,8 @@ def short(count: float) -> str:
 def points(difference: float) -> str:
     """A difference of two shares, in percentage points with its sign: `+0.3 points`."""
     return f"{100 * difference:+.1f} points"
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 sweep`, `2 sweeps`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

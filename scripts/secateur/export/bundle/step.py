@@ -15,9 +15,8 @@ from secateur.export.bundle.nvinfer import nvinfer_config, nvinfer_labels
 from secateur.export.bundle.triton import triton_config
 from secateur.export.bundle.trtexec import trtexec_script
 from secateur.export.engine_options import engine_options, engine_source
-from secateur.export.parity import parity_path
 from secateur.export.preprocessing import preprocessing_of
-from secateur.run import BUNDLE_FILES, Exported, Run, calibrates, exported_files
+from secateur.run import BUNDLE_FILES, Exported, Run, calibrates, exported_files, parity_path
 from secateur.working import working
 
 PREDICT = Path(__file__).with_name("predict.py")
