@@ -14,7 +14,8 @@ import pandas as pd
 from secateur.artifacts import read_json
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
-from secateur.run import Run, exported_files, parity_path
+from secateur.errors import ArtifactError
+from secateur.run import Run, exported_files, given_model, parity_path
 from secateur.tables import read_csv
 
 TITLES = {"train": "trained", "retrain": "pruned and retrained", "given": "given by the spec"}
@@ -72,7 +73,12 @@ class Facts:
         }
         self.histories = {step: read_csv(run.folder(step) / "history.csv") for step in self.trainings}
         self.pruning = read_json(run.folder("prune") / "report.json") if run.spec.prunes else None
-        self.stages = [self._stage(name) for name in TITLES if (self._evaluation(name) / "metrics.json").is_file()]
+        # Of the models of this spec: the folder may hold figures of an earlier one.
+        names = [*self.trainings, *(["given"] if given_model(run.spec) else [])]
+        self.stages = [self._stage(name) for name in names if (self._evaluation(name) / "metrics.json").is_file()]
+        if not any(stage.name == run.final_step for stage in self.stages):
+            path = self._evaluation(run.final_step) / "metrics.json"
+            raise ArtifactError(f"cannot read {path}: No such file or directory", "evaluate the final model first")
         folder = run.results / "export"
         self.exported = [
             {**read_json(parity_path(folder / file.name)), "bytes": _bytes(folder, file.parts)}
@@ -105,9 +111,10 @@ class Facts:
         return next(stage for stage in self.stages if stage.name == self.run.final_step)
 
     @cached_property
-    def first(self) -> Stage:
-        """The evaluation of the first training."""
-        return self.stages[0]
+    def unpruned(self) -> Stage | None:
+        """The evaluation of the model that was pruned; None where nothing was, or it was not evaluated."""
+        found = (stage for stage in self.stages if stage.name == "train")
+        return next(found, None) if self.run.spec.prunes else None
 
     def latency_of(self, network: str) -> dict[str, Any] | None:
         """One thread, one image: the figures of a network whose name begins so."""

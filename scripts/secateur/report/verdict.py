@@ -31,13 +31,15 @@ def sentences(facts: Facts) -> list[str]:
 
 def _pruned(facts: Facts) -> str:
     pruning = facts.pruning or {}
-    before, after = facts.first.metrics["top_1"], facts.final.metrics["top_1"]
-    judged = _judged(*paired_difference(facts.first, facts.final))
-    return (
+    said = (
         f"Pruning removed {pruning['macs_removed_ratio']:.0%} of the multiply-accumulates and "
-        f"{pruning['params_removed_ratio']:.0%} of the parameters. Accuracy before {before:.3f}, after retraining "
-        f"{after:.3f}: {points(after - before)}, {judged}."
+        f"{pruning['params_removed_ratio']:.0%} of the parameters."
     )
+    if facts.unpruned is None:
+        return f"{said} The network before it was not evaluated."
+    before, after = facts.unpruned.metrics["top_1"], facts.final.metrics["top_1"]
+    judged = _judged(*paired_difference(facts.unpruned, facts.final))
+    return f"{said} Accuracy before {before:.3f}, after retraining {after:.3f}: {points(after - before)}, {judged}."
 
 
 def _judged(difference: float, error: float) -> str:

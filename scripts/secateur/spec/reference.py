@@ -22,6 +22,9 @@ A spec file describes one experiment. The tables below are generated from the co
 are errors. `python -m secateur check SPEC` prints a spec with all defaults filled in, what was renamed and what has
 no effect. Specs of other TAO releases are read too; their words stand in the last column.
 
+`spec.schema.json` tells the same to editors: with `# yaml-language-server: $schema=../spec.schema.json` as the first
+line of a spec, keys are completed and checked while you type.
+
 In paths these words stand for files of the run: `EVALMODEL` the final model, `PRUNEDMODEL` the pruned one,
 `RESULTSDIR` the results folder, `EXPORTDIR` the export folder.
 
