@@ -45,7 +45,11 @@ def clothing() -> Path:
 @pytest.fixture
 def class_folders(tmp_path: Path) -> Path:
     """Two classes of 12 noisy JPEG images each: `dark` and `light`."""
-    root = tmp_path / "images"
+    return write_class_folders(tmp_path / "images")
+
+
+def write_class_folders(root: Path) -> Path:
+    """Write them; the same images each time."""
     rng = np.random.default_rng(0)
     for name, level in (("dark", 60), ("light", 190)):
         for number in range(12):

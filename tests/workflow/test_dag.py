@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import write_class_folders
 from tests.workflows import STAND_IN, copied_to, stand_in
 
 SPEC = """
@@ -75,12 +76,23 @@ def project(class_folders, tmp_path, repository):
     return project
 
 
-@pytest.fixture
-def done(project, workflow):
-    """A project whose every result is there, with Snakemake's own records of it."""
-    project.snakefile = workflow
+@pytest.fixture(scope="module")
+def finished(workflow, tmp_path_factory):
+    """A folder whose every result is there, with Snakemake's own records of it."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_class_folders(folder / "images")
+    project = Project(folder, workflow.parent)
+    project.write()
     result = project.snakemake()
     assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture
+def done(project, workflow, finished):
+    """A copy of it for one test: all times and records are kept."""
+    project.snakefile = workflow
+    shutil.copytree(finished, project.folder, symlinks=True, dirs_exist_ok=True)
     return project
 
 
