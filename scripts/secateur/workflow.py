@@ -145,8 +145,9 @@ class Experiments:
         return [str(path) for path in [*self._files(name), self.results / name / "report.html"]]
 
     def report_inputs(self, name: str) -> list[str]:
-        """The files that an experiment's page is made from."""
-        return [str(path) for path in self._files(name) if path.parent.name not in ("cache", "inference")]
+        """The files that an experiment's page is made from; no folder, whose times alone would count after a copy."""
+        unread = ("packs.json", "result.csv", "unreadable.csv", "triton")
+        return [str(path) for path in self._files(name) if path.name not in unread]
 
     def index_inputs(self) -> list[str]:
         """The pages of the experiments, and the tables of the sweeps."""
