@@ -185,10 +185,11 @@ def test_several_gpus_are_for_jax(tmp_path, host, capsys, backend, held, chosen)
 
 def test_commands_that_are_no_step_see_no_gpu(tmp_path, monkeypatch):
     import secateur.cli
+    import secateur.commands
 
     seen = []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    monkeypatch.setattr(secateur.cli, "_check", lambda options: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
+    monkeypatch.setattr(secateur.commands, "_check", lambda options: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
     assert secateur.cli.main(["check", str(tmp_path / "s.yaml")]) == 0
     assert seen == ["-1"]
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"

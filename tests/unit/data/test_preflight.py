@@ -159,6 +159,6 @@ def test_page(pictures, tmp_path):
     _, report, _ = run(pictures, tmp_path / "out")
     html = (tmp_path / "out/report.html").read_text()
     assert f"{report['images']:,} images of 2 classes" in html
-    assert html.count("data:image/jpeg;base64,") == 4
+    assert html.count("data:image/webp;base64,") == 4
     assert "&lt;copy&gt;.png" in html and "<copy>" not in html
     assert "<script" not in html and "http" not in html
