@@ -145,8 +145,11 @@ class Experiments:
         return [str(path) for path in [*self._files(name), self.results / name / "report.html"]]
 
     def report_inputs(self, name: str) -> list[str]:
-        """The files that an experiment's page is made from; no folder, whose times alone would count after a copy."""
-        unread = ("packs.json", "result.csv", "unreadable.csv", "triton")
+        """The files that an experiment's page is made from.
+
+        No folder, whose times alone would count after a copy; not the digests, which change with the key.
+        """
+        unread = ("packs.json", "result.csv", "unreadable.csv", "triton", "MANIFEST.json")
         return [str(path) for path in self._files(name) if path.name not in unread]
 
     def index_inputs(self) -> list[str]:
