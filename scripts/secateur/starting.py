@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -27,6 +28,51 @@ SMALL = 48  # pixels: up to here a network of 10 layers sees enough
 GRAY_MODES = ("1", "L", "I", "I;16", "I;16B", "F")
 IMAGES_SEEN = 40_000  # in a first training, all epochs together
 EPOCHS = (10, 60)
+DEALT = "\n  split: {train: 0.7, val: 0.1, test: 0.2, seed: 42}   # shares, dealt within each class"
+TEMPLATE = """# yaml-language-server: $schema=../spec.schema.json
+# Made by `secateur new` from {images:,} images of {classes} classes on {machine}.
+# Every key: config/README.md.
+key: env:SECATEUR_KEY            # pass phrase that encrypts the models: export SECATEUR_KEY=...
+data:
+  source: {source}{dealt}
+  preprocess_mode: torch
+  on_corrupt: fail               # skip: leave out files that cannot be read
+augment:
+  # Crops leave out a border of 32 pixels: too much of images below {crop_from} pixels.
+  enable_random_crop: {crop}
+  enable_center_crop: {crop}
+  enable_color_augmentation: {color}
+  disable_horizontal_flip: False # True where left and right are not the same thing: text, digits, sides of a body
+  mixup_alpha: 0.0               # 0.2 helps long trainings of large networks
+model:
+  # Sizes and latencies of all networks: bench/zoo.md. resnet_10 is a third of resnet_18.
+  arch: {arch}
+  # channels, height, width. The images have {shown_side} pixels on the shorter side (median); twice the side is four
+  # times the work.
+  input_image_size: [{channels}, {side}, {side}]
+  input_image_depth: {bits}
+  use_batch_norm: True
+train:
+  batch_size_per_gpu: {batch}         # images a step; less where memory is short
+  num_epochs: {epochs}
+  n_workers: {workers}
+{weights}  optim_config: {{optimizer: adam}}
+  lr_config: {{scheduler: cosine, learning_rate: 0.001, soft_start: 0.05}}
+  # Larger than for accuracy alone: it shrinks filters that are not needed, so that pruning can tell them apart.
+  reg_config: {{type: L2, scope: [conv2d, dense], weight_decay: 0.001}}
+prune:
+  target_macs: 0.5               # half of the work; or target_size_mb, target_latency_ms, threshold: docs/pruning.md
+  ranking: global
+retrain:                         # as train, but for these keys
+  num_epochs: {epochs_again}
+  lr_config: {{learning_rate: 0.0005}}
+  reg_config: {{weight_decay: 0.00005}}
+evaluate:
+  top_k: {top_k}
+export:
+  output_path: EXPORTDIR/{arch}.etlt   # .onnx: not encrypted
+  data_type: fp32                # int8: a quarter of the size, and faster
+"""
 
 
 @dataclass(frozen=True)
@@ -126,68 +172,39 @@ def spec_text(look: Look, gpus: int, cores: int) -> str:
         cores: of the machine.
     """
     side, training = side_of(look, gpus), round(look.images * 0.7)
-    arch = "resnet_10" if side <= SMALL else "resnet_18"
-    batch = max(2, min(64 if gpus else 32, training // 8))
     epochs = int(np.clip(round(IMAGES_SEEN / max(training, 1)), *EPOCHS))
-    imbalance = look.counts.max() / look.counts.min()
     machine = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else f"{cores} CPU cores, no GPU"
-    crop = side >= CROP_FROM
-    weights = (
-        f"  # {look.counts.idxmax()} has {imbalance:.0f} times the images of {look.counts.idxmin()}.\n"
-        "  class_weights: balanced\n"
-        if imbalance >= IMBALANCE
-        else ""
+    return TEMPLATE.format(
+        images=look.images,
+        classes=len(look.counts),
+        machine=machine,
+        # JSON's way to quote is YAML's too.
+        source=json.dumps(look.source, ensure_ascii=False),
+        dealt="" if look.split else DEALT,
+        crop=side >= CROP_FROM,
+        crop_from=CROP_FROM,
+        color=not look.gray,
+        arch="resnet_10" if side <= SMALL else "resnet_18",
+        shown_side=look.side,
+        channels=1 if look.gray else 3,
+        side=side,
+        bits=look.bits,
+        batch=max(2, min(64 if gpus else 32, training // 8)),
+        epochs=epochs,
+        epochs_again=max(5, epochs // 2),
+        workers=max(2, min(10, cores)),
+        weights=_weights(look),
+        top_k=min(3, len(look.counts)),
     )
-    dealt = (
-        ""
-        if look.split
-        else "\n  split: {train: 0.7, val: 0.1, test: 0.2, seed: 42}   # shares, dealt within each class"
-    )
-    quoted = '"' + look.source.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return f"""# yaml-language-server: $schema=../spec.schema.json
-# Made by `secateur new` from {look.images:,} images of {len(look.counts)} classes on {machine}.
-# Every key: config/README.md.
-key: env:SECATEUR_KEY            # pass phrase that encrypts the models: export SECATEUR_KEY=...
-data:
-  source: {quoted}{dealt}
-  preprocess_mode: torch
-  on_corrupt: fail               # skip: leave out files that cannot be read
-augment:
-  # Crops leave out a border of 32 pixels: too much of images below {CROP_FROM} pixels.
-  enable_random_crop: {crop}
-  enable_center_crop: {crop}
-  enable_color_augmentation: {not look.gray}
-  disable_horizontal_flip: False # True where left and right are not the same thing: text, digits, sides of a body
-  mixup_alpha: 0.0               # 0.2 helps long trainings of large networks
-model:
-  # Sizes and latencies of all networks: bench/zoo.md. resnet_10 is a third of resnet_18.
-  arch: {arch}
-  # channels, height, width. The images have {look.side} pixels on the shorter side (median); twice the side is four
-  # times the work.
-  input_image_size: [{1 if look.gray else 3}, {side}, {side}]
-  input_image_depth: {look.bits}
-  use_batch_norm: True
-train:
-  batch_size_per_gpu: {batch}         # images a step; less where memory is short
-  num_epochs: {epochs}
-  n_workers: {max(2, min(10, cores))}
-{weights}  optim_config: {{optimizer: adam}}
-  lr_config: {{scheduler: cosine, learning_rate: 0.001, soft_start: 0.05}}
-  # Larger than for accuracy alone: it shrinks filters that are not needed, so that pruning can tell them apart.
-  reg_config: {{type: L2, scope: [conv2d, dense], weight_decay: 0.001}}
-prune:
-  target_macs: 0.5               # half of the work; or target_size_mb, target_latency_ms, threshold: docs/pruning.md
-  ranking: global
-retrain:                         # as train, but for these keys
-  num_epochs: {max(5, epochs // 2)}
-  lr_config: {{learning_rate: 0.0005}}
-  reg_config: {{weight_decay: 0.00005}}
-evaluate:
-  top_k: {min(3, len(look.counts))}
-export:
-  output_path: EXPORTDIR/{arch}.etlt   # .onnx: not encrypted
-  data_type: fp32                # int8: a quarter of the size, and faster
-"""
+
+
+def _weights(look: Look) -> str:
+    """Lines about classes with very different numbers of images; their names may hold anything, so they are quoted."""
+    most, least = look.counts.idxmax(), look.counts.idxmin()
+    ratio = look.counts.max() / look.counts.min()
+    if ratio < IMBALANCE:
+        return ""
+    return f"  # {most!r} has {ratio:.0f} times the images of {least!r}.\n  class_weights: balanced\n"
 
 
 def add_to_config(name: str, spec: Path, folder: Path) -> bool:

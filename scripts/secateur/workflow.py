@@ -5,7 +5,6 @@ Light on purpose: no Keras, no TensorFlow, no Snakemake. A dry run imports this 
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Mapping
@@ -15,14 +14,14 @@ from typing import Any
 from secateur.artifacts import require_writable
 from secateur.data.storage import is_file_source
 from secateur.errors import SecateurError, SpecError, format_error
+from secateur.files import export_names, result_files, step_of
 from secateur.gpu import gpus_of
 from secateur.rerun import DIGITS_INDEX, image_roots, is_digits, section_params
-from secateur.run import BUNDLE_FILES, EXPERIMENT_NAME, Run, calibrates, export_name, exported_files, given_model
+from secateur.run import BUNDLE_FILES, EXPERIMENT_NAME, Run, export_name, exported_files, given_model
 from secateur.spec import Spec, load_spec
 from secateur.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
 RESULTS, WORK = Path("results"), Path("work")
-SPLIT_FILES = ("manifest.csv", "classmap.json", "findings.csv", "report.json", "report.html")
 
 
 class Experiments:
@@ -174,7 +173,7 @@ class Experiments:
         by_step = {file: self._shared(name) for file in self._files(name) if self._is_measured(name, file)}
         own = self.results / name
         return [
-            shared[step] / file.relative_to(own) if (step := _step_of(file.relative_to(own))) in shared else file
+            shared[step] / file.relative_to(own) if (step := step_of(file.relative_to(own))) in shared else file
             for file, shared in by_step.items()
         ]
 
@@ -204,26 +203,7 @@ class Experiments:
         return list(dict.fromkeys(map(str, read)))
 
     def _files(self, name: str) -> list[Path]:
-        spec, results = self.specs[name], self.run(name).results
-        files = [results / "split" / file for file in SPLIT_FILES]
-        files.append(results / "cache" / "packs.json")
-        steps = ["train", "retrain"] if spec.prunes else ["train"]
-        for step in steps:
-            files += [results / step / file for file in ("model.tlt", "history.csv", "metrics.json")]
-        if spec.prunes:
-            files += [results / "prune" / file for file in ("model.tlt", "report.json", "report.html")]
-        for stage in [*steps, "given"] if given_model(spec) else steps:
-            folder = results / "evaluate" / stage
-            files += [folder / file for file in ("metrics.json", "predictions.csv", "confusion.csv")]
-        if spec.inference.image_dir:
-            files += [results / "inference" / file for file in ("result.csv", "unreadable.csv")]
-        return files + [results / "export" / file for file in _export_names(spec)] + self._engine_files(name)
-
-    def _engine_files(self, name: str) -> list[Path]:
-        """Where TensorRT is not installed a spec that asks for an engine runs all the same, without one."""
-        if not self.specs[name].wants_engine or importlib.util.find_spec("tensorrt") is None:
-            return []
-        return [self.run(name).results / "engine" / file for file in ("model.engine", "metrics.json")]
+        return result_files(self.specs[name], self.run(name).results)
 
     def export_inputs(self, name: str, file: str) -> dict[str, str]:
         """The model, the images, and for int8 the ranges of its activations."""
@@ -242,7 +222,7 @@ class Experiments:
     def bundle_inputs(self, name: str) -> list[str]:
         """The exported models, their figures, the images and classes."""
         folder = self.run(name).results / "export"
-        made = [folder / file for file in _export_names(self.specs[name]) if file not in BUNDLE_FILES]
+        made = [folder / file for file in export_names(self.specs[name]) if file not in BUNDLE_FILES]
         return [str(path) for path in [*made, *self.manifest(name).values()] if path != folder / "triton"]
 
     def engine_inputs(self, name: str) -> list[str]:
@@ -338,15 +318,6 @@ class Experiments:
                 _link(self.results / name, Path(spec.results_dir))
 
 
-def _export_names(spec: Spec) -> list[str]:
-    """What stands below `export/`."""
-    files = exported_files(spec)
-    names = [name for file in files for name in (*file.parts, f"{file.name}.parity.json")]
-    names += ["calibration.json"] if calibrates(spec) else []
-    names += ["try.html"] if "web" in spec.export.targets else []
-    return [*names, "latency.json", *BUNDLE_FILES, "triton"]
-
-
 def load_experiments(config: Mapping[str, Any], results: str, work: str) -> Experiments:
     """The experiments; a mistake in a spec ends the process with our message and exit code."""
     with readable_errors():
@@ -372,11 +343,6 @@ def run_from(name: str, source: Mapping[str, Any]) -> Run:
     shared = {step: Path(folder) for step, folder in source["shared"].items()}
     spec = load_spec(source["spec"], source["overrides"])
     return Run(name, spec, Path(source["results"]), Path(source["work"]), shared)
-
-
-def _step_of(file: Path) -> str:
-    """The step that makes a file of an experiment's results; the first model's evaluation goes with its training."""
-    return "train" if file.parts[:2] == ("evaluate", "train") else file.parts[0]
 
 
 def _link(link: Path, target: Path) -> None:

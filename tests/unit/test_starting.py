@@ -73,3 +73,16 @@ def test_mistakes(project, capsys, words, code, said):
     assert main(["new", *words]) == code
     assert said in capsys.readouterr().err
     assert not (project / "config/specs").exists()
+
+
+def test_names_that_hold_anything_stay_names(project):
+    strange = 'odd: "name"\n  # with a line break'
+    for name, count in ((strange, 30), ("plain", 2)):
+        for number in range(count):
+            path = project / strange / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (40, 40)).save(path)
+    (project / "odd.yaml").write_text(spec_text(looked_at(strange, project), gpus=0, cores=2))
+    spec = load_spec("odd.yaml")
+    assert spec.data.source == strange
+    assert spec.train.class_weights == "balanced"
