@@ -77,7 +77,7 @@ def test_mistakes(project, capsys, words, code, said):
 
 def test_names_that_hold_anything_stay_names(project):
     strange = 'odd: "name"\n  # with a line break'
-    for name, count in ((strange, 30), ("plain", 2)):
+    for name, count in (('odd: "name" # x', 30), ("plain", 2)):
         for number in range(count):
             path = project / strange / name / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
