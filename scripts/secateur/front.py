@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 from secateur import sealed
 from secateur.artifacts import read_json
 from secateur.errors import DataError, SpecError
+from secateur.evaluation.accuracy import standard_error
 from secateur.export.latency import latencies_ms
 from secateur.provenance import onnx_chain, require_measured_on
 from secateur.run import Run, export_name
@@ -112,9 +112,7 @@ def _table(networks: list[Measured], spec: Spec, max_drop: float) -> pd.DataFram
             "name": network.name,
             **{key: _cell(network.values.get(key)) for key in keys},
             "top_1": network.metrics["top_1"],
-            "standard_error": math.sqrt(
-                network.metrics["top_1"] * (1 - network.metrics["top_1"]) / network.metrics["images"]
-            ),
+            "standard_error": standard_error(network.metrics["top_1"], network.metrics["images"]),
             "macs": network.metrics["macs"],
             "params": network.metrics["params"],
             "onnx_bytes": len(network.onnx),

@@ -75,7 +75,7 @@ CODE = {
     "bundle": ("export/bundle", "export/engine_options.py", "export/preprocessing.py"),
     "web": ("export/web",),
     "engine": ("export/engine.py", "export/engine_options.py"),
-    "report": ("report", "evaluation/saliency.py"),
+    "report": ("report", "evaluation/saliency.py", "evaluation/accuracy.py"),
 }
 
 

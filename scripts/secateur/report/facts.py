@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from secateur.artifacts import read_json
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.errors import ArtifactError
+from secateur.evaluation.accuracy import standard_error
 from secateur.run import Run, exported_files, given_model, parity_path
 from secateur.tables import read_csv
 
@@ -48,8 +48,7 @@ class Stage:
     @property
     def standard_error(self) -> float:
         """Of the top-1 accuracy."""
-        top_1 = self.metrics["top_1"]
-        return math.sqrt(top_1 * (1 - top_1) / max(self.metrics["images"], 1))
+        return standard_error(self.metrics["top_1"], self.metrics["images"])
 
 
 class Facts:

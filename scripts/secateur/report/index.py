@@ -9,6 +9,7 @@ from typing import IO, Any
 import pandas as pd
 
 from secateur.artifacts import read_json, write_text
+from secateur.evaluation.accuracy import standard_error
 from secateur.front import COSTS, on_front
 from secateur.report import figures
 from secateur.report.facts import is_single
@@ -65,7 +66,7 @@ def experiment(name: str, run: Run) -> dict[str, Any]:
         "name": name,
         "arch": run.spec.model.arch,
         "top_1": metrics["top_1"],
-        "standard_error": (metrics["top_1"] * (1 - metrics["top_1"]) / metrics["images"]) ** 0.5,
+        "standard_error": standard_error(metrics["top_1"], metrics["images"]),
         "unpruned": first["top_1"] if run.spec.prunes else None,
         "images": metrics["images"],
         "macs": metrics["macs"],
