@@ -13,6 +13,10 @@ OF_TRAINING = ("model.tlt", "history.csv", "metrics.json")
 OF_PRUNING = ("model.tlt", "report.json", "report.html")
 OF_EVALUATION = ("metrics.json", "predictions.csv", "confusion.csv")
 OF_INFERENCE = ("result.csv", "unreadable.csv")
+# Of what stands outside `export/`.
+SHOWN = {
+    "manifest.csv", "classmap.json", "report.json", "history.csv", "metrics.json", "predictions.csv", "confusion.csv",
+}  # fmt: skip
 OF_ENGINE = ("model.engine", "metrics.json")
 
 
@@ -37,6 +41,17 @@ def result_files(spec: Spec, results: Path) -> list[Path]:
     if spec.wants_engine and importlib.util.find_spec("tensorrt") is not None:
         made["engine"] = OF_ENGINE
     return [results / folder / file for folder, files in made.items() for file in files]
+
+
+def page_files(spec: Spec, results: Path) -> list[Path]:
+    """The tables and figures among them that the page of a run shows; arguments as above."""
+    return [path for path in result_files(spec, results) if _is_shown(path)]
+
+
+def _is_shown(path: Path) -> bool:
+    if path.parent.name == "export":
+        return path.name == "latency.json" or path.name.endswith(".parity.json")
+    return path.name in SHOWN
 
 
 def export_names(spec: Spec) -> list[str]:

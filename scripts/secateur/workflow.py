@@ -14,7 +14,7 @@ from typing import Any
 from secateur.artifacts import require_writable
 from secateur.data.storage import is_file_source
 from secateur.errors import SecateurError, SpecError, format_error
-from secateur.files import export_names, result_files, step_of
+from secateur.files import export_names, page_files, result_files, step_of
 from secateur.gpu import gpus_of
 from secateur.rerun import DIGITS_INDEX, image_roots, is_digits, section_params
 from secateur.run import BUNDLE_FILES, EXPERIMENT_NAME, Run, export_name, exported_files, given_model
@@ -144,12 +144,10 @@ class Experiments:
         return [str(path) for path in [*self._files(name), self.results / name / "report.html"]]
 
     def report_inputs(self, name: str) -> list[str]:
-        """The files that an experiment's page is made from.
-
-        No folder, whose times alone would count after a copy; not the digests, which change with the key.
-        """
-        unread = ("packs.json", "result.csv", "unreadable.csv", "triton", "MANIFEST.json")
-        return [str(path) for path in self._files(name) if path.name not in unread]
+        """The files that an experiment's page is made from."""
+        run = self.run(name)
+        read = page_files(self.specs[name], run.results)
+        return [str(path) for path in [*read, run.model(run.final_step)]]
 
     def index_inputs(self) -> list[str]:
         """The pages of the experiments, and the tables of the sweeps."""
