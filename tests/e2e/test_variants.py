@@ -34,6 +34,8 @@ def sixteen_bit(tmp_path):
 
 def test_sixteen_bit_gray_caffe_mode_nhwc_by_tf2onnx(sixteen_bit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "gray.yaml").write_text(
         f"""
 encryption_key: k
@@ -59,6 +61,7 @@ train:
   lr_config: {{scheduler: soft_anneal, learning_rate: 0.0005}}
   bn_config: {{momentum: 0.8}}
   reg_config: {{type: L1, weight_decay: 0.00001}}
+  wandb: {{project: gray, sync_tensorboard: True}}
 prune: {{threshold: 0.95, equalization_criterion: intersection, normalizer: max}}
 inference: {{image_dir: {sixteen_bit}/dim}}
 export: {{onnx_file: {tmp_path}/out/gray.onnx, converter: tf2onnx, target_opset: 17}}
@@ -73,6 +76,8 @@ export: {{onnx_file: {tmp_path}/out/gray.onnx, converter: tf2onnx, target_opset:
     assert (tmp_path / "out/gray.onnx").read_bytes() == (folder / "export/gray.onnx").read_bytes()
     parity = results(folder, "export/gray.onnx.parity.json")
     assert (parity["converter"], parity["top_1_agreement"]) == ("tf2onnx", 1)
+    for step in ("train", "retrain"):
+        assert list((tmp_path / "work/gray" / step / "wandb").rglob("offline-run-*/*.wandb")), step
 
 
 def test_the_specifications_sample_with_its_data_paths_changed(class_folders, tmp_path, repository, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -25,13 +26,32 @@ PUBLIC_DEFAULT_KEYS = ("nvidia_tlt", "tlt_encode")
 # What a prune section can ask for; one of them at a time.
 GOALS = ("threshold", *BUDGETS)
 
+TRACKERS = ("mlflow", "wandb", "clearml")
+TRACKERS_WITHOUT_EFFECT = {
+    "wandb": {
+        "reinit": "each training has a run of its own",
+        "sync_tensorboard": "the same curves are sent",
+        "save_code": "code is not sent",
+        "run_id": "a training that goes on keeps its run",
+    },
+    "clearml": {
+        "deferred_init": "the training never waits for ClearML",
+        "reuse_last_task_id": "each training has a task of its own",
+        "continue_last_task": "a training that goes on keeps its task",
+    },
+}
+
 NO_EFFECT = {
     "train.optim_config.lr": "the scheduler sets the learning rate",
     "train.optim_config.decay": "the scheduler sets the learning rate",
     "retrain.optim_config.lr": "the scheduler sets the learning rate",
     "retrain.optim_config.decay": "the scheduler sets the learning rate",
-    "train.wandb": "this tracker is not connected yet",
-    "train.clearml": "this tracker is not connected yet",
+    **{
+        f"{section}.{tracker}.{key}": reason
+        for section in ("train", "retrain")
+        for tracker, keys in TRACKERS_WITHOUT_EFFECT.items()
+        for key, reason in keys.items()
+    },
     "evaluate.classmap": "split makes the one class map, split/classmap.json",
     "evaluate.trt_engine": "the engine that this run builds is measured when it is built",
     "inference.trt_engine": "inference is done with the model itself",
@@ -227,6 +247,10 @@ def _remarks(spec: Spec, explicit: set[str], renamed: dict[str, str]) -> Iterato
     if spec.wants_engine and importlib.util.find_spec("tensorrt") is None:
         key = "export.engine_file" if spec.export.engine_file else "gen_trt_engine"
         yield Notice("warning", _written(renamed, key), "TensorRT is not installed here: no engine is built")
+    for section, tracker in itertools.product(("train", "retrain"), TRACKERS):
+        key = f"{section}.{tracker}"
+        if key in explicit and importlib.util.find_spec(tracker) is None:
+            yield Notice("warning", _written(renamed, key), f"the package {tracker} is not installed: nothing is sent")
     yield from _model_remarks(spec, explicit)
 
 

@@ -232,6 +232,39 @@ class BnConfig(Section):
     epsilon: float = Field(1e-5, gt=0)
 
 
+class MlflowSpec(Section):
+    """Own addition: curves and figures of the training for MLflow."""
+
+    tracking_uri: str | None = Field(None, description="absent: the environment's MLFLOW_TRACKING_URI")
+    experiment: str = Field("secateur")
+    run_name: str | None = Field(None, description="absent: the experiment's name and the step")
+    tags: dict[str, str] = Field({})
+
+
+class WandbSpec(Section):
+    """Curves and figures of the training for Weights & Biases; the API key is the environment's WANDB_API_KEY."""
+
+    project: str = Field("secateur")
+    entity: str | None = Field(None, description="team or user; absent: the account's own")
+    name: str | None = Field(None, description="absent: the experiment's name and the step")
+    tags: list[str] = Field([])
+    reinit: bool = Field(False, description="no effect: each training has a run of its own")
+    sync_tensorboard: bool = Field(False, description="no effect: the same curves are sent")
+    save_code: bool = Field(False, description="no effect: code is not sent")
+    run_id: str | None = Field(None, description="no effect: a training that goes on keeps its run")
+
+
+class ClearmlSpec(Section):
+    """Curves and figures of the training for ClearML; its server is that of clearml.conf or the environment."""
+
+    project: str = Field("secateur")
+    task: str | None = Field(None, description="absent: the experiment's name and the step")
+    tags: list[str] = Field([])
+    deferred_init: bool = Field(False, description="no effect: the training never waits for ClearML")
+    reuse_last_task_id: bool = Field(False, description="no effect: each training has a task of its own")
+    continue_last_task: bool = Field(False, description="no effect: a training that goes on keeps its task")
+
+
 class TrainSpec(Section):
     """The trainer."""
 
@@ -257,8 +290,9 @@ class TrainSpec(Section):
     reg_config: RegConfig = Field(default_factory=RegConfig)
     optim_config: OptimConfig = Field(default_factory=OptimConfig)
     bn_config: BnConfig | None = Field(None, description="absent: momentum 0.9, and the backbone's own epsilon")
-    wandb: dict[str, Any] | None = Field(None, description="no effect yet")
-    clearml: dict[str, Any] | None = Field(None, description="no effect yet")
+    mlflow: MlflowSpec | None = Field(None, description="absent: nothing is sent")
+    wandb: WandbSpec | None = Field(None, description="absent: nothing is sent")
+    clearml: ClearmlSpec | None = Field(None, description="absent: nothing is sent")
     results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
 
     @property

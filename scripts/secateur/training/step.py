@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +25,7 @@ from secateur.run import DATA_WITHOUT_EFFECT, WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import TrainSpec
 from secateur.status import StatusLog
 from secateur.tables import write_csv
+from secateur.tracking import Trackers, tracked
 from secateur.training.assemble import teacher_of, trainer_of
 from secateur.training.checkpoints import CODE, Checkpoints, TrainingState
 from secateur.training.compiling import has_gpu
@@ -79,8 +80,8 @@ class _Step:
             classes = read_classmap(self.run_files.classmap)
             manifest = read_manifest(self.run_files.manifest)
             self.chain = [split_link(self.run_files, len(manifest))]
-            with distributed(self.section.gpus) as self.devices:
-                metrics = self._trained(manifest, classes, status)
+            with distributed(self.section.gpus) as self.devices, self._tracked() as trackers:
+                metrics = self._trained(manifest, classes, status, trackers)
             status.write("RUNNING", f"{self.step} wrote its model", kpi={"val_accuracy": metrics["val_accuracy"]})
         return metrics
 
@@ -94,14 +95,20 @@ class _Step:
         with open(os.devnull, "w") as self.stream:
             yield StatusLog(os.devnull, self.step)
 
-    def _trained(self, manifest: pd.DataFrame, classes: list[str], status: StatusLog) -> dict[str, Any]:
+    def _tracked(self) -> AbstractContextManager[Trackers]:
+        return tracked(self.run_files, self.step, self.section, self.stream)
+
+    def _trained(
+        self, manifest: pd.DataFrame, classes: list[str], status: StatusLog, trackers: Trackers
+    ) -> dict[str, Any]:
         keras.utils.set_random_seed(self.section.random_seed)
         model = configured(self._initial_model(len(classes)), self.section)
         learner = quantisation_aware(model) if self.section.qat else model
-        trainer = self._trainer(learner, manifest, classes, status)
+        recorder = _Recorder(self.folder / "tb_events", self.section.num_epochs, status, trackers)
+        trainer = self._trainer(learner, manifest, classes, recorder)
         self._say_devices()
         state = trainer.run()
-        metrics = self._metrics(model, state, trainer.images)
+        metrics = trackers.summary = self._metrics(model, state, trainer.images)
         self._write(model, learner, state, metrics, classes)
         trainer.finish(state)
         return metrics
@@ -141,7 +148,7 @@ class _Step:
             freeze(model, self.spec.model)
         return model
 
-    def _trainer(self, model: keras.Model, manifest: pd.DataFrame, classes: list[str], status: StatusLog) -> Trainer:
+    def _trainer(self, model: keras.Model, manifest: pd.DataFrame, classes: list[str], recorder: _Recorder) -> Trainer:
         return trainer_of(
             self.run_files,
             self.step,
@@ -153,9 +160,7 @@ class _Step:
             checkpoints=Checkpoints(
                 self.run_files.work / self.step, self.run_files.key, self._identity(classes), joined().first
             ),
-            on_epoch=_Recorder(self.folder / "tb_events", self.section.num_epochs, status)
-            if joined().first
-            else lambda row, seconds: None,
+            on_epoch=recorder if joined().first else lambda row, seconds: None,
             teacher=teacher_of(self.run_files, self.section),
         )
 
@@ -240,10 +245,10 @@ def _learned(learner: keras.Model, model: keras.Model) -> dict[str, Any]:
 
 
 class _Recorder:
-    """Sends each epoch to TensorBoard and to the status file."""
+    """Sends each epoch to TensorBoard, to the status file and to the trackers."""
 
-    def __init__(self, folder: Path, epochs: int, status: StatusLog) -> None:
-        self.folder, self.epochs, self.status = folder, epochs, status
+    def __init__(self, folder: Path, epochs: int, status: StatusLog, trackers: Trackers) -> None:
+        self.folder, self.epochs, self.status, self.trackers = folder, epochs, status, trackers
         self.events: SummaryWriter | None = None
 
     def __call__(self, row: dict[str, float], seconds: float) -> None:
@@ -258,3 +263,4 @@ class _Recorder:
         self.events.flush()
         times = {"time_per_epoch": clock(seconds), "eta": clock(seconds * (self.epochs - epoch))}
         self.status.write("RUNNING", f"epoch {epoch} of {self.epochs}", kpi=kpi, epoch=epoch, **times)
+        self.trackers.epoch(epoch, kpi)

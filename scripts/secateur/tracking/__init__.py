@@ -1,0 +1,5 @@
+"""Training curves for MLflow, Weights & Biases and ClearML, where a spec has their section."""
+
+from secateur.tracking.trackers import Trackers, tracked
+
+__all__ = ["Trackers", "tracked"]

@@ -1,0 +1,158 @@
+"""What a training tells its trackers.
+
+Each tracker runs in a process of its own (`secateur.tracking.process`). Their libraries wait for servers, replace
+functions of other libraries and handle signals: none of that may reach a training, which neither waits for a tracker
+nor ends with one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from secateur.errors import InterruptedRunError
+from secateur.run import Run
+from secateur.spec import TrainSpec
+
+NAMES = ("mlflow", "wandb", "clearml")
+SUMMARY = ("best_epoch", "val_accuracy", "val_loss", "params", "macs", "training_images", "seconds")
+# After a training its trackers have this long to send the rest.
+LAST_WORDS_S = 60.0
+PACKAGE_ROOT = Path(__file__).parent.parent.parent
+
+
+class Trackers:
+    """The trackers of one training; without any, all of this does nothing."""
+
+    def __init__(self, run: Run, step: str, section: TrainSpec, stream: IO[str]) -> None:
+        self.run, self.step, self.section, self.stream = run, step, section, stream
+        self.summary: dict[str, Any] = {}
+        self._processes: list[_Process] | None = None
+
+    def epoch(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Tell all of an epoch's values; the first call starts them."""
+        if self._processes is None:
+            self._processes = self._started(resumed=epoch > 1)
+        for process in self._processes:
+            process.send({"epoch": epoch, "time": time.time(), "values": dict(values)})
+
+    def end(self, state: str) -> None:
+        """Tell all how it ended, `finished`, `stopped` or `failed`, and wait a while for what they have to send."""
+        processes = self._processes or []
+        for process in processes:
+            process.send(
+                {"state": state, "summary": {key: self.summary[key] for key in SUMMARY if key in self.summary}}
+            )
+        end = time.monotonic() + LAST_WORDS_S
+        for process in processes:
+            process.wait(max(0.0, end - time.monotonic()))
+
+    def _started(self, resumed: bool) -> list[_Process]:
+        chosen = {name: section for name in NAMES if (section := getattr(self.section, name)) is not None}
+        # The key is not part of it.
+        config = self.run.spec.model_dump(mode="json", exclude={"key", "results_dir"})
+        return [
+            _Process(
+                name,
+                {
+                    "options": section.model_dump(mode="json"),
+                    "experiment": self.run.name,
+                    "step": self.step,
+                    "config": config,
+                    "folder": str(self.run.work / self.step / name),
+                    "resumed": resumed,
+                },
+                self.stream,
+            )
+            for name, section in chosen.items()
+        ]
+
+
+@contextmanager
+def tracked(run: Run, step: str, section: TrainSpec, stream: IO[str]) -> Iterator[Trackers]:
+    """Trackers that are told how the block ended.
+
+    Args:
+        run: whose training; trackers keep their files below its work folder.
+        step: `train` or `retrain`.
+        section: the sections `mlflow`, `wandb` and `clearml` of it choose the trackers.
+        stream: for people: where a run can be seen, or why not.
+    """
+    trackers = Trackers(run, step, section, stream)
+    try:
+        yield trackers
+    except BaseException as error:
+        stopped = isinstance(error, InterruptedRunError | KeyboardInterrupt)
+        trackers.end("stopped" if stopped else "failed")
+        raise
+    trackers.end("finished")
+
+
+class _Process:
+    """One tracker's process: JSON lines in, lines for people out."""
+
+    def __init__(self, name: str, start: dict[str, Any], stream: IO[str]) -> None:
+        self.name, self.stream = name, stream
+        folder = Path(start["folder"])
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "PYTHONPATH": f"{PACKAGE_ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+        with open(folder / "log.txt", "a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "secateur.tracking.process", name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                # Control-C is for the training, which then says how it ended.
+                start_new_session=True,
+            )
+        assert self.process.stdin is not None
+        # A tracker that reads nothing fills the pipe: the training must not wait for it.
+        os.set_blocking(self.process.stdin.fileno(), False)
+        self.reader = threading.Thread(target=self._pass_on, daemon=True)
+        self.reader.start()
+        self.log = folder / "log.txt"
+        self.send(start)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Hand a message over; where it cannot be taken, the tracker is given up."""
+        if self.process.stdin is None or self.process.stdin.closed:
+            return
+        line = json.dumps(message).encode() + b"\n"
+        try:
+            if os.write(self.process.stdin.fileno(), line) < len(line):
+                raise BlockingIOError
+        except OSError:
+            self._close()
+
+    def wait(self, seconds: float) -> None:
+        """Let it send the rest; afterwards it is stopped."""
+        self._close()
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            self._say(f"{self.name}: did not finish within {LAST_WORDS_S:.0f} s and was left; log: {self.log}")
+        self.reader.join(1)
+
+    def _close(self) -> None:
+        if self.process.stdin is not None:
+            with suppress(OSError):
+                self.process.stdin.close()
+
+    def _pass_on(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._say(line.decode(errors="replace").rstrip())
+
+    def _say(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
