@@ -2,6 +2,7 @@
 # make check  format, lint and types                          make locks  envs/*.lock from pyproject.toml
 # make reference  config/README.md and its JSON schema         make web    what export.targets: [web] needs (npm)
 # make dvc    dvc.yaml from config/config.yaml                make environments  envs/*.yaml from envs/*.lock
+# make docs   the documentation as a site, site/index.html
 PYTHON ?= python3.11
 # Of envs/: gpu on a machine with NVIDIA GPUs.
 LOCK ?= cpu
@@ -15,7 +16,7 @@ COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes --no-annota
 # Bytecode caching turned off makes every TensorFlow import three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast check format reference web locks environments dvc clean
+.PHONY: demo test test-fast check format reference web locks environments dvc docs clean
 
 demo: .venv/stamp
 	$(BIN)/snakemake --cores all --resources gpu=2 --quiet rules host
@@ -41,6 +42,9 @@ format: .venv/stamp
 reference: .venv/stamp
 	PYTHONPATH=scripts $(BIN)/python -m secateur.spec.reference > config/README.md
 	PYTHONPATH=scripts $(BIN)/python -m secateur.spec.schema > config/spec.schema.json
+
+docs: .venv/stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 dvc: .venv/stamp
 	$(BIN)/secateur dvc > dvc.yaml.tmp && mv dvc.yaml.tmp dvc.yaml
@@ -71,4 +75,4 @@ environments: .venv/stamp
 	touch $@
 
 clean:
-	rm -rf results work logs data/digits data/digits.csv .snakemake
+	rm -rf site results work logs data/digits data/digits.csv .snakemake

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from secateur.artifacts import write_text
 from secateur.data.images import UnreadableImageError, opened
@@ -221,15 +222,25 @@ def add_to_config(name: str, spec: Path, folder: Path) -> bool:
         text = path.read_text(encoding="utf-8")
     except OSError:
         return False
-    line = f"  {name}: {spec.relative_to(folder)}\n"
-    lines = text.splitlines(keepends=True)
-    places = [number for number, words in enumerate(lines) if words.rstrip() == "experiments:"]
-    indented = len(places) == 1 and len(lines) > places[0] + 1 and re.match(r"  [^\s#-]", lines[places[0] + 1])
-    if not indented or re.search(rf"^  {re.escape(name)}:", text, re.MULTILINE):
+    added = f"  {name}: {spec.relative_to(folder)}\n"
+    heading = re.compile(r"^experiments:[ \t]*(\{\}|~|null)?[ \t]*(?P<comment>#.*)?\n?", re.MULTILINE)
+    new = heading.sub(lambda line: f"experiments:{'  ' + line['comment'] if line['comment'] else ''}\n{added}", text, 1)
+    if not _adds(text, new, name, str(spec.relative_to(folder))):
         return False
-    lines.insert(places[0] + 1, line)
     try:
-        write_text(path, "".join(lines))
+        write_text(path, new)
     except ArtifactError as error:
         raise ArtifactError(f"{error.message}; the spec is {spec}", error.hint) from error
     return True
+
+
+def _adds(old: str, new: str, name: str, spec: str) -> bool:
+    """Whether the new text means the old one with this experiment, and nothing else."""
+    try:
+        before, after = yaml.safe_load(old), yaml.safe_load(new)
+    except yaml.YAMLError:
+        return False
+    if not isinstance(before, dict) or name in (before.get("experiments") or {}):
+        return False
+    wanted: bool = after == {**before, "experiments": {**(before.get("experiments") or {}), name: spec}}
+    return wanted

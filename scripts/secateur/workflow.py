@@ -138,9 +138,10 @@ class Experiments:
         return [name for name in self.specs if name not in self.overrides]
 
     def all_files(self, name: str) -> list[str]:
-        """Every durable file of an experiment."""
+        """Every durable file of an experiment; of a point of a sweep, or of a step that points share, its own part."""
         if name in self.overrides:
-            return [str(path) for path in self._point_files(name)]
+            files = [path for sweep in self.sweeps for path in self._sweep_files(sweep)]
+            return list(dict.fromkeys(str(path) for path in files if path.is_relative_to(self.results / name)))
         return [str(path) for path in [*self._files(name), self.results / name / "report.html"]]
 
     def report_inputs(self, name: str) -> list[str]:

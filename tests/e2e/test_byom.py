@@ -20,7 +20,7 @@ data: {{train_dataset_path: {images}/train, val_dataset_path: {images}/validatio
 model: {{arch: byom, byom_model: models/mobilenet.tltb, input_image_size: [3, 64, 64]}}
 train:
   num_epochs: 2
-  batch_size_per_gpu: 32
+  batch_size_per_gpu: 20
   optim_config: {{optimizer: adam}}
   lr_config: {{learning_rate: 0.002}}
 prune: {{threshold: 0.6}}
@@ -30,7 +30,7 @@ export: {{output_path: EXPORTDIR/own.onnx}}
 """
 
 
-def test_mobilenet_v2_to_onnx_to_a_shipped_classifier(clothing, tmp_path, monkeypatch, capsys):
+def test_mobilenet_v2_to_onnx_to_a_shipped_classifier(few, tmp_path, monkeypatch, capsys):
     copied_to(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BYOM_TEST_KEY", "a pass phrase")
@@ -40,7 +40,7 @@ def test_mobilenet_v2_to_onnx_to_a_shipped_classifier(clothing, tmp_path, monkey
     assert main(["byom", "mobilenet.onnx", "-o", "models/mobilenet.tltb", "--key", "env:BYOM_TEST_KEY"]) == 0
     assert "largest difference from ONNX Runtime" in capsys.readouterr().err
     (tmp_path / "config/specs").mkdir(parents=True)
-    (tmp_path / "config/specs/own.yaml").write_text(SPEC.format(images=clothing))
+    (tmp_path / "config/specs/own.yaml").write_text(SPEC.format(images=few))
     (tmp_path / "config/config.yaml").write_text("experiments: {own: config/specs/own.yaml}\n")
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--resources", "gpu=1"]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=1200, check=False)
@@ -53,6 +53,6 @@ def test_mobilenet_v2_to_onnx_to_a_shipped_classifier(clothing, tmp_path, monkey
     parity = json.loads((tmp_path / "results/own/export/own.onnx.parity.json").read_text())
     assert parity["max_difference"] < 1e-4
     metrics = json.loads((tmp_path / "results/own/evaluate/train/metrics.json").read_text())
-    assert metrics["images"] == 372
+    assert metrics["images"] == 24
     again = subprocess.run([*command, "-n"], capture_output=True, text=True, env=dict(os.environ), check=False)
     assert "Nothing to be done" in again.stdout + again.stderr

@@ -17,7 +17,7 @@ results_dir: {results}
 key: file:{key}
 data: {{train_dataset_path: {images}/train, val_dataset_path: {images}/validation, preprocess_mode: torch}}
 augment: {{enable_center_crop: False}}
-model: {{arch: resnet_18, input_image_size: "3,64,64", use_batch_norm: True, use_pooling: True}}
+model: {{arch: resnet_10, input_image_size: "3,64,64", use_batch_norm: True, use_pooling: True}}
 train:
   num_epochs: 3
   batch_size_per_gpu: 32

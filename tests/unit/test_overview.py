@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from secateur.cli import main
-from secateur.overview import progress_of
+from secateur.overview import experiments_of, progress_of
 from secateur.run import run_of
 from secateur.spec.load import parse_spec
 from secateur.status import StatusLog
@@ -77,3 +77,19 @@ def test_the_command(run, tmp_path, monkeypatch, capsys):
     assert "failed" in out
     assert "no such [layer]" in out
     assert main(["status", "missing.yaml"]) == 2
+
+
+def test_a_training_that_points_share_is_done_without_what_points_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.yaml").write_text("key: k\nprune: {target_macs: 0.5}\n")
+    values = "prune.target_macs: [0.5, 0.25]"
+    (tmp_path / "config.yaml").write_text(
+        f"experiments: {{}}\nsweep: {{sizes: {{spec: one.yaml, values: {{{values}}}}}}}\n"
+    )
+    experiments = experiments_of("config.yaml")
+    shared = experiments.all_files("sizes.train")
+    assert "results/sizes.train/train/model.tlt" in shared
+    assert not [path for path in shared if "/retrain/" in path or "/export/" in path]
+    point = experiments.all_files("sizes.target_macs-0.5")
+    assert "results/sizes.target_macs-0.5/retrain/model.tlt" in point
+    assert not set(point) & set(shared)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from secateur.cli import main
 from secateur.spec import load_spec
@@ -35,6 +36,20 @@ def test_nothing_is_written_over(project, capsys):
     assert main(["new", "images"]) == 2
     assert "images.yaml is there already" in capsys.readouterr().err
     assert (project / "config/config.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "empty", ["experiments:\n", "experiments: {}\n# more\n", "experiments:   # none yet\n\nsweep: {}\n"]
+)
+def test_the_first_experiment_of_a_configuration(project, empty):
+    path = project / "config/config.yaml"
+    path.write_text(empty)
+    assert main(["new", "images", "--name", "pets"]) == 0
+    assert yaml.safe_load(path.read_text()) == {
+        **yaml.safe_load(empty),
+        "experiments": {"pets": "config/specs/pets.yaml"},
+    }
+    assert empty.count("#") == path.read_text().count("#")
 
 
 def test_a_configuration_of_another_shape_is_left_alone(project, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from google.protobuf import text_format
@@ -13,15 +14,12 @@ CHOICES = {"optimizer": ("optim_config", "optimizer"), "lr_config": ("lr_config"
 BGR = ("b", "g", "r")
 GRAY = "l"
 MAX_DEPTH = 20
+MESSAGE = re.compile(r"^\s*[A-Za-z_]\w*\s*\{", re.MULTILINE)
 
 
 def looks_like_proto(text: str) -> bool:
-    """Whether a file is a text proto and no YAML: a message is opened before anything else."""
-    for line in text.splitlines():
-        words = line.partition("#")[0].strip()
-        if words:
-            return words.endswith("{") and ":" not in words
-    return False
+    """Whether a file is a text proto and no YAML: a line opens a message, which no line of a YAML mapping can do."""
+    return MESSAGE.search(text) is not None
 
 
 def read_proto(text: str, name: str) -> dict[str, Any]:

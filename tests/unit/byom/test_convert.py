@@ -27,10 +27,12 @@ APPLICATIONS = [
     pytest.param("InceptionV3", 12, True, marks=pytest.mark.slow),
     pytest.param("VGG16", 14, False, marks=pytest.mark.slow),
 ]
+# The others reshape to a number of channels.
+NARROWED = ("VGG16", "ResNet50", "DenseNet121", "InceptionV3")
 
 
 def narrow(network):
-    """The same layers with an eighth of the filters and units: tf2onnx takes many gigabytes for all of VGG's."""
+    """The same layers with an eighth of the filters and units: tf2onnx takes many gigabytes for all of them."""
 
     def narrowed(layer):
         config = layer.get_config()
@@ -46,7 +48,7 @@ def narrow(network):
 def test_keras_applications_through_tf2onnx(tmp_path, name, opset, nchw):
     side = 96 if name == "InceptionV3" else 64
     network = getattr(keras.applications, name)(weights=None, input_shape=(side, side, 3), classes=10)
-    if name == "VGG16":
+    if name in NARROWED:
         network = narrow(network)
     randomise(network)
     path = exported(network, tmp_path / "m.onnx", opset, nchw)

@@ -125,3 +125,9 @@ def test_it_needs_no_tensorflow(tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "# loaded: []"
     assert yaml.safe_load(done.stdout)["model"]["arch"] == "resnet"
+
+
+@pytest.mark.parametrize("start", ["model_config { arch: 'resnet' n_layers: 18 }", "model_config\n{\n}"])
+def test_protos_are_recognised_however_their_lines_are_broken(tmp_path, start):
+    (tmp_path / "old.txt").write_text(f"# made by hand\n{start}\n")
+    assert "model:" in converted(tmp_path / "old.txt")

@@ -1,4 +1,7 @@
-"""The whole zoo in one table: train a step, prune, train a step more, export, and ask ONNX Runtime."""
+"""The whole zoo in one table: train a step, prune, train a step more, export, and ask ONNX Runtime.
+
+Deeper members of a family are not trained: tracing them takes most of the time, and they have no other layers.
+"""
 
 import keras
 import numpy as np
@@ -45,11 +48,13 @@ def test_train_prune_train_export(arch):
     model = build(spec, CLASSES)
     spread(model)
     images = np.random.default_rng(1).normal(size=(2, height, width, channels)).astype("float32")
-    step(model, images)
+    if arch in QUICK:
+        step(model, images)
     narrow, report = prune(model, PruneSpec(threshold=0.5))
     assert report.after.params < 0.9 * report.before.params
     assert narrow.output_shape == (None, CLASSES)
-    step(narrow, images)
+    if arch in QUICK:
+        step(narrow, images)
     by_onnx = run_onnx(to_onnx(narrow).SerializeToString(), images, "nchw")
-    np.testing.assert_allclose(by_onnx, narrow.predict_on_batch(images), atol=1e-4)
+    np.testing.assert_allclose(by_onnx, narrow(images, training=False), atol=1e-4)
     assert cost_of(narrow).macs < cost_of(model).macs
