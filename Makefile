@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test test-fast check format reference web locks environments dvc docs clean
 
 demo: .venv/stamp
-	$(BIN)/snakemake --cores all --resources gpu=2 --quiet rules host
+	$(BIN)/snakemake --cores all --resources gpu=2
 	@echo "Done. Open results/index.html in a browser. To go on: source .venv/bin/activate"
 
 test: .venv/stamp

@@ -16,20 +16,36 @@ from secateur.run import Run
 from secateur.signals import stoppable
 from secateur.workflow import run_from
 
+# Errors name their file or key, and their log; lines that go on are indented.
+UNNAMED = ("error:", "hint:", "log:", " ")
+
 
 class Tee:
-    """Text stream to the terminal and to the log; what redraws a line stays out of the log."""
+    """Text stream to the terminal and to the log.
 
-    def __init__(self, console: TextIO, log: TextIO) -> None:
-        self.console, self.log = console, log
+    What redraws a line stays out of the log. On the terminal, where lines of several experiments stand, each begins
+    with its experiment's name.
+    """
+
+    def __init__(self, console: TextIO, log: TextIO, name: str = "") -> None:
+        self.console, self.log, self.name = console, log, name
         self.encoding = console.encoding
+        self.at_start = True
 
     def write(self, text: str) -> int:
         """Write to both."""
-        self.console.write(text)
-        if "\r" not in text and "\x1b" not in text:
-            self.log.write(text)
+        if "\r" in text or "\x1b" in text:
+            self.console.write(text)
+            self.at_start = text.endswith("\n")
+            return len(text)
+        self.console.write("".join(map(self._named, text.splitlines(keepends=True))))
+        self.log.write(text)
         return len(text)
+
+    def _named(self, line: str) -> str:
+        wanted = self.name and self.at_start and line.strip() and not line.startswith(UNNAMED)
+        self.at_start = line.endswith("\n")
+        return f"{self.name}  {line}" if wanted else line
 
     def flush(self) -> None:
         """Flush both."""
@@ -46,10 +62,11 @@ class Tee:
 
 
 @contextmanager
-def logged(log_path: str) -> Iterator[IO[str]]:
+def logged(log_path: str, name: str = "") -> Iterator[IO[str]]:
     """Send all that this process prints, TensorFlow's C++ included, to the log; yields a stream for people.
 
-    An error of ours ends the process with its message on the terminal, its traceback beside the log, and its exit code.
+    On the terminal lines begin with `name`. An error of ours ends the process with its message, its traceback beside
+    the log, and its exit code.
     """
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     console = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
@@ -57,7 +74,7 @@ def logged(log_path: str) -> Iterator[IO[str]]:
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    stream: Any = Tee(console, log)
+    stream: Any = Tee(console, log, name)
     try:
         with stoppable():
             yield stream
@@ -89,7 +106,7 @@ def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
     Args:
         snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.source, resources, log.
     """
-    with logged(snakemake.log[0]) as stream:
+    with logged(snakemake.log[0], snakemake.wildcards.experiment) as stream:
         run = run_from(snakemake.wildcards.experiment, snakemake.params.source)
         with on_gpus(run, snakemake.rule, snakemake.resources.get("gpu", 0), os.environ, stream) as equipped:
             yield equipped, stream

@@ -23,7 +23,7 @@ train:
   batch_size_per_gpu: 20
   optim_config: {{optimizer: adam}}
   lr_config: {{learning_rate: 0.002}}
-prune: {{threshold: 0.6}}
+prune: {{target_macs: 0.6}}
 retrain: {{num_epochs: 1}}
 evaluate: {{dataset_path: {images}/test}}
 export: {{output_path: EXPORTDIR/own.onnx}}

@@ -234,9 +234,17 @@ def test_a_failure_in_one_experiment_leaves_the_others_running(project, class_fo
     result = project.snakemake(*wanted)
     assert result.returncode != 0
     assert [(project.folder / file).exists() for file in wanted] == [False, True]
+    assert re.search(r"^one  split  2 classes  train \d+", result.stderr, flags=re.MULTILINE), "a line for each step"
+    assert re.search(r"^one  cache  train \d+ images", result.stderr, flags=re.MULTILINE)
+    assert not re.search(r"^(local)?rule |jobid|Select jobs|Finished", result.stderr, flags=re.MULTILINE)
+    failure = (
+        r"Error in rule split:\n    log: logs/a/split.log\n    error: 1 image files.*\n      .*00\.jpg.*\n    hint: "
+    )
+    assert re.search(failure, result.stderr), "the error again, where one looks for it"
     shutil.copy(class_folders / "dark/00.jpg", project.folder / "broken/dark/00.jpg")
-    result = project.snakemake(*wanted)
+    result = project.snakemake("--verbose", *wanted)
     assert result.returncode == 0, result.stderr
+    assert "rule split:" in result.stderr, "all that Snakemake has to say"
     assert re.search(r"^total +2$", result.stderr, flags=re.MULTILINE), "split and cache of the one that failed"
 
 

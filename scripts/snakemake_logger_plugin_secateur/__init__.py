@@ -1,0 +1,120 @@
+"""Snakemake's output for people: `logger: secateur` in profiles/default.
+
+Steps say their own result in one line, so what Snakemake says of a job's start, inputs, outputs and end is left out.
+What fails is named with its error, its hint and its log. A dry run and `--verbose` are Snakemake's own, and so is the
+complete log below `.snakemake/log`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from logging import LogRecord
+from typing import Any
+
+from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+# Of a log that ends otherwise than with an error of ours.
+LAST_LINES = 5
+# What a script's failure is beside its own words, and how Snakemake goes about its work.
+CHATTER = re.compile(
+    r"RuleException:\nCalledProcessError|Select jobs to execute|Execute \d+ jobs|Using shell: "
+    r"|Provided (cores|remote nodes)|Rules claiming more threads|Conda environments: ignored"
+    r"|Assuming unrestricted shared filesystem"
+)
+
+
+class OneLineAStep(DefaultFormatter):  # type: ignore[misc]
+    """Snakemake's words without those about single jobs, but for failures."""
+
+    def format_job_info(self, msg: dict[str, Any]) -> str:
+        """Nothing: the step itself speaks."""
+        return ""
+
+    def format_group_info(self, msg: dict[str, Any]) -> str:
+        """Nothing."""
+        return ""
+
+    def format_job_finished(self, msg: dict[str, Any]) -> str:
+        """Nothing: the step has said its result."""
+        return ""
+
+    def format_progress(self, msg: dict[str, Any]) -> str:
+        """Nothing."""
+        return ""
+
+    def _format_job_error(self, msg: dict[str, Any]) -> list[str]:
+        """The rule, its log, and how the log ends."""
+        if not msg["log"]:
+            lines: list[str] = super()._format_job_error(msg)
+            return lines
+        return [f"Error in rule {msg['rule_name']}:", *(line for path in msg["log"] for line in _end_of(path))]
+
+
+def _end_of(path: str) -> Iterator[str]:
+    """The log's last error and what follows it; else its last lines."""
+    yield f"    log: {path}"
+    with suppress(OSError):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = [line.rstrip() for line in file if line.strip()]
+        errors = [number for number, line in enumerate(lines) if line.startswith("error:")]
+        last = lines[errors[-1] :] if errors else lines[-LAST_LINES:]
+        yield from (f"    {line}" for line in last if not line.startswith("log:"))
+
+
+def _tells(record: LogRecord) -> bool:
+    """Whether a person needs it. Of the description of a job even the empty line before it would remain."""
+    return getattr(record, "event", None) != LogEvent.JOB_INFO and not CHATTER.match(str(record.msg))
+
+
+class LogHandler(LogHandlerBase):  # type: ignore[misc]
+    """Writes to the terminal, coloured as Snakemake does."""
+
+    def __post_init__(self) -> None:
+        settings = self.common_settings
+        plain = settings.dryrun or settings.verbose
+        formatter = (DefaultFormatter if plain else OneLineAStep)(settings.quiet, settings.show_failed_logs)
+        self.terminal = ColorizingTextHandler(
+            nocolor=settings.nocolor,
+            stream=sys.stdout if settings.stdout else sys.stderr,
+            formatter=formatter,
+            filter=DefaultFilter(
+                settings.quiet, settings.debug_dag, settings.verbose, settings.dryrun, settings.printshellcmds
+            ),
+        )
+        if not plain:
+            self.terminal.addFilter(_tells)
+
+    def emit(self, record: LogRecord) -> None:
+        """Write a record; whoever reads may have gone, as `head` does."""
+        with suppress(BrokenPipeError):
+            self.terminal.handle(record)
+
+    @property
+    def writes_to_stream(self) -> bool:
+        """In place of Snakemake's own handler."""
+        return True
+
+    @property
+    def writes_to_file(self) -> bool:
+        """The file is Snakemake's."""
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        """The terminal's."""
+        return True
+
+    @property
+    def has_formatter(self) -> bool:
+        """The terminal's."""
+        return True
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        """No."""
+        return False
