@@ -20,6 +20,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 # Of a log that ends otherwise than with an error of ours.
 LAST_LINES = 5
+ERROR = re.compile(r"^error:.*(?:\n(?!error:|hint:|log:).*)*(?:\nhint:.*)?", re.MULTILINE)
 # What a script's failure is beside its own words, and how Snakemake goes about its work.
 CHATTER = re.compile(
     r"RuleException:\nCalledProcessError|Select jobs to execute|Execute \d+ jobs|Using shell: "
@@ -56,14 +57,14 @@ class OneLineAStep(DefaultFormatter):  # type: ignore[misc]
 
 
 def _end_of(path: str) -> Iterator[str]:
-    """The log's last error and what follows it; else its last lines."""
+    """The log's last error, up to its hint; else the last lines."""
     yield f"    log: {path}"
     with suppress(OSError):
         with open(path, encoding="utf-8", errors="replace") as file:
-            lines = [line.rstrip() for line in file if line.strip()]
-        errors = [number for number, line in enumerate(lines) if line.startswith("error:")]
-        last = lines[errors[-1] :] if errors else lines[-LAST_LINES:]
-        yield from (f"    {line}" for line in last if not line.startswith("log:"))
+            text = file.read()
+        errors = ERROR.findall(text)
+        last = errors[-1] if errors else "\n".join([line for line in text.splitlines() if line.strip()][-LAST_LINES:])
+        yield from (f"    {line.rstrip()}" for line in last.splitlines())
 
 
 def _tells(record: LogRecord) -> bool:
