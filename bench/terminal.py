@@ -49,8 +49,9 @@ def said(command: str, project: Path) -> str:
     bins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": bins, "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
     shell = ["script", "-qec", f"stty cols {COLUMNS}; {command}", "/dev/null"]
-    done = subprocess.run(shell, cwd=project, env=environment, capture_output=True, text=True, check=True)
-    lines = OVERWRITTEN.sub("", done.stdout.replace("\r\n", "\n")).splitlines()
+    done = subprocess.run(shell, cwd=project, env=environment, capture_output=True, check=True)
+    text = done.stdout.decode("utf-8").replace("\r\n", "\n")
+    lines = OVERWRITTEN.sub("", text).splitlines()
     return "\n".join(line for line in lines if not LEFT_OUT.search(line)).strip("\n") + "\n"
 
 

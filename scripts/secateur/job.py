@@ -36,7 +36,7 @@ class Tee:
         """Write to both."""
         if "\r" in text or "\x1b" in text:
             self.console.write(text)
-            self.at_start = text.endswith("\n")
+            self.at_start = text.endswith(("\n", "\r"))  # a bar that is gone leaves an empty line
             return len(text)
         self.console.write("".join(map(self._named, text.splitlines(keepends=True))))
         self.log.write(text)

@@ -24,7 +24,7 @@ ERROR = re.compile(r"^error:.*(?:\n(?!error:|hint:|log:).*)*(?:\nhint:.*)?", re.
 # What a script's failure is beside its own words, and how Snakemake goes about its work.
 CHATTER = re.compile(
     r"RuleException:\nCalledProcessError|Select jobs to execute|Execute \d+ jobs|Using shell: "
-    r"|Provided (cores|remote nodes)|Rules claiming more threads|Conda environments: ignored"
+    r"|Provided (cores|remote nodes|resources)|Rules claiming more threads|Conda environments: ignored"
     r"|Assuming unrestricted shared filesystem"
 )
 

@@ -24,5 +24,8 @@ def test_what_redraws_a_line_stays_out_of_the_log():
     console, log = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
     tee = Tee(console, log, "shoes")
     tee.write("\repoch 1  50%")
+    tee.write("\r            \r")
     print("train  done", file=tee)
+    console.seek(0)
+    assert console.read().endswith("shoes  train  done\n")
     assert log.getvalue() == "train  done\n"
