@@ -11,12 +11,13 @@ from typing import Literal
 
 from secateur.secrets import key_of
 from secateur.spec import Spec
+from secateur.spec.sections import TRACKERS
 from secateur.status import StatusLog
 
 # Names become folders and Snakemake wildcards.
 EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 # Keys of a train section: another number of threads or of checkpoints, or another tracker, gives the same model.
-WITHOUT_EFFECT_ON_RESULTS = {"n_workers", "checkpoint_interval", "checkpoint_minutes", "mlflow", "wandb", "clearml"}
+WITHOUT_EFFECT_ON_RESULTS = {"n_workers", "checkpoint_interval", "checkpoint_minutes", *TRACKERS}
 # Of the data section: the pixels are the same with and without.
 DATA_WITHOUT_EFFECT = {"cache"}
 

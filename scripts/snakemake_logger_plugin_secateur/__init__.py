@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from logging import LogRecord
 from typing import Any
@@ -55,16 +54,27 @@ class OneLineAStep(DefaultFormatter):  # type: ignore[misc]
             return lines
         return [f"Error in rule {msg['rule_name']}:", *(line for path in msg["log"] for line in _end_of(path))]
 
+    def _format_group_error(self, msg: dict[str, Any]) -> list[str]:
+        """Of the jobs that a cluster ran as one, the logs with an error."""
+        paths = [path for info in msg["job_error_info"] for path in info["log"] if ERROR.search(_read(path))]
+        if not paths:
+            lines: list[str] = super()._format_group_error(msg)
+            return lines
+        return ["Error in a group of rules:", *(line for path in paths for line in _end_of(path))]
 
-def _end_of(path: str) -> Iterator[str]:
+
+def _end_of(path: str) -> list[str]:
     """The log's last error, up to its hint; else the last lines."""
-    yield f"    log: {path}"
-    with suppress(OSError):
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read()
-        errors = ERROR.findall(text)
-        last = errors[-1] if errors else "\n".join([line for line in text.splitlines() if line.strip()][-LAST_LINES:])
-        yield from (f"    {line.rstrip()}" for line in last.splitlines())
+    text = _read(path)
+    errors = ERROR.findall(text)
+    last = errors[-1].splitlines() if errors else [line for line in text.splitlines() if line.strip()][-LAST_LINES:]
+    return [f"    log: {path}", *(f"    {line.rstrip()}" for line in last)]
+
+
+def _read(path: str) -> str:
+    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+    return ""
 
 
 def _tells(record: LogRecord) -> bool:

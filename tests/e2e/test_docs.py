@@ -32,6 +32,7 @@ STORY = {
     f"{CHAIN} -n": None,
     CHAIN: None,
     "snakemake -n": None,
+    "export SNAKEMAKE_PROFILE=profiles/slurm": "(export SNAKEMAKE_PROFILE=profiles/slurm; snakemake -n)",
     "snakemake --retries 3": "snakemake --cores all --retries 3",
     "snakemake --unlock": None,
     "secateur status": "secateur status --once",
@@ -76,7 +77,6 @@ ELSEWHERE = {
     "make web": ".ci/run",
     "make LOCK=gpu demo": "needs a GPU",
     "snakemake --profile profiles/slurm": "tests/e2e/test_slurm.py",
-    "export SNAKEMAKE_PROFILE=profiles/slurm": "tests/e2e/test_slurm.py",
     "snakemake --profile profiles/queue": "tests/workflow/test_dag.py",
     "snakemake --sdm conda": "needs conda; tests/unit/test_environments.py compares the pins",
     "kubectl apply -f profiles/kubernetes/job.yaml": "needs a cluster; tests/workflow/test_dag.py reads the manifest",
@@ -84,15 +84,16 @@ ELSEWHERE = {
         "needs several hosts; tests/e2e/test_hosts.py"
     ),
     "sbatch --requeue --open-mode=append --signal=B:USR2@120": "tests/e2e/test_slurm.py",
-    "SNAKEMAKE_PROFILE=profiles/slurm dvc repro": "tests/e2e/test_slurm.py and tests/e2e/test_dvc.py",
+    "SNAKEMAKE_PROFILE=profiles/slurm dvc repro": "needs both; tests/e2e/test_slurm.py, tests/e2e/test_dvc.py",
     "secateur weights resnet_50": "downloads; tests/unit/training/test_pretrained.py has its files",
     "secateur train -e SPEC": "tests/e2e/test_variants.py",
     "secateur rekey FILES": "above, with its keys",
-    "export PYTHONPATH=$PWD/scripts": "tests/e2e/test_variants.py",
+    "export PYTHONPATH=$PWD/scripts": "tests/e2e/test_sweep.py",
     "wandb login": "needs an account",
     "wandb sync ...": "needs an account",
 }
-# All of DVC is in tests/e2e/test_dvc.py; pip needs a package index.
+# tests/e2e/test_dvc.py runs them, and is looked at for them; pip needs a package index.
+OF_DVC = re.compile(r"dvc (?:remote add|exp \w+|metrics \w+|params \w+|plots \w+|\w+)")
 OF_ANOTHER_TEST = re.compile(r"dvc |git |pip install ")
 # Sentences name a command without saying what to give it.
 NAMES = {"secateur train", "secateur check", "secateur decrypt", "secateur byom", "python -m secateur", "wandb sync"}
@@ -127,6 +128,15 @@ def test_every_documented_command_is_run_somewhere(repository):
 def test_no_test_runs_what_the_docs_have_no_more(repository):
     commands = documented(repository)
     assert not (set(STORY) | set(ELSEWHERE)) - set(commands) - {"make it quick", "back", "back again"}
+
+
+def test_the_tests_that_are_named_run_the_commands(repository):
+    dvc = (repository / "tests/e2e/test_dvc.py").read_text()
+    said = [found[0] for command in documented(repository) if (found := OF_DVC.match(command))]
+    assert len(said) > 10
+    assert not [words for words in said if f'"{words}' not in dvc]
+    named = {path for reason in ELSEWHERE.values() for path in re.findall(r"tests/[\w/]+\.py", reason)}
+    assert not [path for path in named if not (repository / path).is_file()]
 
 
 @pytest.mark.slow

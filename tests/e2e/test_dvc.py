@@ -122,6 +122,7 @@ def test_a_clone_that_pulls_has_nothing_to_do(project, tmp_path):
     remote = tmp_path / "remote"
     project(f"dvc remote add -d store {remote}")
     project("git commit -qam remote")
+    project("dvc config cache.type reflink,hardlink,copy")
     project("dvc push -q")
     project(f"git clone -q . {tmp_path / 'clone'}")
     clone = Repository(tmp_path / "clone", tmp_path / "site")
@@ -129,6 +130,8 @@ def test_a_clone_that_pulls_has_nothing_to_do(project, tmp_path):
     assert "Nothing to be done" in clone("snakemake -n")
     assert "up to date" in clone("dvc status")
     assert (clone.folder / "results/one/export/m.onnx").is_file()
+    project("dvc gc -w --cloud -f -q")
+    assert "in sync" in project("dvc status --cloud"), "what is in use stays"
 
 
 def test_the_committed_pipeline_is_current(repository):

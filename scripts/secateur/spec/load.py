@@ -16,7 +16,7 @@ from secateur.errors import SpecError
 from secateur.spec.architectures import FIXED, family_name
 from secateur.spec.notices import Notice
 from secateur.spec.prune import BUDGETS
-from secateur.spec.sections import ModelSpec, Spec
+from secateur.spec.sections import TRACKERS, ModelSpec, Spec
 from secateur.spec.source import Source, parse_source, read_source
 from secateur.spec.vintages import to_v1
 
@@ -26,31 +26,17 @@ PUBLIC_DEFAULT_KEYS = ("nvidia_tlt", "tlt_encode")
 # What a prune section can ask for; one of them at a time.
 GOALS = ("threshold", *BUDGETS)
 
-TRACKERS = ("mlflow", "wandb", "clearml")
-TRACKERS_WITHOUT_EFFECT = {
-    "wandb": {
-        "reinit": "each training has a run of its own",
-        "sync_tensorboard": "the same curves are sent",
-        "save_code": "code is not sent",
-        "run_id": "a training that goes on keeps its run",
-    },
-    "clearml": {
-        "deferred_init": "the training never waits for ClearML",
-        "reuse_last_task_id": "each training has a task of its own",
-        "continue_last_task": "a training that goes on keeps its task",
-    },
-}
-
 NO_EFFECT = {
     "train.optim_config.lr": "the scheduler sets the learning rate",
     "train.optim_config.decay": "the scheduler sets the learning rate",
     "retrain.optim_config.lr": "the scheduler sets the learning rate",
     "retrain.optim_config.decay": "the scheduler sets the learning rate",
     **{
-        f"{section}.{tracker}.{key}": reason
+        f"{section}.{tracker}.{key}": field.description.removeprefix("no effect: ")
         for section in ("train", "retrain")
-        for tracker, keys in TRACKERS_WITHOUT_EFFECT.items()
-        for key, reason in keys.items()
+        for tracker, model in TRACKERS.items()
+        for key, field in model.model_fields.items()
+        if field.description and field.description.startswith("no effect: ")
     },
     "evaluate.classmap": "split makes the one class map, split/classmap.json",
     "evaluate.trt_engine": "the engine that this run builds is measured when it is built",

@@ -265,6 +265,10 @@ class ClearmlSpec(Section):
     continue_last_task: bool = Field(False, description="no effect: a training that goes on keeps its task")
 
 
+# Keys of a train section that choose where its curves go.
+TRACKERS: dict[str, type[Section]] = {"mlflow": MlflowSpec, "wandb": WandbSpec, "clearml": ClearmlSpec}
+
+
 class TrainSpec(Section):
     """The trainer."""
 

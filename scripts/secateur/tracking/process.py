@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _follow(name: str, lines: IO[str], people: int) -> None:
-    messages = _messages(lines)
+    messages = map(json.loads, lines)
     service = SERVICES[name](Start(**next(messages)))
     _say(people, f"{name}: {service.where}")
     last = _epochs(service, messages)
@@ -58,11 +58,6 @@ def _epochs(service: Service, messages: Iterator[dict[str, Any]]) -> dict[str, A
             return message
         service.epoch(message["epoch"], message["values"], message["time"])
     return {}
-
-
-def _messages(lines: IO[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        yield json.loads(line)
 
 
 if __name__ == "__main__":

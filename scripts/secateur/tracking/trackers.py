@@ -21,11 +21,11 @@ from typing import IO, Any
 from secateur.errors import InterruptedRunError
 from secateur.run import Run
 from secateur.spec import TrainSpec
+from secateur.spec.sections import TRACKERS
 
-NAMES = ("mlflow", "wandb", "clearml")
 SUMMARY = ("best_epoch", "val_accuracy", "val_loss", "params", "macs", "training_images", "seconds")
-# After a training its trackers have this long to send the rest.
-LAST_WORDS_S = 60.0
+# After a training its trackers have this long to send the rest; less where somebody waits for it to stop.
+LAST_WORDS_S = {"finished": 60.0, "stopped": 10.0, "failed": 10.0}
 PACKAGE_ROOT = Path(__file__).parent.parent.parent
 
 
@@ -51,29 +51,29 @@ class Trackers:
             process.send(
                 {"state": state, "summary": {key: self.summary[key] for key in SUMMARY if key in self.summary}}
             )
-        end = time.monotonic() + LAST_WORDS_S
+        end = time.monotonic() + LAST_WORDS_S[state]
         for process in processes:
             process.wait(max(0.0, end - time.monotonic()))
 
     def _started(self, resumed: bool) -> list[_Process]:
-        chosen = {name: section for name in NAMES if (section := getattr(self.section, name)) is not None}
-        # The key is not part of it.
-        config = self.run.spec.model_dump(mode="json", exclude={"key", "results_dir"})
-        return [
-            _Process(
-                name,
-                {
-                    "options": section.model_dump(mode="json"),
-                    "experiment": self.run.name,
-                    "step": self.step,
-                    "config": config,
-                    "folder": str(self.run.work / self.step / name),
-                    "resumed": resumed,
-                },
-                self.stream,
-            )
-            for name, section in chosen.items()
-        ]
+        start = {
+            "experiment": self.run.name,
+            "step": self.step,
+            # The key is not part of it.
+            "config": self.run.spec.model_dump(mode="json", exclude={"key", "results_dir"}),
+            "resumed": resumed,
+        }
+        processes = []
+        for name in TRACKERS:
+            section = getattr(self.section, name)
+            if section is None:
+                continue
+            folder = self.run.work / self.step / name
+            try:
+                processes.append(_Process(name, folder, {**start, "options": section.model_dump()}, self.stream))
+            except OSError as error:
+                print(f"warning: {name}: {error}; the training goes on without it", file=self.stream, flush=True)
+        return processes
 
 
 @contextmanager
@@ -99,12 +99,12 @@ def tracked(run: Run, step: str, section: TrainSpec, stream: IO[str]) -> Iterato
 class _Process:
     """One tracker's process: JSON lines in, lines for people out."""
 
-    def __init__(self, name: str, start: dict[str, Any], stream: IO[str]) -> None:
+    def __init__(self, name: str, folder: Path, start: dict[str, Any], stream: IO[str]) -> None:
         self.name, self.stream = name, stream
-        folder = Path(start["folder"])
+        self.log = folder / "log.txt"
         folder.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "PYTHONPATH": f"{PACKAGE_ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-        with open(folder / "log.txt", "a", encoding="utf-8") as log:
+        with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "secateur.tracking.process", name],
                 stdin=subprocess.PIPE,
@@ -119,8 +119,7 @@ class _Process:
         os.set_blocking(self.process.stdin.fileno(), False)
         self.reader = threading.Thread(target=self._pass_on, daemon=True)
         self.reader.start()
-        self.log = folder / "log.txt"
-        self.send(start)
+        self.send({**start, "folder": str(folder)})
 
     def send(self, message: dict[str, Any]) -> None:
         """Hand a message over; where it cannot be taken, the tracker is given up."""
@@ -141,7 +140,7 @@ class _Process:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            self._say(f"{self.name}: did not finish within {LAST_WORDS_S:.0f} s and was left; log: {self.log}")
+            self._say(f"{self.name}: did not finish in time and was left; log: {self.log}")
         self.reader.join(1)
 
     def _close(self) -> None:

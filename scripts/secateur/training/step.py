@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,7 +80,10 @@ class _Step:
             classes = read_classmap(self.run_files.classmap)
             manifest = read_manifest(self.run_files.manifest)
             self.chain = [split_link(self.run_files, len(manifest))]
-            with distributed(self.section.gpus) as self.devices, self._tracked() as trackers:
+            with (
+                distributed(self.section.gpus) as self.devices,
+                tracked(self.run_files, self.step, self.section, self.stream) as trackers,
+            ):
                 metrics = self._trained(manifest, classes, status, trackers)
             status.write("RUNNING", f"{self.step} wrote its model", kpi={"val_accuracy": metrics["val_accuracy"]})
         return metrics
@@ -94,9 +97,6 @@ class _Step:
             return
         with open(os.devnull, "w") as self.stream:
             yield StatusLog(os.devnull, self.step)
-
-    def _tracked(self) -> AbstractContextManager[Trackers]:
-        return tracked(self.run_files, self.step, self.section, self.stream)
 
     def _trained(
         self, manifest: pd.DataFrame, classes: list[str], status: StatusLog, trackers: Trackers
