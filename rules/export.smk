@@ -32,7 +32,9 @@ rule export:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "export"),
+        sections=lambda wildcards: EXPERIMENTS.export_params(
+            wildcards.experiment, wildcards.file
+        ),
         code=code_digest("export"),
     script:
         "../scripts/export.py"
@@ -55,7 +57,9 @@ rule openvino:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "export"),
+        sections=lambda wildcards: EXPERIMENTS.export_params(
+            wildcards.experiment, f"{wildcards.name}.xml"
+        ),
         code=code_digest("export"),
     script:
         "../scripts/export.py"

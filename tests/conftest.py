@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -40,6 +42,17 @@ def clothing() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no clothing images at {folder}")
     return folder
+
+
+@pytest.fixture
+def tensorrt(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The stand-ins for TensorRT and CUDA (`stand_ins`), or a skip where the real ones are: they need a GPU."""
+    if importlib.util.find_spec("tensorrt") is not None:
+        pytest.skip("TensorRT is installed here")
+    monkeypatch.syspath_prepend(REPOSITORY / "tests/stand_ins")
+    yield importlib.import_module("tensorrt")
+    for name in [name for name in sys.modules if name.split(".")[0] in ("tensorrt", "cuda")]:
+        del sys.modules[name]
 
 
 @pytest.fixture

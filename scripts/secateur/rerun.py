@@ -122,7 +122,7 @@ def section_params(spec: Spec, step: str) -> dict[str, Any]:
             "listing": _inference_listing(spec),
         },
         "calibrate": {**pixels, **crop, "export": _plain(spec.export, NOT_CALIBRATION), "listing": _calibration(spec)},
-        "export": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES), "type": spec.exported_type},
+        "export": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES)},
         "latency": {"file": exported_files(spec)[0].name, "prunes": spec.prunes},
         "bundle": {**pixels, **crop, "export": _plain(spec.export), "type": spec.exported_type},
         "web": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES)},

@@ -147,9 +147,9 @@ def exported_files(spec: Spec) -> list[Exported]:
     name = export_name(spec)
     stem, suffix = Path(name).stem, Path(name).suffix
     files = [Exported(name, spec.exported_type, "onnxruntime")]
-    if "int8" in (spec.exported_type, spec.engine_type if spec.wants_engine else ""):
-        # The two programs want the same integers at other places.
-        files.append(Exported(f"{stem}.tensorrt{suffix}", "int8", "tensorrt"))
+    # The two programs want the same integers at other places, and TensorRT 11 takes its precision from the file.
+    if spec.engine_type == "int8" or spec.engine_type != spec.exported_type:
+        files.append(Exported(f"{stem}.tensorrt{suffix}", spec.engine_type, "tensorrt"))
     if "tflite" in spec.export.targets:
         files += [Exported(f"{stem}.tflite", "fp32", "tflite"), Exported(f"{stem}.int8.tflite", "int8", "tflite")]
     if "openvino" in spec.export.targets:

@@ -17,7 +17,7 @@ from secateur.errors import SecateurError, SpecError, format_error
 from secateur.files import export_names, page_files, result_files, step_of
 from secateur.gpu import gpus_of
 from secateur.rerun import DIGITS_INDEX, image_roots, is_digits, section_params
-from secateur.run import BUNDLE_FILES, EXPERIMENT_NAME, Run, export_name, exported_files, given_model
+from secateur.run import BUNDLE_FILES, EXPERIMENT_NAME, Exported, Run, export_name, exported_files, given_model
 from secateur.spec import Spec, load_spec
 from secateur.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
@@ -207,10 +207,18 @@ class Experiments:
     def export_inputs(self, name: str, file: str) -> dict[str, str]:
         """The model, the images, and for int8 the ranges of its activations."""
         files = {"model": self.exported_model(name), **self.manifest(name)}
-        kind = next((exported for exported in exported_files(self.specs[name]) if exported.name == file), None)
+        kind = self._exported(name, file)
         if kind is not None and kind.data_type == "int8" and kind.form != "tflite":
             files["calibration"] = str(self.run(name).results / "export" / "calibration.json")
         return files
+
+    def export_params(self, name: str, file: str) -> dict[str, Any]:
+        """Plain data whose change writes an exported file anew: its precision is that of the engine for TensorRT's."""
+        kind = self._exported(name, file)
+        return {**self.params(name, "export"), "type": kind and kind.data_type}
+
+    def _exported(self, name: str, file: str) -> Exported | None:
+        return next((exported for exported in exported_files(self.specs[name]) if exported.name == file), None)
 
     def latency_inputs(self, name: str) -> dict[str, str]:
         """The networks that are timed."""

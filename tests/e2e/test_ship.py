@@ -206,4 +206,18 @@ def test_an_engine_without_tensorrt_is_one_clear_error(shipped, monkeypatch, cap
         pytest.skip("TensorRT is installed here")
     monkeypatch.setenv("SHIP_KEY", "a pass phrase")
     assert main(["engine", "-e", str(shipped / "c.yaml")]) == 6
-    assert "can be built only where TensorRT is installed" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "can be built only where TensorRT is installed; missing: tensorrt, cuda-python" in said
+
+
+def test_an_engine_is_measured_and_written_once_it_agrees(shipped, tensorrt, monkeypatch, tmp_path):
+    """With the stand-in for TensorRT: what is around it is real."""
+    tensorrt.pretend("11.4.0.106")
+    monkeypatch.setenv("SHIP_KEY", "a pass phrase")
+    asked = [f"export.engine_file={tmp_path}/own.engine", "export.max_batch_size=16"]
+    assert main(["engine", "-e", str(shipped / "c.yaml"), *asked]) == 0
+    metrics = read(shipped, "engine/metrics.json")
+    assert (metrics["data_type"], metrics["images"], metrics["tensorrt"]) == ("int8", 372, "11.4.0.106")
+    beside = read(shipped, "export/metrics.json")["files"]["c.tensorrt.onnx"]
+    assert metrics["accuracy"]["top_1"] == pytest.approx(beside["accuracy"]["top_1"])
+    assert (tmp_path / "own.engine").read_bytes() == (shipped / "out/engine/model.engine").read_bytes()

@@ -54,7 +54,6 @@ def engine_options(spec: Spec) -> EngineOptions:
 
 
 def engine_source(spec: Spec) -> Exported:
-    """The exported file that TensorRT reads: the one with its own places for int8, where there is one."""
+    """The exported file that TensorRT reads: the one that is written for it, where there is one."""
     files = exported_files(spec)
-    wanted = "tensorrt" if spec.engine_type == "int8" else "onnxruntime"
-    return next((file for file in files if file.form == wanted), files[0])
+    return next((file for file in files if file.form == "tensorrt"), files[0])

@@ -10,7 +10,7 @@ from secateur.run import Exported, Run, exported_files
 
 FORMS = {
     "onnxruntime": "ONNX Runtime, and what else reads ONNX",
-    "tensorrt": "TensorRT: int8 with zero point 0",
+    "tensorrt": "TensorRT, in the precision of its engine; int8 with zero point 0",
     "tflite": "LiteRT (TFLite): scaled pixels, NHWC",
     "openvino": "OpenVINO, with the .bin beside it",
 }
