@@ -147,6 +147,7 @@ RERUNS = {
     ("export.max_batch_size", 16): {"bundle": 1},
     ("export.data_type", "fp16"): SHIPPED,
     ("export.data_type", "int8"): {**SHIPPED, "calibrate": 1, "export": 2},
+    ("export.engine_data_type", "fp16"): {"export": 1, "bundle": 1, **SEEN},
     ("export.targets", "tflite"): {"export": 2, "bundle": 1, **SEEN},
     ("export.targets", "openvino"): {"openvino": 1, "bundle": 1, **SEEN},
     ("export.targets", "web"): {"web": 1, "bundle": 1},
@@ -161,6 +162,14 @@ RERUNS = {
 def test_a_change_reruns_its_step_and_what_follows(done, dotted, value):
     done.change(dotted, value)
     assert done.jobs() == RERUNS[dotted, value]
+
+
+def test_another_precision_of_the_engine_writes_its_file_anew_and_not_the_model(done):
+    done.change("export.engine_data_type", "fp16")
+    assert done.snakemake().returncode == 0
+    assert done.jobs() == {}
+    done.change("export.engine_data_type", "int8")
+    assert done.jobs() == {"export": 1, "calibrate": 1, "bundle": 1, **SEEN}
 
 
 def test_a_comment_reruns_nothing(done):
