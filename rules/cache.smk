@@ -1,6 +1,6 @@
 rule cache:
     input:
-        unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
+        unpack(lambda wildcards: INPUTS.manifest(wildcards.experiment)),
     output:
         "<results>/{experiment}/cache/packs.json",
     log:
@@ -9,7 +9,7 @@ rule cache:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "cache"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "cache"),
         code=code_digest("cache"),
     script:
         "../scripts/cache.py"

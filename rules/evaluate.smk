@@ -1,7 +1,7 @@
 rule evaluate:
     input:
-        unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
-        model=lambda wildcards: EXPERIMENTS.evaluated_model(
+        unpack(lambda wildcards: INPUTS.manifest(wildcards.experiment)),
+        model=lambda wildcards: INPUTS.evaluated_model(
             wildcards.experiment, wildcards.stage
         ),
     output:
@@ -16,7 +16,7 @@ rule evaluate:
         gpu=1,
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "evaluate"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "evaluate"),
         code=code_digest("evaluate"),
     script:
         "../scripts/evaluate.py"

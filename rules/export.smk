@@ -1,7 +1,7 @@
 rule calibrate:
     input:
-        unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
-        model=lambda wildcards: EXPERIMENTS.exported_model(wildcards.experiment),
+        unpack(lambda wildcards: INPUTS.manifest(wildcards.experiment)),
+        model=lambda wildcards: INPUTS.exported_model(wildcards.experiment),
     output:
         "<results>/{experiment}/export/calibration.json",
     log:
@@ -10,7 +10,7 @@ rule calibrate:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "calibrate"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "calibrate"),
         code=code_digest("calibrate"),
     script:
         "../scripts/calibrate.py"
@@ -18,11 +18,7 @@ rule calibrate:
 
 rule export:
     input:
-        unpack(
-            lambda wildcards: EXPERIMENTS.export_inputs(
-                wildcards.experiment, wildcards.file
-            )
-        ),
+        unpack(lambda wildcards: INPUTS.export(wildcards.experiment, wildcards.file)),
     output:
         model="<results>/{experiment}/export/{file}",
         parity="<results>/{experiment}/export/{file}.parity.json",
@@ -32,7 +28,7 @@ rule export:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.export_params(
+        sections=lambda wildcards: INPUTS.export_params(
             wildcards.experiment, wildcards.file
         ),
         code=code_digest("export"),
@@ -43,7 +39,7 @@ rule export:
 rule openvino:
     input:
         unpack(
-            lambda wildcards: EXPERIMENTS.export_inputs(
+            lambda wildcards: INPUTS.export(
                 wildcards.experiment, f"{wildcards.name}.xml"
             )
         ),
@@ -57,7 +53,7 @@ rule openvino:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.export_params(
+        sections=lambda wildcards: INPUTS.export_params(
             wildcards.experiment, f"{wildcards.name}.xml"
         ),
         code=code_digest("export"),
@@ -67,10 +63,8 @@ rule openvino:
 
 rule web:
     input:
-        unpack(lambda wildcards: EXPERIMENTS.latency_inputs(wildcards.experiment)),
-        classmap=lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)[
-            "classmap"
-        ],
+        unpack(lambda wildcards: INPUTS.latency(wildcards.experiment)),
+        classmap=lambda wildcards: INPUTS.manifest(wildcards.experiment)["classmap"],
     output:
         "<results>/{experiment}/export/try.html",
     log:
@@ -79,7 +73,7 @@ rule web:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "web"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "web"),
         code=code_digest("web"),
     script:
         "../scripts/web.py"
@@ -87,10 +81,8 @@ rule web:
 
 rule latency:
     input:
-        unpack(lambda wildcards: EXPERIMENTS.latency_inputs(wildcards.experiment)),
-        classmap=lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)[
-            "classmap"
-        ],
+        unpack(lambda wildcards: INPUTS.latency(wildcards.experiment)),
+        classmap=lambda wildcards: INPUTS.manifest(wildcards.experiment)["classmap"],
     output:
         "<results>/{experiment}/export/latency.json",
     log:
@@ -99,7 +91,7 @@ rule latency:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "latency"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "latency"),
         code=code_digest("latency"),
     script:
         "../scripts/latency.py"
@@ -107,7 +99,7 @@ rule latency:
 
 rule bundle:
     input:
-        lambda wildcards: EXPERIMENTS.bundle_inputs(wildcards.experiment),
+        lambda wildcards: INPUTS.bundle(wildcards.experiment),
     output:
         labels="<results>/{experiment}/export/labels.txt",
         preprocessing="<results>/{experiment}/export/preprocessing.json",
@@ -125,7 +117,7 @@ rule bundle:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "bundle"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "bundle"),
         code=code_digest("bundle"),
     script:
         "../scripts/bundle.py"
@@ -133,7 +125,7 @@ rule bundle:
 
 rule engine:
     input:
-        lambda wildcards: EXPERIMENTS.engine_inputs(wildcards.experiment),
+        lambda wildcards: INPUTS.engine(wildcards.experiment),
     output:
         engine="<results>/{experiment}/engine/model.engine",
         metrics="<results>/{experiment}/engine/metrics.json",
@@ -145,7 +137,7 @@ rule engine:
         gpu=1,
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "engine"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "engine"),
         code=code_digest("engine"),
     script:
         "../scripts/engine.py"

@@ -1,6 +1,6 @@
 rule front:
     input:
-        lambda wildcards: EXPERIMENTS.front_inputs(wildcards.sweep),
+        lambda wildcards: INPUTS.front(wildcards.sweep),
     output:
         table="<results>/sweeps/{sweep}/front.csv",
         svg="<results>/sweeps/{sweep}/front.svg",

@@ -1,6 +1,6 @@
 rule inference:
     input:
-        lambda wildcards: EXPERIMENTS.inference_inputs(wildcards.experiment),
+        lambda wildcards: INPUTS.inference(wildcards.experiment),
     output:
         result="<results>/{experiment}/inference/result.csv",
         unreadable="<results>/{experiment}/inference/unreadable.csv",
@@ -12,7 +12,7 @@ rule inference:
         gpu=1,
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "inference"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "inference"),
         code=code_digest("inference"),
     script:
         "../scripts/inference.py"

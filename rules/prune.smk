@@ -1,6 +1,6 @@
 rule prune:
     input:
-        unpack(lambda wildcards: EXPERIMENTS.prune_inputs(wildcards.experiment)),
+        unpack(lambda wildcards: INPUTS.prune(wildcards.experiment)),
     output:
         model="<results>/{experiment}/prune/model.tlt",
         report="<results>/{experiment}/prune/report.json",
@@ -10,10 +10,10 @@ rule prune:
     conda:
         "../envs/secateur.yaml"
     resources:
-        gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "prune"),
+        gpu=lambda wildcards: INPUTS.gpus(wildcards.experiment, "prune"),
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "prune"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "prune"),
         code=code_digest("prune"),
     script:
         "../scripts/prune.py"

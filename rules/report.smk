@@ -1,6 +1,6 @@
 rule report:
     input:
-        lambda wildcards: EXPERIMENTS.report_inputs(wildcards.experiment),
+        lambda wildcards: INPUTS.report(wildcards.experiment),
     output:
         "<results>/{experiment}/report.html",
     log:
@@ -16,7 +16,7 @@ rule report:
 
 rule index:
     input:
-        EXPERIMENTS.index_inputs(),
+        INPUTS.index(),
     output:
         "<results>/index.html",
     log:

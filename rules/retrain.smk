@@ -1,8 +1,8 @@
 rule retrain:
     input:
-        unpack(lambda wildcards: EXPERIMENTS.retrain_inputs(wildcards.experiment)),
+        unpack(lambda wildcards: INPUTS.retrain(wildcards.experiment)),
         # With or without it the pixels are the same: a training is not repeated for it.
-        packs=ancient(lambda wildcards: EXPERIMENTS.packs(wildcards.experiment)),
+        packs=ancient(lambda wildcards: INPUTS.packs(wildcards.experiment)),
     output:
         model="<results>/{experiment}/retrain/model.tlt",
         history="<results>/{experiment}/retrain/history.csv",
@@ -12,10 +12,10 @@ rule retrain:
     conda:
         "../envs/secateur.yaml"
     resources:
-        gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "retrain"),
+        gpu=lambda wildcards: INPUTS.gpus(wildcards.experiment, "retrain"),
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "retrain"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "retrain"),
         code=code_digest("train"),
     script:
         "../scripts/retrain.py"

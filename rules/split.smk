@@ -1,6 +1,6 @@
 rule split:
     input:
-        lambda wildcards: EXPERIMENTS.sources(wildcards.experiment),
+        lambda wildcards: INPUTS.split(wildcards.experiment),
     output:
         manifest="<results>/{experiment}/split/manifest.csv",
         classmap="<results>/{experiment}/split/classmap.json",
@@ -13,7 +13,7 @@ rule split:
         "../envs/secateur.yaml"
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "split"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "split"),
         code=code_digest("split"),
     script:
         "../scripts/split.py"

@@ -1,9 +1,9 @@
 rule train:
     input:
-        unpack(lambda wildcards: EXPERIMENTS.manifest(wildcards.experiment)),
-        start=lambda wildcards: EXPERIMENTS.start_model(wildcards.experiment),
+        unpack(lambda wildcards: INPUTS.manifest(wildcards.experiment)),
+        start=lambda wildcards: INPUTS.start_model(wildcards.experiment),
         # With or without it the pixels are the same: a training is not repeated for it.
-        packs=ancient(lambda wildcards: EXPERIMENTS.packs(wildcards.experiment)),
+        packs=ancient(lambda wildcards: INPUTS.packs(wildcards.experiment)),
     output:
         model="<results>/{experiment}/train/model.tlt",
         history="<results>/{experiment}/train/history.csv",
@@ -13,10 +13,10 @@ rule train:
     conda:
         "../envs/secateur.yaml"
     resources:
-        gpu=lambda wildcards: EXPERIMENTS.gpus(wildcards.experiment, "train"),
+        gpu=lambda wildcards: INPUTS.gpus(wildcards.experiment, "train"),
     params:
         source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: EXPERIMENTS.params(wildcards.experiment, "train"),
+        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "train"),
         code=code_digest("train"),
     script:
         "../scripts/train.py"

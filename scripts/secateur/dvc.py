@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from secateur.data.storage import is_url
+from secateur.experiments import RESULTS, Experiments
 from secateur.rerun import DIGITS, DIGITS_INDEX, image_roots, is_digits
 from secateur.spec import Spec
-from secateur.workflow import RESULTS, Experiments
 
 COMMAND = "snakemake --cores all --resources gpu=2"
 # The workflow itself. The specs are below config/.

@@ -14,12 +14,12 @@ from secateur import sealed
 from secateur.artifacts import read_json
 from secateur.errors import DataError, SpecError
 from secateur.evaluation.accuracy import standard_error
+from secateur.experiments import RESULTS, run_from
 from secateur.export.latency import latencies_ms
 from secateur.provenance import onnx_chain, require_measured_on
 from secateur.run import Run, export_name
 from secateur.spec import Spec
 from secateur.tables import write_csv
-from secateur.workflow import RESULTS, run_from
 
 UNPRUNED = "unpruned"
 # Costs that accuracy is weighed against -> what they are called in a figure.

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import IO, Any, TextIO
 
 from secateur.errors import InterruptedRunError, SecateurError, format_error
+from secateur.experiments import run_from
 from secateur.gpu import on_gpus
 from secateur.run import Run
 from secateur.signals import stoppable
-from secateur.workflow import run_from
 
 # Errors name their file or key, and their log; lines that go on are indented.
 UNNAMED = ("error:", "hint:", "log:", " ")

@@ -16,10 +16,10 @@ from rich.table import Table
 
 from secateur.artifacts import read_json
 from secateur.errors import ArtifactError
+from secateur.experiments import Experiments
 from secateur.locks import process_lives
 from secateur.run import Run
 from secateur.spec.source import read_source
-from secateur.workflow import Experiments
 
 SECONDS_BETWEEN_LOOKS = 2.0
 AT_WORK = ("STARTED", "RUNNING")

@@ -2,8 +2,9 @@
 
 import pytest
 from secateur.errors import SpecError
+from secateur.experiments import Experiments
+from secateur.inputs import Inputs
 from secateur.sweep import AFTER_PRUNING, AFTER_TRAINING, read_sweeps
-from secateur.workflow import Experiments
 
 SPEC = """
 key: k
@@ -61,9 +62,9 @@ def test_twelve_thresholds_share_one_training(tmp_path):
     assert len(found.specs) == 13
     models = [path for path in found.targets() if path.endswith("/train/model.tlt")]
     assert models == ["results/s.train/train/model.tlt"]
-    assert {found.pruned_model(name) for name in found.specs} == set(models)
+    assert {Inputs(found).pruned_model(name) for name in found.specs} == set(models)
     assert len([path for path in found.targets() if path.endswith("retrain/model.tlt")]) == 12
-    assert "results/s.train/evaluate/train/metrics.json" in found.front_inputs("s")
+    assert "results/s.train/evaluate/train/metrics.json" in Inputs(found).front("s")
     assert not [path for path in found.targets() if path.startswith("results/s.threshold-0.05/train")]
 
 
@@ -71,7 +72,7 @@ def test_points_that_differ_in_retraining_share_the_pruned_model(tmp_path):
     found = experiments(tmp_path, {"retrain.num_epochs": [1, 2], "prune.threshold": [0.1, 0.2]})
     pruned = [path for path in found.targets() if path.endswith("prune/model.tlt")]
     assert pruned == ["results/s.prune.threshold-0.1/prune/model.tlt", "results/s.prune.threshold-0.2/prune/model.tlt"]
-    assert found.retrain_inputs("s.num_epochs-1.threshold-0.1")["model"] == pruned[0]
+    assert Inputs(found).retrain("s.num_epochs-1.threshold-0.1")["model"] == pruned[0]
     stepwise = experiments(tmp_path, {"retrain.num_epochs": [1, 2], "prune.target_macs": [0.5], "prune.steps": [2]})
     assert len([path for path in stepwise.targets() if path.endswith("prune/model.tlt")]) == 2
 
@@ -91,7 +92,7 @@ def test_the_training_of_a_sweep_does_not_depend_on_the_list_of_values(tmp_path)
     before = experiments(tmp_path, {"prune.threshold": [0.1, 0.2]})
     after = experiments(tmp_path, {"prune.threshold": [0.3, 0.2]})
     assert before.source("s.train") == after.source("s.train")
-    assert before.params("s.train", "train") == after.params("s.train", "train")
+    assert Inputs(before).params("s.train", "train") == Inputs(after).params("s.train", "train")
 
 
 def test_owners():

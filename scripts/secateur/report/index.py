@@ -10,6 +10,7 @@ import pandas as pd
 
 from secateur.artifacts import read_json, write_text
 from secateur.evaluation.accuracy import standard_error
+from secateur.experiments import run_from
 from secateur.front import COSTS, on_front
 from secateur.report import figures
 from secateur.report.facts import is_single
@@ -17,7 +18,6 @@ from secateur.report.page import render
 from secateur.report.words import counted
 from secateur.run import Run, exported_files
 from secateur.spec.effective import flattened
-from secateur.workflow import run_from
 
 INDEX = "index.html"
 # What accuracy is drawn against; file size and latency differ in precision, and are in the table.

@@ -1,4 +1,4 @@
-"""What the Snakefile needs to know: experiments, their files, and what each step depends on.
+"""The experiments of a configuration: their specs, the points of sweeps and what they share, the files of each.
 
 Light on purpose: no Keras, no TensorFlow, no Snakemake. A dry run imports this module.
 """
@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from secateur.artifacts import require_writable
-from secateur.data.storage import is_file_source
 from secateur.errors import SecateurError, SpecError, format_error
-from secateur.files import export_names, page_files, result_files, step_of
-from secateur.gpu import gpus_of
-from secateur.rerun import DIGITS_INDEX, image_roots, is_digits, section_params
-from secateur.run import BUNDLE_FILES, EXPERIMENT_NAME, Exported, Run, export_name, exported_files, given_model
+from secateur.files import result_files, step_of
+from secateur.run import EXPERIMENT_NAME, Run, export_name
 from secateur.spec import Spec, load_spec
 from secateur.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
@@ -144,30 +141,15 @@ class Experiments:
             return list(dict.fromkeys(str(path) for path in files if path.is_relative_to(self.results / name)))
         return [str(path) for path in [*self._files(name), self.results / name / "report.html"]]
 
-    def report_inputs(self, name: str) -> list[str]:
-        """The files that an experiment's page is made from."""
-        run = self.run(name)
-        read = page_files(self.specs[name], run.results)
-        return [str(path) for path in [*read, run.model(run.final_step)]]
-
-    def index_inputs(self) -> list[str]:
-        """The pages of the experiments, and the tables of the sweeps."""
-        pages = [self.results / name / "report.html" for name in self.reported]
-        return [str(path) for path in [*pages, *(self.results / "sweeps" / name / "front.csv" for name in self.sweeps)]]
-
-    def index(self) -> dict[str, Any]:
-        """Plain data that the page over all experiments is made from."""
-        return {
-            "sources": {name: self.source(name) for name in self.reported},
-            "sweeps": list(self.sweeps),
-        }
+    def _files(self, name: str) -> list[Path]:
+        return result_files(self.specs[name], self.run(name).results)
 
     def _sweep_files(self, name: str) -> list[Path]:
         """What the front of a sweep is drawn from, and the front."""
-        files = [path for point in self.sweeps[name].points() for path in self._point_files(point.name)]
+        files = [path for point in self.sweeps[name].points() for path in self.point_files(point.name)]
         return [*files, *(self.results / "sweeps" / name / file for file in ("front.csv", "front.svg", "front.png"))]
 
-    def _point_files(self, name: str) -> list[Path]:
+    def point_files(self, name: str) -> list[Path]:
         """Every durable file of a point, those of other experiments that it shares included; no inference."""
         by_step = {file: self._shared(name) for file in self._files(name) if self._is_measured(name, file)}
         own = self.results / name
@@ -193,125 +175,12 @@ class Experiments:
         """For each point what a job makes its run from."""
         return {point.name: self.source(point.name) for point in self.sweeps[name].points()}
 
-    def front_inputs(self, name: str) -> list[str]:
-        """The files that the front reads."""
-        files = [path for point in self.sweeps[name].points() for path in self._point_files(point.name)]
-        read = [
-            path for path in files if path.name in ("model.tlt", "metrics.json") or path.suffix in (".etlt", ".onnx")
-        ]
-        return list(dict.fromkeys(map(str, read)))
-
-    def _files(self, name: str) -> list[Path]:
-        return result_files(self.specs[name], self.run(name).results)
-
-    def export_inputs(self, name: str, file: str) -> dict[str, str]:
-        """The model, the images, and for int8 the ranges of its activations."""
-        files = {"model": self.exported_model(name), **self.manifest(name)}
-        kind = self._exported(name, file)
-        if kind is not None and kind.data_type == "int8" and kind.form != "tflite":
-            files["calibration"] = str(self.run(name).results / "export" / "calibration.json")
-        return files
-
-    def export_params(self, name: str, file: str) -> dict[str, Any]:
-        """Plain data whose change writes an exported file anew: its precision is that of the engine for TensorRT's."""
-        kind = self._exported(name, file)
-        return {**self.params(name, "export"), "type": kind and kind.data_type}
-
-    def _exported(self, name: str, file: str) -> Exported | None:
-        return next((exported for exported in exported_files(self.specs[name]) if exported.name == file), None)
-
-    def latency_inputs(self, name: str) -> dict[str, str]:
-        """The networks that are timed."""
-        unpruned = {"unpruned": self.pruned_model(name)} if self.specs[name].prunes else {}
-        exported = self.run(name).results / "export" / export_name(self.specs[name])
-        return {"exported": str(exported), "model": self.exported_model(name), **unpruned}
-
-    def bundle_inputs(self, name: str) -> list[str]:
-        """The exported models, their figures, the images and classes."""
-        folder = self.run(name).results / "export"
-        made = [folder / file for file in export_names(self.specs[name]) if file not in BUNDLE_FILES]
-        return [str(path) for path in [*made, *self.manifest(name).values()] if path != folder / "triton"]
-
-    def engine_inputs(self, name: str) -> list[str]:
-        """The exported files and what the engine is measured on."""
-        folder = self.run(name).results / "export"
-        exported = [str(folder / file.name) for file in exported_files(self.specs[name])]
-        return [*exported, self.exported_model(name), *self.manifest(name).values()]
-
-    def sources(self, name: str) -> list[str]:
-        """Files that split depends on: tables, archives, and the index of the digits when the spec uses them."""
-        roots = image_roots(self.specs[name])
-        files = [root for root in roots if is_file_source(root)]
-        return files + ([DIGITS_INDEX] if any(is_digits(root) for root in roots) else [])
-
-    def inference_inputs(self, name: str) -> list[str]:
-        """The model, the class map, and the digits' index when images are taken from there."""
-        section, run = self.specs[name].inference, self.run(name)
-        files = [
-            run.resolve(section.model_path, run.model(run.final_step)),
-            run.resolve(section.classmap, run.classmap),
-        ]
-        index = [DIGITS_INDEX] if is_digits(section.image_dir or "") else []
-        return [str(file) for file in files] + index
-
-    def evaluated_model(self, name: str, stage: str) -> str:
-        """The model that `evaluate/<stage>` measures."""
-        run = self.run(name)
-        return str(
-            run.resolve(given_model(self.specs[name]), run.model(stage)) if stage == "given" else run.model(stage)
-        )
-
-    def manifest(self, name: str) -> dict[str, str]:
-        """The images and classes that an experiment reads: its own, or those that a sweep's points share."""
-        run = self.run(name)
-        return {"manifest": str(run.manifest), "classmap": str(run.classmap)}
-
-    def packs(self, name: str) -> str:
-        """What is cached of the images; a training waits for it."""
-        return str(self.run(name).folder("cache") / "packs.json")
-
-    def prune_inputs(self, name: str) -> dict[str, str]:
-        """The model, and the images where pruning looks at them."""
-        section = self.specs[name].prune
-        images = self.manifest(name) if section and section.needs_images else {}
-        return {"model": self.pruned_model(name), **images}
-
-    def gpus(self, name: str, step: str) -> int:
-        """Devices that a step works with."""
-        return gpus_of(self.specs[name], step)
-
-    def retrain_inputs(self, name: str) -> dict[str, str]:
-        """The pruned model, the images, and the unpruned model where it teaches."""
-        spec, folder = self.specs[name], self.run(name).folder("prune")
-        teacher = {"teacher": self.pruned_model(name)} if spec.retrain and spec.retrain.distill else {}
+    def index(self) -> dict[str, Any]:
+        """Plain data that the page over all experiments is made from."""
         return {
-            "model": str(folder / "model.tlt"),
-            "report": str(folder / "report.json"),
-            **self.manifest(name),
-            **teacher,
+            "sources": {name: self.source(name) for name in self.reported},
+            "sweeps": list(self.sweeps),
         }
-
-    def pruned_model(self, name: str) -> str:
-        """The model that is pruned."""
-        run = self.run(name)
-        section = self.specs[name].prune
-        path = section.model_path if section else None
-        return str(run.model("train") if path in (None, "EVALMODEL") else run.resolve(path, run.model("train")))
-
-    def start_model(self, name: str) -> list[str]:
-        """The files that the first training starts from, if any."""
-        spec = self.specs[name]
-        paths = (spec.train.pretrained_model_path, spec.model.byom_model)
-        return [str(self.run(name).resolve(path, Path(path))) for path in paths if path]
-
-    def exported_model(self, name: str) -> str:
-        """The model that is exported."""
-        run = self.run(name)
-        return str(run.resolve(self.specs[name].export.model_path, run.model(run.final_step)))
-
-    def params(self, name: str, step: str) -> dict[str, Any]:
-        """Plain data whose change reruns a step."""
-        return section_params(self.specs[name], step)
 
     def link_results(self) -> None:
         """Where a spec has its own results_dir, make `results/<experiment>` a link to it.
