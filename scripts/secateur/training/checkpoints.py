@@ -199,8 +199,9 @@ def _packed(groups: dict[str, list[Any]], state: TrainingState, identity: dict[s
 
 def _unpacked(about: dict[str, Any], arrays: Any, groups: tuple[str, ...]) -> TrainingState:
     state = TrainingState()
+    # A checkpoint of an older version lacks what was added since.
     for name in PLAIN:
-        setattr(state, name, about[name])
+        setattr(state, name, about.get(name, getattr(state, name)))
     state.best_score = (state.best_score[0], state.best_score[1])
     for name in groups:
         setattr(state, name, _group(arrays, name))

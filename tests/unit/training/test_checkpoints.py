@@ -11,6 +11,7 @@ from secateur.errors import InterruptedRunError, ModelError, WrongKeyError
 from secateur.quantization.aware import FakeQuantize, quantisation_aware
 from secateur.signals import STOP_SIGNALS
 from secateur.spec import ModelSpec, TrainSpec
+from secateur.training import checkpoints
 from secateur.training.checkpoints import Checkpoints, TrainingState
 from secateur.training.loop import Trainer
 from secateur.training.overrides import configured
@@ -282,3 +283,12 @@ def test_an_unfinished_training_goes_on_with_other_code(tmp_path):
     variable = keras.Variable(np.arange(4.0))
     Checkpoints(tmp_path, "k", {"code": "a"}).write([variable], TrainingState(epoch=2))
     assert Checkpoints(tmp_path, "k", {"code": "b"}).read([variable], io.StringIO()).epoch == 2
+
+
+def test_a_checkpoint_of_an_older_version_lacks_what_was_added_since(tmp_path, monkeypatch):
+    variable = keras.Variable(np.arange(4.0))
+    with monkeypatch.context() as older:
+        older.setattr(checkpoints, "PLAIN", tuple(name for name in checkpoints.PLAIN if name != "seconds"))
+        Checkpoints(tmp_path, "k").write([variable], TrainingState(epoch=2, seconds=5.0))
+    again = Checkpoints(tmp_path, "k").read([variable], io.StringIO())
+    assert (again.epoch, again.seconds) == (2, 0.0)
