@@ -65,13 +65,13 @@ def cells(arch: str) -> Iterator[Cell]:
     for seed, budget, (importance, ranking), again in itertools.product(SEEDS, BUDGETS, METHODS, (False, True)):
         yield Cell(arch, seed, budget, importance, ranking, again, False, 0)
     yield from _short(arch, TELLING)
-    for seed, budget, (importance, ranking) in itertools.product(SEEDS, (0.25, 0.1), (*TELLING, SCRATCH)):
+    for budget, seed, (importance, ranking) in itertools.product((0.25, 0.1), SEEDS, (*TELLING, SCRATCH)):
         yield Cell(arch, seed, budget, importance, ranking, True, False, LONG)
     yield from _short(arch, METHODS)
 
 
 def _short(arch: str, methods: Sequence[tuple[str, str]]) -> Iterator[Cell]:
-    for seed, budget, distilled, (importance, ranking) in itertools.product(SEEDS, BUDGETS, (False, True), methods):
+    for budget, distilled, seed, (importance, ranking) in itertools.product(BUDGETS, (False, True), SEEDS, methods):
         yield Cell(arch, seed, budget, importance, ranking, True, distilled, SHORT)
 
 
