@@ -64,7 +64,7 @@ def cells(arch: str) -> Iterator[Cell]:
         yield Cell(arch, seed, 1.0, "none", "none", False, False, 0)
     for seed, budget, (importance, ranking), again in itertools.product(SEEDS, BUDGETS, METHODS, (False, True)):
         yield Cell(arch, seed, budget, importance, ranking, again, False, 0)
-    yield from _short(arch, TELLING)
+    yield from _short(arch, (*TELLING, ("bn_scale", "global")))
     for budget, seed, (importance, ranking) in itertools.product((0.25, 0.1), SEEDS, (*TELLING, SCRATCH)):
         yield Cell(arch, seed, budget, importance, ranking, True, False, LONG)
     yield from _short(arch, METHODS)
