@@ -35,11 +35,12 @@ from setup import Images, accuracy, base_model, load_images, train_section, trai
 
 SEEDS = (1, 2, 3)
 BASE_EPOCHS, SHORT, LONG = 20, 4, 20
-BUDGETS = (0.25, 0.1, 0.5, 0.75)
-METHODS = (*itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer")), ("random", "layer"))
-TELLING = (("taylor", "global"), ("l2", "layer"), ("random", "layer"))
-# Fresh weights in the network that `l2` by layer leaves: what pruning a trained one is worth.
-SCRATCH = ("scratch", "layer")
+BUDGETS = (0.25, 0.5, 0.1, 0.75)
+METHODS = (*itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer", "uniform")), ("random", "layer"))
+# What wins, TAO's way and the control.
+TELLING = (("bn_scale", "uniform"), ("l2", "layer"), ("random", "layer"))
+# Fresh weights in a network that `l2` leaves: what pruning a trained one is worth.
+SCRATCH = (("scratch", "uniform"), ("scratch", "layer"))
 LOOKED_AT = 512
 DISTILL = {"alpha": 0.5, "temperature": 4.0}
 
@@ -62,16 +63,17 @@ def cells(arch: str) -> Iterator[Cell]:
     """All of them, the most telling first."""
     for seed in SEEDS:
         yield Cell(arch, seed, 1.0, "none", "none", False, False, 0)
+    yield from _short(arch, TELLING)
     for seed, budget, (importance, ranking), again in itertools.product(SEEDS, BUDGETS, METHODS, (False, True)):
         yield Cell(arch, seed, budget, importance, ranking, again, False, 0)
-    yield from _short(arch, (*TELLING, ("bn_scale", "global")))
-    for budget, seed, (importance, ranking) in itertools.product((0.25, 0.1), SEEDS, (*TELLING, SCRATCH)):
+    long = (*TELLING, *SCRATCH, ("taylor", "global"))
+    for budget, seed, (importance, ranking) in itertools.product((0.25, 0.1), SEEDS, long):
         yield Cell(arch, seed, budget, importance, ranking, True, False, LONG)
     yield from _short(arch, METHODS)
 
 
 def _short(arch: str, methods: Sequence[tuple[str, str]]) -> Iterator[Cell]:
-    for budget, distilled, seed, (importance, ranking) in itertools.product(BUDGETS, (False, True), SEEDS, methods):
+    for distilled, budget, seed, (importance, ranking) in itertools.product((False, True), BUDGETS, SEEDS, methods):
         yield Cell(arch, seed, budget, importance, ranking, True, distilled, SHORT)
 
 

@@ -41,7 +41,8 @@ def statistics_of(
     """One statistic for each channel of each group, on the scale that `prune.threshold` cuts.
 
     With `ranking: layer` it is normalised within each layer, as the specification has it; with `global` the
-    raw figures of the whole network are normalised together.
+    raw figures of the whole network are normalised together; with `uniform` it is a channel's place among those of its
+    group, so that all groups lose the same share.
 
     Args:
         images: for `importance: taylor`.
@@ -49,24 +50,43 @@ def statistics_of(
     Returns:
         float64 [channels] for each group.
     """
+    found = _judged(model, graph, groups, spec, images)
+    if spec.ranking == "uniform":
+        return [_places(values) for values in found]
+    if spec.ranking == "global" and spec.importance != "random":
+        return _joint(found, groups, spec.normalizer)
+    return found
+
+
+def _judged(
+    model: keras.Model,
+    graph: ChannelGraph,
+    groups: Sequence[Coupled],
+    spec: PruneSpec,
+    images: LabelledImages | None,
+) -> list[Statistics]:
+    """The importance of each channel of each group; raw with `ranking: global`, else normalised within layers."""
     if spec.importance == "random":
         rng = np.random.default_rng(spec.random_seed)
         return [rng.random(len(group)) for group in groups]
+    raw = spec.ranking == "global"
     if spec.importance == "taylor":
         assert images is not None
         by_root = taylor_importance(model, graph, images)
         found = [by_root[group.roots] for group in groups]
-        return (
-            [normalized(values, spec.normalizer) for values in found]
-            if spec.ranking == "layer"
-            else _joint(found, groups, spec.normalizer)
-        )
+        return found if raw else [normalized(values, spec.normalizer) for values in found]
     votes = _votes(model, graph, groups, spec)
-    if spec.ranking == "layer":
-        for vote in votes.values():
-            vote.values = normalized(vote.values, spec.normalizer)
-    found = _merged_votes(graph.ids, groups, votes, spec.equalization_criterion)
-    return found if spec.ranking == "layer" else _joint(found, groups, spec.normalizer)
+    for vote in votes.values():
+        vote.values = vote.values if raw else normalized(vote.values, spec.normalizer)
+    return _merged_votes(graph.ids, groups, votes, spec.equalization_criterion)
+
+
+def _places(values: Statistics) -> Statistics:
+    """The share of its group that matters at most as much as each channel, in (0, 1]; of equals the later go first."""
+    order = np.lexsort((-np.arange(len(values)), values))
+    places = np.empty(len(values))
+    places[order] = np.arange(1, len(values) + 1) / len(values)
+    return places
 
 
 def _joint(found: list[Statistics], groups: Sequence[Coupled], normalizer: Normalizer) -> list[Statistics]:

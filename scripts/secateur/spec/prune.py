@@ -44,8 +44,10 @@ class PruneSpec(Section):
     )
     latency_threads: PositiveInt = Field(1, description="own addition: threads of ONNX Runtime for target_latency_ms")
     latency_batch: PositiveInt = Field(1, description="own addition: images a call for target_latency_ms")
-    ranking: Annotated[Literal["layer", "global"], Folded] = Field(
-        "layer", description="own addition: normalise importance within each layer, or over the whole network"
+    ranking: Annotated[Literal["layer", "global", "uniform"], Folded] = Field(
+        "layer",
+        description="own addition: normalise importance within each layer, or over the whole network, or take the same "
+        "share of each layer; a threshold is that share then",
     )
     importance: Annotated[Literal["l2", "l1", "bn_scale", "taylor", "random"], Folded] = Field(
         "l2", description="own addition: what a channel is judged by"

@@ -21,7 +21,7 @@ def resnet():
     return build(ModelSpec(arch="resnet_18", use_batch_norm=True, input_image_size="3,32,32"), 5)
 
 
-@pytest.mark.parametrize("ranking", ["layer", "global"])
+@pytest.mark.parametrize("ranking", ["layer", "global", "uniform"])
 @pytest.mark.parametrize("importance", ["l2", "bn_scale", "random"])
 @pytest.mark.parametrize(("key", "share"), [("target_macs", 0.5), ("target_macs", 0.2), ("target_params", 0.3)])
 def test_counted_budgets_are_met_closely(resnet, key, share, importance, ranking):

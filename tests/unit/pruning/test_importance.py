@@ -144,6 +144,32 @@ def test_global_ranking_takes_from_the_weakest_layer():
     assert abs(len(report.kept["strong"]) - len(report.kept["weak"])) <= 1
 
 
+@pytest.mark.parametrize("importance", ["l2", "l1", "bn_scale", "taylor", "random"])
+def test_uniform_ranking_takes_the_share_that_the_threshold_is_from_every_layer(importance):
+    """TAO's users read 0.68 as 68 %: here it is."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(10, 3, padding="same", name="wide")(inputs))
+    x = layers.Conv2D(5, 3, name="narrow")(x)
+    model = keras.Model(inputs, layers.Dense(4, activation="softmax", name="out")(layers.Flatten()(x)))
+    spec = PruneSpec(threshold=0.6, importance=importance, ranking="uniform", **LOOSE)
+    _, report = prune(model, spec, images())
+    assert [len(report.kept[name]) for name in ("wide", "narrow")] == [4, 2]
+    if importance == "l2":
+        norms = np.square(model.get_layer("wide").get_weights()[0]).sum(axis=(0, 1, 2))
+        assert report.kept["wide"] == sorted(np.argsort(norms)[-4:].tolist()), "the longest filters stay"
+
+
+def test_uniform_ranking_of_channels_that_are_alike_takes_the_later():
+    model = small()
+    for name in ("c1", "c2"):
+        kernel, bias = model.get_layer(name).get_weights()
+        model.get_layer(name).set_weights([np.ones_like(kernel), bias])
+    kernel = model.get_layer("dw").get_weights()
+    model.get_layer("dw").set_weights([np.ones_like(kernel[0]), kernel[1]])
+    _, report = prune(model, PruneSpec(threshold=0.5, ranking="uniform", **LOOSE))
+    assert report.kept["c1"] == [0, 1, 2]
+
+
 def test_recalibration_finds_the_statistics_of_what_is_left():
     model, data = small(), images(128)
     model.get_layer("b2").trainable = False
