@@ -63,17 +63,17 @@ def cells(arch: str) -> Iterator[Cell]:
     """All of them, the most telling first."""
     for seed in SEEDS:
         yield Cell(arch, seed, 1.0, "none", "none", False, False, 0)
-    yield from _short(arch, TELLING)
+    yield from _short(arch, TELLING, (False,))
     for seed, budget, (importance, ranking), again in itertools.product(SEEDS, BUDGETS, METHODS, (False, True)):
         yield Cell(arch, seed, budget, importance, ranking, again, False, 0)
     long = (*TELLING, *SCRATCH, ("taylor", "global"))
     for budget, seed, (importance, ranking) in itertools.product((0.25, 0.1), SEEDS, long):
         yield Cell(arch, seed, budget, importance, ranking, True, False, LONG)
-    yield from _short(arch, METHODS)
+    yield from _short(arch, METHODS, (False, True))
 
 
-def _short(arch: str, methods: Sequence[tuple[str, str]]) -> Iterator[Cell]:
-    for distilled, budget, seed, (importance, ranking) in itertools.product((False, True), BUDGETS, SEEDS, methods):
+def _short(arch: str, methods: Sequence[tuple[str, str]], taught: Sequence[bool]) -> Iterator[Cell]:
+    for distilled, budget, seed, (importance, ranking) in itertools.product(taught, BUDGETS, SEEDS, methods):
         yield Cell(arch, seed, budget, importance, ranking, True, distilled, SHORT)
 
 
