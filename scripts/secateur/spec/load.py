@@ -26,6 +26,11 @@ PUBLIC_DEFAULT_KEYS = ("nvidia_tlt", "tlt_encode")
 # What a prune section can ask for; one of them at a time.
 GOALS = ("threshold", *BUDGETS)
 
+DEPTHWISE = ("efficientnet", "mobilenet_v1", "mobilenet_v2")
+BETTER_FOR_DEPTHWISE = (
+    "has depthwise convolutions: importance: bn_scale with ranking: uniform keeps more accuracy than the default, "
+    "which is TAO's way (docs/pruning.md)"
+)
 NO_EFFECT = {
     "train.optim_config.lr": "the scheduler sets the learning rate",
     "train.optim_config.decay": "the scheduler sets the learning rate",
@@ -248,6 +253,11 @@ def _model_remarks(spec: Spec, explicit: set[str]) -> Iterator[Notice]:
             yield Notice("no effect", f"model.{option}", f"{spec.model.arch}: {reason}")
     if "use_batch_norm" not in fixed and "model.use_batch_norm" not in explicit:
         yield Notice("warning", "model.use_batch_norm", "absent; False is used, and training is harder without it")
+    # Measured: bench/pruning. Without batch normalisation there is no scale to judge by.
+    normalised = spec.model.use_batch_norm or "use_batch_norm" in fixed
+    chosen = {"prune.importance", "prune.ranking"} & explicit
+    if spec.prunes and family_name(spec.model.arch) in DEPTHWISE and normalised and not chosen:
+        yield Notice("warning", "prune", f"{spec.model.arch} {BETTER_FOR_DEPTHWISE}")
     if spec.data.image_mean and spec.data.preprocess_mode != "caffe":
         yield Notice("no effect", "data.image_mean", "only caffe mode subtracts it")
 

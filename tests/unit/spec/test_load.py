@@ -310,3 +310,20 @@ def test_distill_is_of_retraining():
     assert spec.retrain.num_epochs == spec.train.num_epochs
     with pytest.raises(SpecError, match="alpha"):
         parse_spec("key: env:K\nprune:\nretrain: {distill: {alpha: 0}}\n")
+
+
+@pytest.mark.parametrize(
+    ("model", "prune", "said"),
+    [
+        ("{arch: mobilenet_v2, use_batch_norm: True}", "{threshold: 0.5}", True),
+        ("{arch: efficientnet-b0}", "{target_macs: 0.5}", True),
+        ("{arch: efficientnet-b0}", "{target_macs: 0.5, ranking: layer}", False),
+        ("{arch: mobilenet_v2, use_batch_norm: False}", "{threshold: 0.5}", False),
+        ("{arch: resnet_18}", "{threshold: 0.5}", False),
+    ],
+)
+def test_a_better_way_to_prune_depthwise_convolutions_is_named(model, prune, said):
+    notices = [str(notice) for notice in parse_spec(f"model: {model}\nprune: {prune}").notices]
+    assert any("ranking: uniform" in notice for notice in notices) is said
+    spec = parse_spec(f"model: {model}\nprune: {prune}")
+    assert (spec.prune.importance, spec.prune.ranking) == ("l2", "layer"), "TAO's specs mean what they mean there"
