@@ -63,9 +63,9 @@ def cells(arch: str) -> Iterator[Cell]:
     """All of them, the most telling first."""
     for seed in SEEDS:
         yield Cell(arch, seed, 1.0, "none", "none", False, False, 0)
-    yield from _short(arch, TELLING, (False,))
     for seed, budget, (importance, ranking), again in itertools.product(SEEDS, BUDGETS, METHODS, (False, True)):
         yield Cell(arch, seed, budget, importance, ranking, again, False, 0)
+    yield from _short(arch, TELLING, (False,))
     long = (*TELLING, *SCRATCH, ("taylor", "global"))
     for budget, seed, (importance, ranking) in itertools.product((0.25, 0.1), SEEDS, long):
         yield Cell(arch, seed, budget, importance, ranking, True, False, LONG)
