@@ -12,11 +12,12 @@ import yaml
 
 pytestmark = pytest.mark.slow
 
+EPOCHS = 24
 SPEC = {
     "key": "env:TEST_KEY",
     "data": {"source": "images", "preprocess_mode": "tf"},
     "model": {"arch": "resnet_10", "input_image_size": [3, 32, 32], "use_batch_norm": True},
-    "train": {"num_epochs": 50, "batch_size_per_gpu": 4, "checkpoint_interval": 4, "n_workers": 1},
+    "train": {"num_epochs": EPOCHS, "batch_size_per_gpu": 4, "checkpoint_interval": 4, "n_workers": 1},
 }
 MODEL = "results/one/train/model.tlt"
 
@@ -53,7 +54,7 @@ class Project:
         log, lock = self.folder / "logs/one/train.log", self.folder / "results/one/.locks/train"
         end = time.monotonic() + 120
         while time.monotonic() < end:
-            if log.exists() and f"epoch {epoch}/50" in log.read_text():
+            if log.exists() and f"epoch {epoch}/{EPOCHS}" in log.read_text():
                 return json.loads(lock.read_text())["pid"]
             time.sleep(0.05)
         raise AssertionError("the training did not start")
@@ -77,7 +78,7 @@ def test_sigterm_and_kill_are_retried_and_go_on_where_they_were(project):
     process = project.start("--retries", "2")
     os.kill(project.job(6), signal.SIGTERM)
     time.sleep(1)
-    os.kill(project.job(20), signal.SIGKILL)
+    os.kill(project.job(14), signal.SIGKILL)
     assert process.wait() == 0, project.printed
     assert "train was stopped by SIGTERM after epoch" in project.printed
     assert "resuming after epoch" in (project.folder / "logs/one/train.log").read_text()
@@ -94,7 +95,8 @@ def test_sigterm_and_kill_are_retried_and_go_on_where_they_were(project):
 
 def test_an_orphan_and_its_successor_never_work_on_the_same_files(project):
     first = project.start()
-    orphan = project.job(2)
+    orphan = project.job(5)
+    os.kill(orphan, signal.SIGSTOP)  # it lives, and is not done before its successor comes
     first.kill()
     first.wait()
     assert project.run("--unlock")[0] == 0

@@ -13,7 +13,7 @@ import onnxruntime
 RUNS_A_ROUND = 10
 ROUNDS = 7
 # Rounds for percentiles, and about how long all of them may take.
-MOST_ROUNDS, FEWEST_ROUNDS, SECONDS = 40, 3, 10.0
+MOST_ROUNDS, FEWEST_ROUNDS, SECONDS = 40, 3, 4.0
 
 
 @dataclass(frozen=True)
