@@ -96,7 +96,7 @@ ELSEWHERE = {
 OF_DVC = re.compile(r"dvc (?:remote add|exp \w+|metrics \w+|params \w+|plots \w+|\w+)")
 OF_ANOTHER_TEST = re.compile(r"dvc |git |pip install ")
 # Sentences name a command without saying what to give it.
-NAMES = {"secateur train", "secateur check", "secateur decrypt", "secateur byom", "python -m secateur"}
+NAMES = {"secateur new", "secateur train", "secateur check", "secateur decrypt", "secateur byom", "python -m secateur"}
 
 
 def documented(repository: Path) -> dict[str, str]:
