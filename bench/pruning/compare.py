@@ -40,9 +40,10 @@ from setup import Images, accuracy, base_model, load_images, train_section, trai
 SEEDS = (1, 2, 3)
 BASE_EPOCHS, SHORT, LONG = 20, 4, 20
 BUDGETS = (0.25, 0.5, 0.1, 0.75)
-METHODS = (*itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer", "uniform")), ("random", "layer"))
 # What wins, TAO's way and the control.
 TELLING = (("bn_scale", "uniform"), ("l2", "layer"), ("random", "layer"))
+GRID = (*TELLING, *itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer")))
+METHODS = tuple(dict.fromkeys((*GRID, ("taylor", "uniform"), ("l2", "uniform"))))
 LOOKED_AT = 512
 DISTILL = {"alpha": 0.5, "temperature": 4.0}
 
@@ -71,7 +72,7 @@ def cells(arch: str) -> Iterator[Cell]:
         yield Cell(arch, seed, budget, importance, ranking, again, False, 0)
     yield from _short(arch, METHODS, (False,))
     yield from _short(arch, TELLING, (True,))
-    yield from _short(arch, METHODS, (True,))
+    yield from _short(arch, GRID, (True,))
     yield from _long(arch, (("taylor", "global"), ("scratch", "layer")))
 
 

@@ -1,42 +1,54 @@
-"""The rows of `compare.py` as tables: share of right answers over all seeds, with standard errors.
+"""The rows of `compare.py` as tables, written into README.md between its marks: share of right answers over all seeds,
+with standard errors.
 
-.venv/bin/python bench/pruning/table.py bench/pruning/compare-resnet_18.csv
+    .venv/bin/python bench/pruning/table.py
+
+A pair of marks is `<!-- compare-ARCH.csv: NAME -->` and `<!-- end -->`; NAME begins the headings.
 """
 
 from __future__ import annotations
 
 import math
-import sys
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
+HERE = Path(__file__).parent
+MARKED = re.compile(r"(<!-- (?P<file>[\w.-]+\.csv): (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 BUDGETS = (0.75, 0.5, 0.25, 0.1)
 KEYS = ["importance", "ranking"]
 
 
 def main() -> None:
-    """Print a table for each kind of cell."""
-    rows = pd.read_csv(sys.argv[1], keep_default_na=False)
-    base = rows[rows["importance"] == "none"]
-    print(f"Unpruned: {share(base)}\n")
-    cut = rows[rows["epochs"] == 0]
-    print("Right after the cut, statistics of batch normalisations as they were\n\n", table(cut[~cut["recalibrated"]]))
-    print("Right after the cut, statistics measured anew\n\n", table(cut[cut["recalibrated"]]))
-    for epochs in (4, 20):
-        trained = rows[rows["epochs"] == epochs]
-        for after in sorted(trained["after_epochs"].unique()):
-            for distilled in (False, True):
-                chosen = trained[(trained["after_epochs"] == after) & (trained["distilled"] == distilled)]
-                if len(chosen):
-                    teacher = "with" if distilled else "without"
-                    print(f"After {after} of {epochs} epochs, {teacher} a teacher\n\n", table(chosen))
+    """Write the tables of every marked file anew."""
+    readme = HERE / "README.md"
+    readme.write_text(MARKED.sub(_marked, readme.read_text()))
+
+
+def _marked(found: re.Match[str]) -> str:
+    rows = pd.read_csv(HERE / found["file"], keep_default_na=False)
+    unpruned = f"Unpruned: {share(rows[rows['importance'] == 'none'])}\n"
+    tables = (f"### {found['name']}: {title}\n\n{table(chosen)}" for title, chosen in _kinds(rows) if len(chosen))
+    return found[1] + "\n" + "\n".join([unpruned, *tables]) + "\n" + found[4]
+
+
+def _kinds(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """What each table shows, and its rows."""
+    cut = rows[(rows["epochs"] == 0) & (rows["importance"] != "none")]
+    yield "right after the cut, statistics of batch normalisations as they were", cut[~cut["recalibrated"]]
+    yield "right after the cut, statistics measured anew", cut[cut["recalibrated"]]
+    trained = rows[rows["epochs"] > 0]
+    for (epochs, after, distilled), chosen in trained.groupby(["epochs", "after_epochs", "distilled"]):
+        yield f"after {after} of {epochs} epochs, {'with' if distilled else 'without'} a teacher", chosen
 
 
 def table(rows: pd.DataFrame) -> str:
     """Markdown: a method a line, a budget a column."""
     lines = ["| importance | ranking | " + " | ".join(f"{budget:.0%} of the MACs" for budget in BUDGETS) + " |"]
     lines.append("|---|---|" + "--:|" * len(BUDGETS))
-    for method, own in rows[rows["importance"] != "none"].groupby(KEYS):
+    for method, own in rows.groupby(KEYS):
         cells = [share(own[own["budget"] == budget]) for budget in BUDGETS]
         lines.append("| " + " | ".join([*map(str, method), *cells]) + " |")
     return "\n".join(lines) + "\n"
