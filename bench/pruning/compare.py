@@ -1,15 +1,15 @@
 """Ways to choose channels, compared: accuracy right after the cut and after short retraining.
 
     .venv/bin/python bench/pruning/compare.py --images ../shared/data/clothing --work WORK \
-        [--arch resnet_18] [--where "seed == 1 and epochs == 4"] [--out CSV] [--minutes 60]
+        [--arch resnet_18] [--where "seed == 1 and epochs == 4"] [--out CSV]
 
 One unpruned network a seed (20 epochs), cut to 75, 50, 25 and 10 % of its MACs by each importance and ranking and by
 the random control, then retrained for 4 epochs with and without distillation; one schedule of 4 epochs, looked at
 after epoch 1 and 4. All accuracies are of the last epoch's weights on validation and test images together (713),
 so that nothing was chosen by what it is measured on. For 25 and 10 % also after 20 epochs, against a network of
-that size from scratch. Every cell is a row of the CSV as soon as it is done; started again, the script does what is
-missing. The unpruned networks are kept in WORK. Several processes can write to one CSV at the same time, each with
-its own `--where`, a pandas query over the fields of `Cell`.
+that size from scratch. Every cell is a row of the CSV as soon as it is done; stopped and started again, the script
+does what is missing. The unpruned networks are kept in WORK. Several processes can write to one CSV at the same time,
+each with its own `--where`, a pandas query over the fields of `Cell`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import argparse
 import itertools
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ import keras
 import kernels
 import numpy as np
 import pandas as pd
+import psutil
 from secateur.pruning import prune
 from secateur.pruning.taylor import LabelledImages
 from secateur.spec import PruneSpec, RetrainSpec
@@ -45,6 +45,8 @@ TELLING = (("bn_scale", "uniform"), ("l2", "layer"), ("random", "layer"))
 GRID = (*TELLING, *itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer")))
 METHODS = tuple(dict.fromkeys((*GRID, ("taylor", "uniform"), ("l2", "uniform"))))
 LOOKED_AT = 512
+# TensorFlow keeps what it made for each network, some 50 MB a training: then the process begins anew.
+LARGEST = 4_000_000_000
 DISTILL = {"alpha": 0.5, "temperature": 4.0}
 
 
@@ -87,24 +89,22 @@ def _short(arch: str, methods: Sequence[tuple[str, str]], taught: Sequence[bool]
 
 
 def main() -> None:
-    """Do what is missing until the time is up."""
+    """Do what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", required=True, type=Path)
     parser.add_argument("--work", required=True, type=Path)
     parser.add_argument("--arch", default="resnet_18")
     parser.add_argument("--where")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
     options = parser.parse_args()
     out = options.out or Path(__file__).parent / f"compare-{options.arch}.csv"
-    end = time.monotonic() + 60 * options.minutes
     kernels.use()
     data = load_images(options.images, options.work)
     for cell in _chosen(options.arch, options.where):
         if cell not in _done(out):
-            if time.monotonic() > end:
-                break
             _append(out, _rows(cell, data, options.work))
+            if psutil.Process().memory_info().rss > LARGEST:
+                os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
 def _chosen(arch: str, where: str | None) -> list[Cell]:
