@@ -42,8 +42,8 @@ BASE_EPOCHS, SHORT, LONG = 20, 4, 20
 BUDGETS = (0.25, 0.5, 0.1, 0.75)
 # What wins, TAO's way and the control.
 TELLING = (("bn_scale", "uniform"), ("l2", "layer"), ("random", "layer"))
-GRID = (*TELLING, *itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer")))
-METHODS = tuple(dict.fromkeys((*GRID, ("taylor", "uniform"), ("l2", "uniform"))))
+GRID = tuple(dict.fromkeys((*TELLING, *itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer")))))
+METHODS = (*GRID, ("taylor", "uniform"), ("l2", "uniform"))
 LOOKED_AT = 512
 # TensorFlow keeps what it made for each network, some 50 MB a training: then the process begins anew.
 LARGEST = 4_000_000_000

@@ -41,7 +41,7 @@ class Batches(keras.utils.PyDataset):
     """Batches of arrays; with a generator they are shuffled, and half of the images mirrored."""
 
     def __init__(self, images: Images, rng: np.random.Generator | None = None, batch: int = BATCH) -> None:
-        # With one, TensorFlow tunes its queue, and can wait at the end of an epoch for as long as the epoch took.
+        # With one, the end of an epoch sometimes waits in TensorFlow's iterator, idle, for as long as the epoch took.
         super().__init__(workers=2)
         self.images, self.batch = images, batch
         count = len(images.pixels)
