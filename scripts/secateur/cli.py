@@ -14,6 +14,7 @@ import shtab
 
 from secateur import __version__
 from secateur.commands import add_commands
+from secateur.cpu import use_onednn
 from secateur.errors import InterruptedRunError, SecateurError, SpecError, format_error
 from secateur.gpu import gpus_of, leased, on_gpus
 from secateur.run import Run, run_of
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # Without a GPU driver TensorFlow reports its absence as an error, several times.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
+    use_onednn(os.environ)
     # A step takes the GPUs that it needs; no other command may take one from a training.
     hidden = nullcontext() if options.command is _step else leased(0, os.environ)
     try:

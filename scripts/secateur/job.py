@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from secateur.cpu import use_onednn
 from secateur.errors import InterruptedRunError, SecateurError, format_error
 from secateur.experiments import run_from
 from secateur.gpu import on_gpus
@@ -74,6 +75,7 @@ def logged(log_path: str, name: str = "") -> Iterator[IO[str]]:
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    use_onednn(os.environ)
     stream: Any = Tee(console, log, name)
     try:
         with stoppable():
