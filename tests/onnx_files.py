@@ -10,11 +10,12 @@ import keras
 import numpy as np
 import onnxruntime
 from keras import layers
+from secateur.quantization.exact import exact_options
 
 
 def run_onnx(content: bytes, images: np.ndarray, layout: str = "nchw") -> np.ndarray:
     """Answers of ONNX Runtime for images [batch, height, width, channels]."""
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, exact_options(), providers=["CPUExecutionProvider"])
     fed = images.transpose(0, 3, 1, 2) if layout == "nchw" else images
     return session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(fed)})[0]
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime
 
+from secateur.quantization.exact import exact_options
+
 RUNS_A_ROUND = 10
 ROUNDS = 7
 # Rounds for percentiles, and about how long all of them may take.
@@ -69,7 +71,7 @@ def percentiles_ms(models: Sequence[bytes], threads: int, batch: int) -> list[Pe
 
 
 def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
+    options = exact_options()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from secateur.data.preprocessing import preprocess
 from secateur.export.onnx_writer import INPUT_NAME, OUTPUT_NAME
 from secateur.export.source import layout_inside
+from secateur.quantization.exact import exact_options
 from secateur.spec import Spec
 
 # [batch, height, width, channels] RGB, uint8 or float32 at depth 16 -> float32 [batch, classes]
@@ -37,7 +38,7 @@ def _scaled(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.float32]:
 
 def onnx_runner(content: bytes, spec: Spec) -> Runner:
     """ONNX Runtime on the CPU."""
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, exact_options(), providers=["CPUExecutionProvider"])
     return lambda pixels: np.asarray(session.run([OUTPUT_NAME], {INPUT_NAME: fed(pixels, spec)})[0])
 
 

@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from secateur.errors import ModelError
+from secateur.quantization.exact import exact_options
 from secateur.quantization.placement import WEIGHTED, Network
 from secateur.quantization.qdq import quantised
 from secateur.quantization.ranges import Ranges
@@ -146,6 +147,8 @@ def _first(batches: Sequence[Array], count: int) -> list[Array]:
 
 
 def _answers(proto: onnx.ModelProto, batches: Sequence[Array]) -> Array:
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), exact_options(), providers=["CPUExecutionProvider"]
+    )
     (given,) = session.get_inputs()
     return np.concatenate([session.run(None, {given.name: batch})[0] for batch in batches])
