@@ -37,6 +37,7 @@ from secateur.modelfile import load_model, save_model
 from secateur.pruning import prune
 from secateur.quantization.aware import plain_network
 from secateur.quantization.calibrate import measured_ranges
+from secateur.quantization.exact import exact_options
 from secateur.quantization.integers import integer_check
 from secateur.quantization.placement import Network
 from secateur.quantization.qdq import quantised
@@ -161,7 +162,7 @@ def _calibration(data: dict[str, setup.Images]) -> list[np.ndarray]:
 
 
 def _right(content: bytes, data: dict[str, setup.Images]) -> tuple[int, int]:
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, exact_options(), providers=["CPUExecutionProvider"])
     pixels = np.concatenate([data["validation"].pixels, data["test"].pixels])
     labels = np.concatenate([data["validation"].labels, data["test"].labels]).argmax(axis=1)
     answers = [session.run(None, {"input_1": images.transpose(0, 3, 1, 2)})[0] for images in _batches(pixels)]

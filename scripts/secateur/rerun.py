@@ -35,6 +35,7 @@ PIXELS = ("data/images.py", "data/preprocessing.py", "data/augment.py")
 ONNX = ("export/onnx_writer.py", "export/onnx_layers.py", "export/tf2onnx_route.py")
 QUANTIZED = tuple(f"quantization/{name}.py" for name in ("placement", "ranges", "qdq", "calibrate"))
 MEASURED_ON = ("export/source.py", "export/calibration.py", "export/preprocessing.py")
+TIMED = ("export/latency.py", "quantization/exact.py")
 # Parts of the package whose change makes a step's result out of date.
 CODE = {
     "digits": ("data/digits.py",),
@@ -56,22 +57,31 @@ CODE = {
     "cache": ("data/cache.py", "data/packed.py", *PIXELS),
     "pack": PIXELS,
     "train": (*PIXELS, "data/pipeline.py", "zoo", "training"),
-    "prune": ("pruning", "export/latency.py"),
-    "front": ("front.py", "front_figure.py", "export/latency.py"),
+    "prune": ("pruning", *TIMED),
+    "front": ("front.py", "front_figure.py", *TIMED),
     "evaluate": (*PIXELS, "data/pipeline.py", "evaluation/metrics.py", "evaluation/evaluate.py"),
     "inference": (*PIXELS, "data/pipeline.py", "evaluation/inference.py"),
     "qat": (*QUANTIZED, "quantization/aware.py"),
-    "calibrate": (*PIXELS, "data/pipeline.py", *QUANTIZED, "quantization/sensitivity.py", *ONNX, *MEASURED_ON),
+    "calibrate": (
+        *PIXELS,
+        "data/pipeline.py",
+        *QUANTIZED,
+        "quantization/sensitivity.py",
+        "quantization/exact.py",
+        *ONNX,
+        *MEASURED_ON,
+    ),
     "export": (
         *PIXELS,
         "data/pipeline.py",
         *QUANTIZED,
         "quantization/integers.py",
+        "quantization/exact.py",
         *ONNX,
         *MEASURED_ON,
         *(f"export/{name}.py" for name in ("convert", "embed", "half", "parity", "runners", "step", "targets")),
     ),
-    "latency": ("export/latency.py", "export/latency_step.py", *ONNX),
+    "latency": (*TIMED, "export/latency_step.py", *ONNX),
     "bundle": ("export/bundle", "export/engine_options.py", "export/preprocessing.py"),
     "web": ("export/web",),
     "engine": ("export/engine.py", "export/engine_options.py"),
