@@ -17,6 +17,7 @@ from secateur.commands import add_commands
 from secateur.cpu import use_onednn
 from secateur.errors import InterruptedRunError, SecateurError, SpecError, format_error
 from secateur.gpu import gpus_of, leased, on_gpus
+from secateur.lean import skip_unused_imports
 from secateur.run import Run, run_of
 from secateur.signals import stoppable
 from secateur.spec import load_spec
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Without a GPU driver TensorFlow reports its absence as an error, several times.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
     use_onednn(os.environ)
+    skip_unused_imports()
     # A step takes the GPUs that it needs; no other command may take one from a training.
     hidden = nullcontext() if options.command is _step else leased(0, os.environ)
     try:

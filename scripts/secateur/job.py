@@ -14,6 +14,7 @@ from secateur.cpu import use_onednn
 from secateur.errors import InterruptedRunError, SecateurError, format_error
 from secateur.experiments import run_from
 from secateur.gpu import on_gpus
+from secateur.lean import skip_unused_imports
 from secateur.run import Run
 from secateur.signals import stoppable
 
@@ -76,6 +77,7 @@ def logged(log_path: str, name: str = "") -> Iterator[IO[str]]:
     os.dup2(log.fileno(), 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     use_onednn(os.environ)
+    skip_unused_imports()
     stream: Any = Tee(console, log, name)
     try:
         with stoppable():

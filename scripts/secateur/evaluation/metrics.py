@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 CALIBRATION_BINS = 15  # as in the paper that made the measure known
 SMALLEST_PROBABILITY = 1e-7  # keeps the logarithm of a wrong and certain answer finite, as Keras does
@@ -27,6 +26,9 @@ def classification_metrics(
         `images`, `loss` (cross-entropy without smoothing or penalties), `top_1`, `top_k`, `k`, `calibration_error`, and
         `per_class` with precision, recall, F1 and support.
     """
+    # Here: its import takes a second, and not every step that has an eye on this module calls it.
+    from sklearn.metrics import precision_recall_fscore_support  # noqa: PLC0415
+
     predicted = probabilities.argmax(axis=1)
     k = min(top_k, len(classes))
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
@@ -55,6 +57,8 @@ def classification_metrics(
 
 def confusion(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     """Counts, int [true class, predicted class]."""
+    from sklearn.metrics import confusion_matrix  # noqa: PLC0415
+
     return np.asarray(confusion_matrix(labels, probabilities.argmax(axis=1), labels=list(range(classes))))
 
 

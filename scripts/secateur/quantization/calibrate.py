@@ -12,7 +12,6 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
-from onnxruntime.quantization.calibrate import HistogramCollector
 
 from secateur.quantization.placement import (
     BOUNDED_OPS,
@@ -108,6 +107,9 @@ class _Histograms:
     """ONNX Runtime's own collector, which prints as it goes."""
 
     def __init__(self, method: str) -> None:
+        # Here: its import takes half a second, and each training imports this module.
+        from onnxruntime.quantization.calibrate import HistogramCollector  # noqa: PLC0415
+
         self.collector = HistogramCollector(
             method=method,
             symmetric=False,
