@@ -30,7 +30,7 @@ from secateur.spec import PruneSpec
 from setup import OPTIONS, Images, base_model, load_images
 
 BUDGETS = (0.75, 0.5, 0.25, 0.1)
-METHODS = (("l2", "layer"), ("taylor", "global"))
+METHODS = (("bn_scale", "uniform"), ("l2", "layer"), ("taylor", "global"))
 BATCHES = (1, 16)
 LOOKED_AT, EPOCHS = 512, 20
 
