@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/imports.py [--rounds 5] [--out bench/results/imports.json]
 
-Each import is in a process of its own, the cases in turn; of each the least CPU seconds (user and system) and the
-largest memory count. JAX is an extra: what is imported as they come depends on whether it is installed.
+Each import is in a process of its own, the cases in turn; of each case the least CPU seconds (user and system) and the
+least peak memory count. JAX is an extra: what is imported as they come depends on whether it is installed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CASES = {
     "as they come, JAX not installed": HIDDEN,
     "as secateur's steps do it": LEAN,
 }
-MEGABYTE = 1000  # ru_maxrss is in kB
+MEGABYTE = 1000  # in kB, as ru_maxrss is
 
 
 def main() -> None:

@@ -59,7 +59,6 @@ class TestOneImport:
         with pytest.raises(ValueError):
             importlib.import_module("importer")
         assert importlib.import_module("heavy").weight == 9
-        (importer / "importer.py").write_text(IMPORTER)
 
     def test_of_what_nobody_names_is_as_ever(self, monkeypatch):
         monkeypatch.delitem(UNUSED, "importer")
