@@ -58,9 +58,10 @@ class Experiments:
         spec = load_spec(sweep.spec)
         for point in sweep.points():
             training = sweep.owner(point, AFTER_TRAINING, "train")
+            prune = load_spec(sweep.spec, point.overrides).prune
             # A short training between two cuts is as `retrain` says.
-            steps = point.values.get("prune.steps", spec.prune.steps if spec.prune else 1)
-            pruning = sweep.owner(point, AFTER_PRUNING if steps == 1 else AFTER_PRUNING[1:], "prune")
+            after = AFTER_PRUNING[1:] if prune and prune.trains else AFTER_PRUNING
+            pruning = sweep.owner(point, after, "prune")
             for owner in (training, pruning, point):
                 self._add(sweep, owner, spec)
             shared = {step: training.name for step in ("split", "cache", "train") if training.name != point.name}

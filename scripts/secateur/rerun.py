@@ -156,7 +156,7 @@ def _looked_at(spec: Spec) -> dict[str, Any]:
     if spec.prune is None or not spec.prune.needs_images:
         return {}
     pixels = {"data": _plain(spec.data, NOT_PIXELS), "model": _plain(spec.model), "code": code_digest("evaluate")}
-    if spec.prune.steps == 1:
+    if not spec.prune.trains:
         return pixels
     short = _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS | {"num_epochs"})
     fed = {**pixels, "augment": _plain(spec.augment), "sampling": spec.data.sampling}

@@ -160,3 +160,31 @@ train: {{num_epochs: 1, batch_size_per_gpu: 4, pretrained_model_path: m.keras}}
     assert "warning: these weights were trained with data.preprocess_mode tf, the spec has torch" in said
     report = results(tmp_path, "results/warm/train/metrics.json")["pretrained"]
     assert (report["missing"], report["mismatched"], report["new_head"]) == ([], {}, ["predictions_dense"])
+
+
+def test_cuts_that_judge_anew_train_nothing_between_them(class_folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text(
+        """
+key: k
+data: {source: images, preprocess_mode: tf}
+model: {arch: resnet_10, input_image_size: [3, 32, 32], use_batch_norm: True}
+train: {num_epochs: 1, batch_size_per_gpu: 4}
+prune:
+  {target_macs: 0.3, importance: taylor, ranking: global, images: 8, recalibrate_bn: True, steps: 3, step_epochs: 0}
+"""
+    )
+    assert main(["train", "-e", "s.yaml"]) == 0
+    capsys.readouterr()
+    assert main(["prune", "-e", "s.yaml"]) == 0
+    told = capsys.readouterr().err
+    assert "cut 1 of 3 done, judging anew" in told
+    assert "cut 2 of 3 done, judging anew" in told
+    assert "epoch" not in told
+    report = results(tmp_path / "results/s", "prune/report.json")
+    assert 0.2 < report["macs_kept_ratio"] <= 0.3
+    assert (report["steps"], report["step_epochs"]) == (3, 0)
+    assert not list((tmp_path / "work").rglob("step_*.tlt")), "what lies between two cuts is dropped"
+    for path in tmp_path.rglob("manifest.csv"):
+        path.unlink()
+    assert main(["prune", "-e", "s.yaml", "prune.importance=l2", "prune.recalibrate_bn=False"]) == 0

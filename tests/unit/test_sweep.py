@@ -77,6 +77,19 @@ def test_points_that_differ_in_retraining_share_the_pruned_model(tmp_path):
     assert len([path for path in stepwise.targets() if path.endswith("prune/model.tlt")]) == 2
 
 
+def test_cuts_without_training_between_them_do_not_depend_on_retrain(tmp_path):
+    untrained = {"prune.target_macs": [0.5], "prune.steps": [2], "prune.step_epochs": [0]}
+    found = experiments(tmp_path, {"retrain.num_epochs": [1, 2], **untrained})
+    (pruned,) = [path for path in found.targets() if path.endswith("prune/model.tlt")]
+    assert pruned == "results/s.prune.target_macs-0.5.steps-2.step_epochs-0/prune/model.tlt"
+    inputs, points = Inputs(found), [name for name in found.specs if "num_epochs" in name]
+    assert len(points) == 2
+    assert len({str(inputs.params(name, "prune")) for name in points}) == 1
+    assert not inputs.prune(points[0]).keys() & {"manifest", "classmap"}, "l2 looks at no image"
+    short = experiments(tmp_path, {"retrain.num_epochs": [1], "prune.target_macs": [0.5], "prune.steps": [2]})
+    assert "manifest" in Inputs(short).prune("s.num_epochs-1.target_macs-0.5.steps-2")
+
+
 def test_another_training_is_another_training(tmp_path):
     found = experiments(tmp_path, {"train.num_epochs": [1, 2], "prune.threshold": [0.1, 0.2]})
     trained = [path for path in found.targets() if path.endswith("/train/model.tlt")]

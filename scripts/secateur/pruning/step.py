@@ -16,7 +16,7 @@ from secateur.pruning.images import looked_at
 from secateur.pruning.page import page
 from secateur.pruning.prune import prune
 from secateur.pruning.report import PruneReport
-from secateur.pruning.stepwise import Stepwise
+from secateur.pruning.stepwise import ShortTraining, Stepwise
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import PruneSpec, TrainSpec
 from secateur.training.assemble import teacher_of, trainer_of, unpruned_model
@@ -80,26 +80,37 @@ def in_words(section: PruneSpec) -> str:
 
 
 def _asked(section: PruneSpec) -> dict[str, Any]:
-    names = ("equalization_criterion", "normalizer", "importance", "ranking", "granularity", "min_num_filters", "steps")
-    return {name: getattr(section, name) for name in names}
+    names = ("equalization_criterion", "normalizer", "importance", "ranking", "granularity", "min_num_filters")
+    return {name: getattr(section, name) for name in (*names, "steps", "step_epochs")}
 
 
 def _pruned(
     run: Run, section: PruneSpec, model: keras.Model, stream: IO[str]
 ) -> tuple[keras.Model, PruneReport, Stepwise | None]:
-    if not section.needs_images:
-        return *prune(model, section), None
-    classes, manifest = read_classmap(run.classmap), read_manifest(run.manifest)
-    images = looked_at(run, section, manifest, classes)
+    images = looked_at(run, section) if section.needs_images else None
     if section.steps == 1:
         return *prune(model, section, images), None
-    short: TrainSpec = (run.spec.retrain or run.spec.train).model_copy(update={"num_epochs": section.step_epochs})
-    identity = _identity(run, section, short)
+    identity = _identity(run, section)
+    train = _short_training(run, section, identity, stream) if section.trains else None
+    steps = Stepwise(model, section, images, _announced(train, section, stream), run.work / "prune", run.key, identity)
+    return *steps.run(), steps
+
+
+def _announced(train: ShortTraining | None, section: PruneSpec, stream: IO[str]) -> ShortTraining:
+    def after_cut(narrow: keras.Model, step: int) -> keras.Model:
+        what = "training" if train else "judging anew"
+        print(f"prune  cut {step} of {section.steps} done, {what}", file=stream, flush=True)
+        return train(narrow, step) if train else narrow
+
+    return after_cut
+
+
+def _short_training(run: Run, section: PruneSpec, identity: dict[str, Any], stream: IO[str]) -> ShortTraining:
+    classes, manifest = read_classmap(run.classmap), read_manifest(run.manifest)
+    short = _short(run, section)
     teacher = teacher_of(run, short)
-    folder = run.work / "prune"
 
     def train(narrow: keras.Model, step: int) -> keras.Model:
-        print(f"prune  cut {step} of {section.steps} done, training", file=stream, flush=True)
         keras.utils.set_random_seed(short.random_seed)
         trainer = trainer_of(
             run,
@@ -109,26 +120,31 @@ def _pruned(
             manifest,
             classes,
             stream=stream,
-            checkpoints=Checkpoints(folder, run.key, {**identity, "cut": step}),
+            checkpoints=Checkpoints(run.work / "prune", run.key, {**identity, "cut": step}),
             teacher=teacher,
         )
         trainer.finish(trainer.run())
         return trainer.model
 
-    steps = Stepwise(model, section, images, train, folder, run.key, identity)
-    return *steps.run(), steps
+    return train
 
 
-def _identity(run: Run, section: PruneSpec, short: TrainSpec) -> dict[str, Any]:
+def _short(run: Run, section: PruneSpec) -> TrainSpec:
+    return (run.spec.retrain or run.spec.train).model_copy(update={"num_epochs": section.step_epochs})
+
+
+def _identity(run: Run, section: PruneSpec) -> dict[str, Any]:
     spec = run.spec
-    return {
+    identity = {
         "data": spec.data.model_dump(mode="json"),
         "augment": spec.augment.model_dump(mode="json"),
         "prune": section.model_dump(mode="json"),
-        "retrain": short.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS),
-        "images": sha256_of(run.manifest),
+        "images": sha256_of(run.manifest) if section.needs_images else "",
         "trained model": sha256_of(unpruned_model(run)),
     }
+    if section.trains:
+        identity["retrain"] = _short(run, section).model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS)
+    return identity
 
 
 def _hint(section: PruneSpec, result: PruneReport, stream: IO[str]) -> None:

@@ -1,7 +1,8 @@
 """Reach a budget in several cuts, with a short training after each but the last (`prune.steps`).
 
 Cutting a little and training a little, over and over, is how Han et al. (arXiv:1506.02626) and Molchanov et al.
-(arXiv:1611.06440) prune. Each cut divides what the budget limits by the same factor.
+(arXiv:1611.06440) prune. Without training (`step_epochs: 0`) several cuts still are not one: each judges the channels
+of the network that the cut before left. Each cut divides what the budget limits by the same factor.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from secateur.pruning.report import PruneReport
 from secateur.pruning.taylor import LabelledImages
 from secateur.spec import PruneSpec
 
-# Trains a model a little: (model, number of the cut before it from 1) -> the trained model.
+# Trains a model a little, or not at all: (model, number of the cut before it from 1) -> the model to cut next.
 ShortTraining = Callable[[keras.Model, int], keras.Model]
 
 

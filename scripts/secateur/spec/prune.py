@@ -59,8 +59,11 @@ class PruneSpec(Section):
     steps: PositiveInt = Field(
         1, description="own addition: reach a target in this many cuts, with a short training after each but the last"
     )
-    step_epochs: PositiveInt = Field(
-        1, description="own addition: epochs of each short training, which is as retrain says otherwise"
+    step_epochs: int = Field(
+        1,
+        ge=0,
+        description="own addition: epochs of each short training, which is as retrain says otherwise; 0: channels are "
+        "judged anew after each cut, and nothing is trained",
     )
     random_seed: int = Field(42, ge=0, lt=2**31, description="own addition: of importance random and of `images`")
     min_num_filters: PositiveInt = Field(16, description="never keep fewer than this")
@@ -100,4 +103,9 @@ class PruneSpec(Section):
     @property
     def needs_images(self) -> bool:
         """Whether pruning looks at training images."""
-        return self.importance == "taylor" or self.recalibrate_bn or self.steps > 1
+        return self.importance == "taylor" or self.recalibrate_bn or self.trains
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is a short training between two cuts."""
+        return self.steps > 1 and self.step_epochs > 0

@@ -89,6 +89,19 @@ def test_another_spec_starts_afresh(model, tmp_path):
     assert seen == [1, 2, 1, 2]
 
 
+def test_each_cut_judges_the_network_that_the_cut_before_left(model):
+    """By hand: the second cut reads fewer inputs, so that other filters are the weakest."""
+    loose = {"importance": "l1", "granularity": 1, "min_num_filters": 2}
+    spec = PruneSpec(target_macs=0.3, steps=2, step_epochs=0, **loose)
+    narrow, report = Stepwise(model, spec, None, untrained).run()
+    half, first = prune(model, PruneSpec(target_macs=0.3**0.5, **loose))
+    expected, second = prune(half, PruneSpec(target_macs=0.3 * cost_of(model).macs, **loose))
+    assert all(np.array_equal(a, b) for a, b in zip(narrow.get_weights(), expected.get_weights(), strict=True))
+    chosen = first.kept["block_3a_conv_1"]
+    assert report.kept["block_3a_conv_1"] == [chosen[index] for index in second.kept["block_3a_conv_1"]]
+    assert report.kept != prune(model, PruneSpec(target_macs=0.3, **loose))[1].kept
+
+
 def test_one_step_is_prune(model):
     spec = SPEC.model_copy(update={"steps": 1})
     assert Stepwise(model, spec, None, untrained).run()[1].kept == prune(model, spec)[1].kept
