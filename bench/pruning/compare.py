@@ -4,12 +4,12 @@
         [--arch resnet_18] [--where "seed == 1 and epochs == 4"] [--out CSV]
 
 One unpruned network a seed (20 epochs), cut to 75, 50, 25 and 10 % of its MACs by each importance and ranking and by
-the random control, then retrained for 4 epochs with and without distillation; one schedule of 4 epochs, looked at
-after epoch 1 and 4. All accuracies are of the last epoch's weights on validation and test images together (713),
-so that nothing was chosen by what it is measured on. For 25 and 10 % also after 20 epochs, against a network of
-that size from scratch. Every cell is a row of the CSV as soon as it is done; stopped and started again, the script
-does what is missing. The unpruned networks are kept in WORK. Several processes can write to one CSV at the same time,
-each with its own `--where`, a pandas query over the fields of `Cell`.
+the random control, in one cut or in several that judge anew, then retrained for 4 epochs with and without distillation;
+one schedule of 4 epochs, looked at after epoch 1 and 4. All accuracies are of the last epoch's weights on validation
+and test images together (713), so that nothing was chosen by what it is measured on. For 25 and 10 % also after 20
+epochs, against a network of that size from scratch. Every cell is a row of the CSV as soon as it is done; stopped and
+started again, the script does what is missing. The unpruned networks are kept in WORK. Several processes can write to
+one CSV at the same time, each with its own `--where`, a pandas query over the fields of `Cell`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="2", TF_ENABLE_ONEDNN_OPTS="1")
 # Two processes on two cores are faster than one on both, and one thread adds in the same order every time.
@@ -32,18 +33,29 @@ import kernels
 import numpy as np
 import pandas as pd
 import psutil
-from secateur.pruning import prune
+from secateur.pruning.stepwise import Stepwise
 from secateur.pruning.taylor import LabelledImages
 from secateur.spec import PruneSpec, RetrainSpec
 from setup import Images, accuracy, base_model, load_images, train_section, trained
+
+
+class Method(NamedTuple):
+    """A way to choose channels."""
+
+    importance: str
+    ranking: str
+    steps: int = 1
+
 
 SEEDS = (1, 2, 3)
 BASE_EPOCHS, SHORT, LONG = 20, 4, 20
 BUDGETS = (0.25, 0.5, 0.1, 0.75)
 # What wins, TAO's way and the control.
-TELLING = (("bn_scale", "uniform"), ("l2", "layer"), ("random", "layer"))
-GRID = tuple(dict.fromkeys((*TELLING, *itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer")))))
-METHODS = (*GRID, ("taylor", "uniform"), ("l2", "uniform"))
+TELLING = (Method("bn_scale", "uniform"), Method("l2", "layer"), Method("random", "layer"))
+_PAIRS = itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer"))
+GRID = tuple(dict.fromkeys((*TELLING, *itertools.starmap(Method, _PAIRS))))
+ONCE = (*GRID, Method("taylor", "uniform"), Method("l2", "uniform"))
+METHODS = (*ONCE, Method("taylor", "global", 4), Method("taylor", "uniform", 4))
 LOOKED_AT = 512
 # TensorFlow keeps what it made for each network, some 50 MB a training: then the process begins anew.
 LARGEST = 4_000_000_000
@@ -59,6 +71,7 @@ class Cell:
     budget: float
     importance: str
     ranking: str
+    steps: int
     recalibrated: bool
     distilled: bool
     epochs: int
@@ -67,25 +80,25 @@ class Cell:
 def cells(arch: str) -> Iterator[Cell]:
     """All of them, the most telling first."""
     for seed in SEEDS:
-        yield Cell(arch, seed, 1.0, "none", "none", False, False, 0)
+        yield Cell(arch, seed, 1.0, "none", "none", 1, False, False, 0)
     yield from _short(arch, TELLING, (False,))
-    yield from _long(arch, (*TELLING, ("scratch", "uniform")))
-    for seed, budget, (importance, ranking), again in itertools.product(SEEDS, BUDGETS, METHODS, (False, True)):
-        yield Cell(arch, seed, budget, importance, ranking, again, False, 0)
+    yield from _long(arch, (*TELLING, Method("scratch", "uniform")))
+    for seed, budget, method, again in itertools.product(SEEDS, BUDGETS, METHODS, (False, True)):
+        yield Cell(arch, seed, budget, *method, again, False, 0)
     yield from _short(arch, METHODS, (False,))
     yield from _short(arch, TELLING, (True,))
     yield from _short(arch, GRID, (True,))
-    yield from _long(arch, (("taylor", "global"), ("scratch", "layer")))
+    yield from _long(arch, (Method("taylor", "global"), Method("scratch", "layer")))
 
 
-def _long(arch: str, methods: Sequence[tuple[str, str]]) -> Iterator[Cell]:
-    for budget, seed, (importance, ranking) in itertools.product((0.25, 0.1), SEEDS, methods):
-        yield Cell(arch, seed, budget, importance, ranking, True, False, LONG)
+def _long(arch: str, methods: Sequence[Method]) -> Iterator[Cell]:
+    for budget, seed, method in itertools.product((0.25, 0.1), SEEDS, methods):
+        yield Cell(arch, seed, budget, *method, True, False, LONG)
 
 
-def _short(arch: str, methods: Sequence[tuple[str, str]], taught: Sequence[bool]) -> Iterator[Cell]:
-    for distilled, budget, seed, (importance, ranking) in itertools.product(taught, BUDGETS, SEEDS, methods):
-        yield Cell(arch, seed, budget, importance, ranking, True, distilled, SHORT)
+def _short(arch: str, methods: Sequence[Method], taught: Sequence[bool]) -> Iterator[Cell]:
+    for distilled, budget, seed, method in itertools.product(taught, BUDGETS, SEEDS, methods):
+        yield Cell(arch, seed, budget, *method, True, distilled, SHORT)
 
 
 def main() -> None:
@@ -154,10 +167,12 @@ def _cut(base: keras.Model, cell: Cell, data: dict[str, Images]) -> tuple[keras.
         target_macs=cell.budget,
         importance="l2" if cell.importance == "scratch" else cell.importance,
         ranking=cell.ranking,
+        steps=cell.steps,
+        step_epochs=0,
         recalibrate_bn=cell.recalibrated,
         random_seed=cell.seed,
     )
-    model, report = prune(base, spec, images)
+    model, report = Stepwise(base, spec, images, lambda narrow, step: narrow).run()
     if cell.importance == "scratch":  # the network that `l2` leaves, with fresh weights
         keras.utils.set_random_seed(cell.seed)
         model = keras.models.clone_model(model)

@@ -18,7 +18,7 @@ import pandas as pd
 HERE = Path(__file__).parent
 MARKED = re.compile(r"(<!-- (?P<file>[\w.-]+\.csv): (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 BUDGETS = (0.75, 0.5, 0.25, 0.1)
-KEYS = ["importance", "ranking"]
+KEYS = ["importance", "ranking", "steps"]
 
 
 def main() -> None:
@@ -48,9 +48,10 @@ def table(rows: pd.DataFrame) -> str:
     """Markdown: a method a line, a budget a column."""
     lines = ["| importance | ranking | " + " | ".join(f"{budget:.0%} of the MACs" for budget in BUDGETS) + " |"]
     lines.append("|---|---|" + "--:|" * len(BUDGETS))
-    for method, own in rows.groupby(KEYS):
+    for (importance, ranking, steps), own in rows.groupby(KEYS):
         cells = [share(own[own["budget"] == budget]) for budget in BUDGETS]
-        lines.append("| " + " | ".join([*map(str, method), *cells]) + " |")
+        chosen = f"{ranking}, {steps} steps" if steps > 1 else ranking
+        lines.append("| " + " | ".join([importance, chosen, *cells]) + " |")
     return "\n".join(lines) + "\n"
 
 
