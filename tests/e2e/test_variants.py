@@ -184,6 +184,7 @@ prune:
     report = results(tmp_path / "results/s", "prune/report.json")
     assert 0.2 < report["macs_kept_ratio"] <= 0.3
     assert (report["steps"], report["step_epochs"]) == (3, 0)
+    assert "3 steps without training" in (tmp_path / "results/s/prune/report.html").read_text()
     assert not list((tmp_path / "work").rglob("step_*.tlt")), "what lies between two cuts is dropped"
     for path in tmp_path.rglob("manifest.csv"):
         path.unlink()

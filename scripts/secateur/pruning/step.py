@@ -76,7 +76,9 @@ def in_words(section: PruneSpec) -> str:
     words = f"{goal} {getattr(section, goal):g}, importance {section.importance}, ranking {section.ranking}"
     if goal == "target_latency_ms":
         words += f", {section.latency_threads} threads, batch {section.latency_batch}"
-    return words + (f", {section.steps} steps" if section.steps > 1 else "")
+    if section.steps > 1:
+        words += f", {section.steps} steps" + ("" if section.trains else " without training")
+    return words
 
 
 def _asked(section: PruneSpec) -> dict[str, Any]:
