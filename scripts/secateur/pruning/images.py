@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
-from secateur.data.classes import read_classmap
-from secateur.data.manifest import read_manifest
 from secateur.data.pipeline import ImageBatches, ImageFiles, ImageReader
 from secateur.pruning.taylor import LabelledImages
 from secateur.run import Run
@@ -13,14 +12,13 @@ from secateur.spec import PruneSpec
 from secateur.training.assemble import rows_of_split
 
 
-def looked_at(run: Run, section: PruneSpec) -> LabelledImages:
+def looked_at(run: Run, section: PruneSpec, manifest: pd.DataFrame, classes: list[str]) -> LabelledImages:
     """`prune.images` training images drawn by `prune.random_seed`, as evaluation reads them; all when there are fewer.
 
     Raises:
         DataError: an image cannot be read.
     """
-    classes = read_classmap(run.classmap)
-    rows, labels = rows_of_split(read_manifest(run.manifest), "train", classes)
+    rows, labels = rows_of_split(manifest, "train", classes)
     chosen = np.sort(np.random.default_rng(section.random_seed).permutation(len(rows))[: section.images])
     reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.train.n_workers)
     images = ImageFiles(reader, rows["path"].iloc[chosen].tolist(), training=False)

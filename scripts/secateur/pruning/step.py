@@ -89,7 +89,9 @@ def _asked(section: PruneSpec) -> dict[str, Any]:
 def _pruned(
     run: Run, section: PruneSpec, model: keras.Model, stream: IO[str]
 ) -> tuple[keras.Model, PruneReport, Stepwise | None]:
-    images = looked_at(run, section) if section.needs_images else None
+    images = None
+    if section.needs_images:
+        images = looked_at(run, section, read_manifest(run.manifest), read_classmap(run.classmap))
     if section.steps == 1:
         return *prune(model, section, images), None
     identity = _identity(run, section)
