@@ -54,8 +54,8 @@ BUDGETS = (0.25, 0.5, 0.1, 0.75)
 TELLING = (Method("bn_scale", "uniform"), Method("l2", "layer"), Method("random", "layer"))
 _PAIRS = itertools.product(("taylor", "l2", "bn_scale"), ("global", "layer"))
 GRID = tuple(dict.fromkeys((*TELLING, *itertools.starmap(Method, _PAIRS))))
-ONCE = (*GRID, Method("taylor", "uniform"), Method("l2", "uniform"))
-METHODS = (*ONCE, Method("taylor", "global", 4), Method("taylor", "uniform", 4))
+_UNIFORM = (Method("taylor", "uniform"), Method("l2", "uniform"))
+METHODS = (*GRID, *_UNIFORM, Method("taylor", "global", 4), Method("taylor", "uniform", 4))
 LOOKED_AT = 512
 # TensorFlow keeps what it made for each network, some 50 MB a training: then the process begins anew.
 LARGEST = 4_000_000_000

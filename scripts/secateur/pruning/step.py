@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import IO, Any
 
 import keras
+import pandas as pd
 
 from secateur.artifacts import sha256_of, write_json, write_text
 from secateur.data.classes import read_classmap
@@ -89,13 +90,15 @@ def _asked(section: PruneSpec) -> dict[str, Any]:
 def _pruned(
     run: Run, section: PruneSpec, model: keras.Model, stream: IO[str]
 ) -> tuple[keras.Model, PruneReport, Stepwise | None]:
-    images = None
+    identity = _identity(run, section) if section.steps > 1 else {}
+    images, train = None, None
     if section.needs_images:
-        images = looked_at(run, section, read_manifest(run.manifest), read_classmap(run.classmap))
+        classes, manifest = read_classmap(run.classmap), read_manifest(run.manifest)
+        images = looked_at(run, section, manifest, classes)
+        if section.trains:
+            train = _short_training(run, section, manifest, classes, identity, stream)
     if section.steps == 1:
         return *prune(model, section, images), None
-    identity = _identity(run, section)
-    train = _short_training(run, section, identity, stream) if section.trains else None
     steps = Stepwise(model, section, images, _announced(train, section, stream), run.work / "prune", run.key, identity)
     return *steps.run(), steps
 
@@ -109,8 +112,14 @@ def _announced(train: ShortTraining | None, section: PruneSpec, stream: IO[str])
     return after_cut
 
 
-def _short_training(run: Run, section: PruneSpec, identity: dict[str, Any], stream: IO[str]) -> ShortTraining:
-    classes, manifest = read_classmap(run.classmap), read_manifest(run.manifest)
+def _short_training(
+    run: Run,
+    section: PruneSpec,
+    manifest: pd.DataFrame,
+    classes: list[str],
+    identity: dict[str, Any],
+    stream: IO[str],
+) -> ShortTraining:
     short = _short(run, section)
     teacher = teacher_of(run, short)
 
