@@ -7,9 +7,10 @@ One unpruned network a seed (20 epochs), cut to 75, 50, 25 and 10 % of its MACs 
 the random control, in one cut or in several that judge anew, then retrained for 4 epochs with and without distillation;
 one schedule of 4 epochs, looked at after epoch 1 and 4. All accuracies are of the last epoch's weights on validation
 and test images together (713), so that nothing was chosen by what it is measured on. For 25 and 10 % also after 20
-epochs, against a network of that size from scratch. Every cell is a row of the CSV as soon as it is done; stopped and
-started again, the script does what is missing. The unpruned networks are kept in WORK. Several processes can write to
-one CSV at the same time, each with its own `--where`, a pandas query over the fields of `Cell`.
+epochs, against a network of that size from scratch; after 4 epochs also with a higher learning rate. Every cell is a
+row of the CSV as soon as it is done; stopped and started again, the script does what is missing. The unpruned networks
+are kept in WORK. Several processes can write to one CSV at the same time, each with its own `--where`, a pandas query
+over the fields of `Cell`.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Method(NamedTuple):
 
 
 SEEDS = (1, 2, 3)
+UNPRUNED = Method("none", "none")
 BASE_EPOCHS, SHORT, LONG = 20, 4, 20
 BUDGETS = (0.25, 0.5, 0.1, 0.75)
 # What wins, TAO's way and the control.
@@ -60,6 +62,7 @@ LOOKED_AT = 512
 # TensorFlow keeps what it made for each network, some 50 MB a training: then the process begins anew.
 LARGEST = 4_000_000_000
 DISTILL = {"alpha": 0.5, "temperature": 4.0}
+RATE, HIGHER = 0.001, 0.004
 
 
 @dataclass(frozen=True)
@@ -75,30 +78,42 @@ class Cell:
     recalibrated: bool
     distilled: bool
     epochs: int
+    learning_rate: float
 
 
 def cells(arch: str) -> Iterator[Cell]:
     """All of them, the most telling first."""
     for seed in SEEDS:
-        yield Cell(arch, seed, 1.0, "none", "none", 1, False, False, 0)
+        yield Cell(arch, seed, 1.0, *UNPRUNED, False, False, 0, 0.0)
     yield from _short(arch, TELLING, (False,))
     yield from _long(arch, (*TELLING, Method("scratch", "uniform")))
     for seed, budget, method, again in itertools.product(SEEDS, BUDGETS, METHODS, (False, True)):
-        yield Cell(arch, seed, budget, *method, again, False, 0)
+        yield Cell(arch, seed, budget, *method, again, False, 0, 0.0)
     yield from _short(arch, METHODS, (False,))
     yield from _short(arch, TELLING, (True,))
     yield from _short(arch, GRID, (True,))
     yield from _long(arch, (Method("taylor", "global"), Method("scratch", "layer")))
+    yield from _rates(arch)
 
 
 def _long(arch: str, methods: Sequence[Method]) -> Iterator[Cell]:
     for budget, seed, method in itertools.product((0.25, 0.1), SEEDS, methods):
-        yield Cell(arch, seed, budget, *method, True, False, LONG)
+        yield Cell(arch, seed, budget, *method, True, False, LONG, RATE)
 
 
 def _short(arch: str, methods: Sequence[Method], taught: Sequence[bool]) -> Iterator[Cell]:
     for distilled, budget, seed, method in itertools.product(taught, BUDGETS, SEEDS, methods):
-        yield Cell(arch, seed, budget, *method, True, distilled, SHORT)
+        yield Cell(arch, seed, budget, *method, True, distilled, SHORT, RATE)
+
+
+def _rates(arch: str) -> Iterator[Cell]:
+    """A higher learning rate, others beside it for one way, and what more training does to the unpruned network."""
+    for budget, seed, method in itertools.product(BUDGETS, SEEDS, TELLING):
+        yield Cell(arch, seed, budget, *method, True, False, SHORT, HIGHER)
+    for seed, rate in itertools.product(SEEDS, (RATE, HIGHER)):
+        yield Cell(arch, seed, 1.0, *UNPRUNED, False, False, SHORT, rate)
+    for seed, rate in itertools.product(SEEDS, (0.002, 0.008)):
+        yield Cell(arch, seed, 0.25, *TELLING[0], True, False, SHORT, rate)
 
 
 def main() -> None:
@@ -148,7 +163,9 @@ def _rows(cell: Cell, data: dict[str, Images], work: Path) -> list[dict[str, obj
     if not cell.epochs:
         return [{**common, **first}]
     found: dict[int, int] = {}
-    section = RetrainSpec(**train_section(cell.epochs).model_dump(), distill=DISTILL if cell.distilled else None)
+    section = RetrainSpec(
+        **train_section(cell.epochs, cell.learning_rate).model_dump(), distill=DISTILL if cell.distilled else None
+    )
 
     def look(trainer: object, row: dict[str, float]) -> None:
         if int(row["epoch"]) in (1, SHORT, LONG):

@@ -18,6 +18,7 @@ import pandas as pd
 HERE = Path(__file__).parent
 MARKED = re.compile(r"(<!-- (?P<file>[\w.-]+\.csv): (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 BUDGETS = (0.75, 0.5, 0.25, 0.1)
+USUAL_RATE = 0.001
 KEYS = ["importance", "ranking", "steps"]
 
 
@@ -29,9 +30,16 @@ def main() -> None:
 
 def _marked(found: re.Match[str]) -> str:
     rows = pd.read_csv(HERE / found["file"], keep_default_na=False)
-    unpruned = f"Unpruned: {share(rows[rows['importance'] == 'none'])}\n"
+    unpruned = "; ".join(_unpruned(rows[rows["importance"] == "none"])) + "\n"
     tables = (f"### {found['name']}: {title}\n\n{table(chosen)}" for title, chosen in _kinds(rows) if len(chosen))
     return found[1] + "\n" + "\n".join([unpruned, *tables]) + "\n" + found[4]
+
+
+def _unpruned(rows: pd.DataFrame) -> Iterator[str]:
+    last = rows[rows["epochs"] == rows["after_epochs"]]
+    for (epochs, rate), chosen in last.groupby(["epochs", "learning_rate"]):
+        more = f" after {epochs} epochs more, learning rate {rate:g}" if epochs else ""
+        yield f"Unpruned{more}: {share(chosen)}"
 
 
 def _kinds(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -39,9 +47,12 @@ def _kinds(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     cut = rows[(rows["epochs"] == 0) & (rows["importance"] != "none")]
     yield "right after the cut, statistics of batch normalisations as they were", cut[~cut["recalibrated"]]
     yield "right after the cut, statistics measured anew", cut[cut["recalibrated"]]
-    trained = rows[rows["epochs"] > 0]
-    for (epochs, after, distilled), chosen in trained.groupby(["epochs", "after_epochs", "distilled"]):
-        yield f"after {after} of {epochs} epochs, {'with' if distilled else 'without'} a teacher", chosen
+    trained = rows[(rows["epochs"] > 0) & (rows["importance"] != "none")]
+    for (rate, epochs, after, distilled), chosen in trained.groupby(
+        ["learning_rate", "epochs", "after_epochs", "distilled"]
+    ):
+        title = f"after {after} of {epochs} epochs, {'with' if distilled else 'without'} a teacher"
+        yield title + (f", learning rate {rate:g}" if rate != USUAL_RATE else ""), chosen
 
 
 def table(rows: pd.DataFrame) -> str:
