@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ SMALL = 48  # pixels: up to here a network of 10 layers sees enough
 GRAY_MODES = ("1", "L", "I", "I;16", "I;16B", "F")
 IMAGES_SEEN = 40_000  # in a first training, all epochs together
 EPOCHS = (10, 60)
+RATE, RATED_BATCH = 0.004, 32  # measured: bench/pruning/rates.py
 DEALT = "\n  split: {train: 0.7, val: 0.1, test: 0.2, seed: 42}   # shares, dealt within each class"
 TEMPLATE = """# yaml-language-server: $schema=../spec.schema.json
 # Made by `secateur new` from {images:,} images of {classes} classes on {machine}.
@@ -58,7 +60,8 @@ train:
   num_epochs: {epochs}
   n_workers: {workers}
 {weights}  optim_config: {{optimizer: adam}}
-  lr_config: {{scheduler: cosine, learning_rate: 0.001, soft_start: 0.05}}
+  # 0.004 at a batch of 32: Adam's usual 0.001 is too slow from scratch (bench/pruning). From trained weights a quarter.
+  lr_config: {{scheduler: cosine, learning_rate: {rate}, soft_start: 0.05}}
   # Larger than for accuracy alone: it shrinks filters that are not needed, so that pruning can tell them apart.
   reg_config: {{type: L2, scope: [conv2d, dense], weight_decay: 0.001}}
 prune:
@@ -67,7 +70,6 @@ prune:
   ranking: uniform
 retrain:                         # as train, but for these keys
   num_epochs: {epochs_again}
-  lr_config: {{learning_rate: 0.0005}}
   reg_config: {{weight_decay: 0.00005}}
 evaluate:
   top_k: {top_k}
@@ -175,6 +177,7 @@ def spec_text(look: Look, gpus: int, cores: int) -> str:
     """
     side, training = side_of(look, gpus), round(look.images * 0.7)
     epochs = int(np.clip(round(IMAGES_SEEN / max(training, 1)), *EPOCHS))
+    batch = max(2, min(64 if gpus else 32, training // 8))
     machine = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else f"{cores} CPU cores, no GPU"
     return TEMPLATE.format(
         images=look.images,
@@ -191,13 +194,19 @@ def spec_text(look: Look, gpus: int, cores: int) -> str:
         channels=1 if look.gray else 3,
         side=side,
         bits=look.bits,
-        batch=max(2, min(64 if gpus else 32, training // 8)),
+        batch=batch,
+        rate=_rate(batch),
         epochs=epochs,
         epochs_again=max(5, epochs // 2),
         workers=max(2, min(10, cores)),
         weights=_weights(look),
         top_k=min(3, len(look.counts)),
     )
+
+
+def _rate(batch: int) -> float:
+    """Adam's rate goes with the root of the batch (Malladi et al., NeurIPS 2022); not above what was measured."""
+    return round(RATE * math.sqrt(min(batch, RATED_BATCH) / RATED_BATCH), 4)
 
 
 def _weights(look: Look) -> str:

@@ -25,6 +25,8 @@ def test_a_folder_becomes_an_experiment(project, capsys):
     spec = load_spec("config/specs/pets.yaml")
     assert (spec.data.source, spec.model.arch, spec.model.input_image_size) == ("images", "resnet_10", (3, 32, 32))
     assert spec.train.batch_size_per_gpu == 2
+    # A quarter of what suits 16 times the batch, and no less in retraining.
+    assert spec.train.lr_config.learning_rate == spec.retrain.lr_config.learning_rate == 0.001
     text = (project / "config/config.yaml").read_text()
     assert text == CONFIG.replace("experiments:\n", "experiments:\n  pets: config/specs/pets.yaml\n")
     assert [str(notice) for notice in spec.notices] == []
