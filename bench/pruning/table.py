@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 MARKED = re.compile(r"(<!-- (?P<file>[\w.-]+\.csv): (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 BUDGETS = (0.75, 0.5, 0.25, 0.1)
 USUAL_RATE = 0.001
-KEYS = ["importance", "ranking", "steps"]
+KEYS = ["importance", "ranking", "steps", "learning_rate"]
 
 
 def main() -> None:
@@ -38,8 +38,8 @@ def _marked(found: re.Match[str]) -> str:
 def _unpruned(rows: pd.DataFrame) -> Iterator[str]:
     last = rows[rows["epochs"] == rows["after_epochs"]]
     for (epochs, rate), chosen in last.groupby(["epochs", "learning_rate"]):
-        more = f" after {epochs} epochs more, learning rate {rate:g}" if epochs else ""
-        yield f"Unpruned{more}: {share(chosen)}"
+        more = f"after {epochs} epochs more, learning rate {rate:g}" if epochs else "Unpruned"
+        yield f"{more}: {share(chosen)}"
 
 
 def _kinds(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -48,21 +48,20 @@ def _kinds(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "right after the cut, statistics of batch normalisations as they were", cut[~cut["recalibrated"]]
     yield "right after the cut, statistics measured anew", cut[cut["recalibrated"]]
     trained = rows[(rows["epochs"] > 0) & (rows["importance"] != "none")]
-    for (rate, epochs, after, distilled), chosen in trained.groupby(
-        ["learning_rate", "epochs", "after_epochs", "distilled"]
-    ):
-        title = f"after {after} of {epochs} epochs, {'with' if distilled else 'without'} a teacher"
-        yield title + (f", learning rate {rate:g}" if rate != USUAL_RATE else ""), chosen
+    trained = trained.assign(other=trained["learning_rate"] != USUAL_RATE)
+    for (other, epochs, after, distilled), chosen in trained.groupby(["other", "epochs", "after_epochs", "distilled"]):
+        rates = ", other learning rates" if other else ""
+        yield f"after {after} of {epochs} epochs, {'with' if distilled else 'without'} a teacher{rates}", chosen
 
 
 def table(rows: pd.DataFrame) -> str:
     """Markdown: a method a line, a budget a column."""
     lines = ["| importance | ranking | " + " | ".join(f"{budget:.0%} of the MACs" for budget in BUDGETS) + " |"]
     lines.append("|---|---|" + "--:|" * len(BUDGETS))
-    for (importance, ranking, steps), own in rows.groupby(KEYS):
+    for (importance, ranking, steps, rate), own in rows.groupby(KEYS):
         cells = [share(own[own["budget"] == budget]) for budget in BUDGETS]
-        chosen = f"{ranking}, {steps} steps" if steps > 1 else ranking
-        lines.append("| " + " | ".join([importance, chosen, *cells]) + " |")
+        more = [f"{steps} steps"] * (steps > 1) + [f"learning rate {rate:g}"] * (rate not in (0, USUAL_RATE))
+        lines.append("| " + " | ".join([importance, ", ".join([ranking, *more]), *cells]) + " |")
     return "\n".join(lines) + "\n"
 
 
