@@ -20,7 +20,7 @@ import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ import psutil
 from secateur.pruning.stepwise import Stepwise
 from secateur.pruning.taylor import LabelledImages
 from secateur.spec import PruneSpec, RetrainSpec
-from setup import Images, accuracy, base_model, load_images, train_section, trained
+from setup import Images, accuracy, append_rows, base_model, load_images, rows_done, train_section, trained
 
 
 class Method(NamedTuple):
@@ -129,8 +129,8 @@ def main() -> None:
     kernels.use()
     data = load_images(options.images, options.work)
     for cell in _chosen(options.arch, options.where):
-        if cell not in _done(out):
-            _append(out, _rows(cell, data, options.work))
+        if astuple(cell) not in rows_done(out, list(Cell.__annotations__)):
+            append_rows(out, _rows(cell, data, options.work))
             if psutil.Process().memory_info().rss > LARGEST:
                 os.execv(sys.executable, [sys.executable, *sys.argv])
 
@@ -138,19 +138,6 @@ def main() -> None:
 def _chosen(arch: str, where: str | None) -> list[Cell]:
     every = list(cells(arch))
     return [every[index] for index in pd.DataFrame(every).query(where).index] if where else every
-
-
-def _done(out: Path) -> set[Cell]:
-    if not out.exists():
-        return set()
-    rows = pd.read_csv(out, keep_default_na=False)
-    names = list(Cell.__annotations__)
-    return {Cell(*(value.item() if hasattr(value, "item") else value for value in row)) for row in rows[names].values}
-
-
-def _append(out: Path, rows: list[dict[str, object]]) -> None:
-    pd.DataFrame(rows).to_csv(out, mode="a", header=not out.exists(), index=False)
-    print(rows[-1], flush=True)
 
 
 def _rows(cell: Cell, data: dict[str, Images], work: Path) -> list[dict[str, object]]:

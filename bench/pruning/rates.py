@@ -24,11 +24,9 @@ import keras
 import kernels
 import numpy as np
 import pandas as pd
-from secateur.modelfile import load_model, save_model
 from secateur.pruning import prune
-from secateur.spec import ModelSpec, PruneSpec, RetrainSpec, TrainSpec
-from secateur.zoo import build
-from setup import KEY, OPTIONS, SIZE, Images, accuracy, load_images, train_section, trained
+from secateur.spec import PruneSpec, RetrainSpec, TrainSpec
+from setup import Images, accuracy, append_rows, load_images, network, rows_done, train_section, trained
 
 ARCH = "resnet_18"
 # Training images a class (0: all) and the epochs of training and retraining that `secateur new` writes for so many.
@@ -57,14 +55,11 @@ def main() -> None:
     kernels.use()
     data = load_images(options.images, options.work)
     for cell in CELLS.query(options.where).itertuples(index=False, name=None):
-        if cell in _done(options.out):
+        if cell in rows_done(options.out, list(CELLS.columns)):
             continue
         keras.backend.clear_session()
-        row = pd.DataFrame(
-            [(*cell, *_measured(*cell, data, options.work))], columns=[*CELLS.columns, "right", "images"]
-        )
-        row.to_csv(options.out, mode="a", header=not options.out.exists(), index=False)
-        print(row.to_string(), flush=True)
+        right, images = _measured(*cell, data, options.work)
+        append_rows(options.out, [{**dict(zip(CELLS.columns, cell, strict=True)), "right": right, "images": images}])
 
 
 def _measured(
@@ -74,9 +69,7 @@ def _measured(
         data = {**data, "train": few(data["train"], per_class)}
     epochs, epochs_again = EPOCHS[per_class]
     path = work / f"rates-{ARCH}-{seed}-{per_class}-{rate}.tlt"
-    if not path.exists():
-        save_model(unpruned(seed, section(epochs, DECAY, rate), data), path, KEY, {"classes": []})
-    model = load_model(path, KEY)[0]
+    model = network(ARCH, seed, section(epochs, DECAY, rate), data, path)
     if again:
         model = retrained(model, seed, section(epochs_again, DECAY_AGAIN, again), data)
     return accuracy(model, data)
@@ -86,13 +79,6 @@ def few(images: Images, per_class: int) -> Images:
     """The first images of every class."""
     chosen = np.concatenate([np.flatnonzero(one)[:per_class] for one in images.labels.T])
     return Images(images.pixels[chosen], images.labels[chosen])
-
-
-def unpruned(seed: int, train: TrainSpec, data: dict[str, Images]) -> keras.Model:
-    """The network of a seed, trained from scratch."""
-    keras.utils.set_random_seed(seed)
-    spec = ModelSpec(arch=ARCH, input_image_size=(3, SIZE, SIZE), **OPTIONS[ARCH])
-    return trained(build(spec, data["train"].labels.shape[1]), train, data, seed).model
 
 
 def retrained(model: keras.Model, seed: int, train: TrainSpec, data: dict[str, Images]) -> keras.Model:
@@ -105,12 +91,6 @@ def section(epochs: int, decay: float, rate: float) -> TrainSpec:
     """As the other benchmarks train, with this weight decay."""
     usual = train_section(epochs, rate)
     return usual.model_copy(update={"reg_config": usual.reg_config.model_copy(update={"weight_decay": decay})})
-
-
-def _done(out: Path) -> set[tuple[int, int, float, float]]:
-    if not out.exists():
-        return set()
-    return set(pd.read_csv(out)[list(CELLS.columns)].itertuples(index=False, name=None))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 from secateur.data.preprocessing import preprocess, read_fitted, to_array
 from secateur.modelfile import load_model, save_model
 from secateur.quantization.aware import quantisation_aware
@@ -129,18 +130,34 @@ def trained(
 
 
 def base_model(arch: str, seed: int, epochs: int, data: dict[str, Images], work: Path) -> keras.Model:
-    """The unpruned network of a seed, trained on the first call. The last epoch's weights: no choice by validation."""
-    path = work / f"{arch}-{seed}-{epochs}.tlt"
+    """The unpruned network of a seed, trained on the first call."""
+    return network(arch, seed, train_section(epochs), data, work / f"{arch}-{seed}-{epochs}.tlt")
+
+
+def network(arch: str, seed: int, section: TrainSpec, data: dict[str, Images], path: Path) -> keras.Model:
+    """A network of a seed, trained on the first call. The last epoch's weights: no choice by validation."""
     if not path.exists():
         spec = ModelSpec(arch=arch, input_image_size=(3, SIZE, SIZE), **OPTIONS[arch])
         keras.utils.set_random_seed(seed)
         model = build(spec, data["train"].labels.shape[1])
-        section = train_section(epochs)
-        checkpoints = work / path.stem
+        checkpoints = path.with_suffix("")
         checkpoints.mkdir(parents=True, exist_ok=True)
         trainer = trained(model, section, data, seed, step=path.stem, checkpoints=Checkpoints(checkpoints, KEY))
         save_model(trainer.model, path, KEY, {"classes": [], "pruned": False})
     return load_model(path, KEY)[0]
+
+
+def rows_done(out: Path, names: Sequence[str]) -> set[tuple[Any, ...]]:
+    """What a CSV has already, in the columns of these names; with `append_rows` a script goes on where it was."""
+    if not out.exists():
+        return set()
+    return set(pd.read_csv(out, keep_default_na=False)[list(names)].itertuples(index=False, name=None))
+
+
+def append_rows(out: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows as soon as they are measured, and say the last one."""
+    pd.DataFrame(rows).to_csv(out, mode="a", header=not out.exists(), index=False)
+    print(rows[-1], flush=True)
 
 
 def accuracy(model: keras.Model, data: dict[str, Images]) -> tuple[int, int]:

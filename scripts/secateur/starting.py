@@ -60,7 +60,7 @@ train:
   num_epochs: {epochs}
   n_workers: {workers}
 {weights}  optim_config: {{optimizer: adam}}
-  # 0.004 at a batch of 32: Adam's usual 0.001 is too slow from scratch (bench/pruning). From trained weights a quarter.
+  # 0.004 at a batch of 32: Adam's usual 0.001 is too slow from scratch (bench/pruning). From trained weights: less.
   lr_config: {{scheduler: cosine, learning_rate: {rate}, soft_start: 0.05}}
   # Larger than for accuracy alone: it shrinks filters that are not needed, so that pruning can tell them apart.
   reg_config: {{type: L2, scope: [conv2d, dense], weight_decay: 0.001}}
