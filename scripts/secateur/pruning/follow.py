@@ -32,7 +32,6 @@ PASS_THROUGH = (
     layers.ZeroPadding2D,
     layers.Cropping2D,
     layers.UpSampling2D,
-    layers.Rescaling,
 )
 CHANNEL_MIXING_ACTIVATIONS = ("softmax", "log_softmax", "glu")
 NEEDS_ALL = {layers.LayerNormalization: "normalises over all its channels, so none of them can be removed"}
@@ -178,6 +177,12 @@ def _activation(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Chan
     return _opaque(graph, call, inputs) if _mixes_channels(call.layer) else inputs[0]
 
 
+def _rescaling(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
+    """One number a channel stands in its configuration, not in weights that could be sliced."""
+    numbers = np.ndim(call.layer.scale), np.ndim(call.layer.offset)
+    return _opaque(graph, call, inputs) if any(numbers) else inputs[0]
+
+
 def _permute(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
     keeps_channels_last = call.layer.dims[-1] == len(call.layer.dims)
     return inputs[0] if keeps_channels_last else _opaque(graph, call, inputs)
@@ -241,6 +246,7 @@ HANDLERS: tuple[tuple[Any, Handler], ...] = (
     (layers.Flatten, _flatten),
     (layers.Reshape, _reshape),
     (layers.Permute, _permute),
+    (layers.Rescaling, _rescaling),
     (layers.Activation, _activation),
     (PASS_THROUGH, _pass_through),
 )

@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from secateur.errors import ModelError
 from secateur.pruning.channels import ChannelIds, Channels
 from secateur.pruning.graph import ChannelGraph
 from secateur.pruning.taylor import LabelledImages, taylor_importance
@@ -49,6 +50,9 @@ def statistics_of(
 
     Returns:
         float64 [channels] for each group.
+
+    Raises:
+        ModelError: weights or gradients that are NaN or infinite order nothing; the layers are named.
     """
     found = _judged(model, graph, groups, spec, images)
     if spec.ranking == "uniform":
@@ -74,11 +78,22 @@ def _judged(
         assert images is not None
         by_root = taylor_importance(model, graph, images)
         found = [by_root[group.roots] for group in groups]
+        _require_finite({", ".join(group.members): values for group, values in zip(groups, found, strict=True)}, spec)
         return found if raw else [normalized(values, spec.normalizer) for values in found]
     votes = _votes(model, graph, groups, spec)
+    _require_finite({name: vote.values for name, vote in votes.items()}, spec)
     for vote in votes.values():
         vote.values = vote.values if raw else normalized(vote.values, spec.normalizer)
     return _merged_votes(graph.ids, groups, votes, spec.equalization_criterion)
+
+
+def _require_finite(found: dict[str, Statistics], spec: PruneSpec) -> None:
+    for names, values in found.items():
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"importance {spec.importance} is no finite number for channels of {names}",
+                "look there for NaN, infinite or very large weights, or train the model again",
+            )
 
 
 def _places(values: Statistics) -> Statistics:

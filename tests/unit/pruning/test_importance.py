@@ -193,3 +193,13 @@ def test_pruning_with_recalibration_changes_nothing_but_statistics():
     for one, other in zip(plain.variables, again.variables, strict=True):
         same = np.array_equal(np.asarray(one), np.asarray(other))
         assert same == (not one.name.startswith("moving"))
+
+
+@pytest.mark.parametrize("ranking", ["layer", "global", "uniform"])
+def test_weights_that_order_nothing_are_refused_by_name(ranking):
+    model = small()
+    kernel, bias = model.get_layer("dw").get_weights()
+    kernel[0, 0, 2] = np.nan
+    model.get_layer("dw").set_weights([kernel, bias])
+    with pytest.raises(ModelError, match="importance l2 is no finite number for channels of dw"):
+        prune(model, PruneSpec(target_macs=0.5, ranking=ranking, **LOOSE))

@@ -382,6 +382,7 @@ def test_a_convolution_as_output_is_protected():
         (lambda: layers.LayerNormalization(name="odd"), "normalises over all its channels"),
         (lambda: layers.GroupNormalization(2, name="odd"), "a GroupNormalization"),
         (lambda: layers.Softmax(name="odd"), "a Softmax"),
+        (lambda: layers.Rescaling([0.5] * 8, name="odd"), "a Rescaling"),
     ],
 )
 def test_what_cannot_follow_is_refused_by_name_unless_its_producer_is_excluded(layer, reason):
