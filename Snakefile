@@ -9,9 +9,9 @@ from snakemake.utils import min_version
 min_version("9.27")
 sys.path.insert(0, f"{workflow.current_basedir}/scripts")
 
-from secateur.experiments import load_experiments, readable_errors
-from secateur.inputs import Inputs
-from secateur.rerun import code_digest
+from secateur.workflow.experiments import load_experiments, readable_errors
+from secateur.workflow.inputs import Inputs
+from secateur.workflow.staleness import code_digest
 
 # A graph of thousands of jobs is no garbage: looking through it again and again takes a tenth of a dry run's time.
 gc.set_threshold(100_000)

@@ -23,16 +23,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import numpy as np
 import onnxruntime
-from secateur.artifacts import write_json
-from secateur.data.step import split_step
-from secateur.evaluation.evaluate import evaluate
-from secateur.export.onnx_writer import to_onnx
-from secateur.export.step import export
-from secateur.modelfile import load_model
-from secateur.pruning.step import prune_step
+from secateur.keras_to_onnx.writer import to_onnx
+from secateur.models.file import load_model
 from secateur.run import Run, export_name
 from secateur.spec import load_spec
-from secateur.training.step import retrain, train
+from secateur.steps.evaluate import evaluate
+from secateur.steps.export import export
+from secateur.steps.prune import prune_step
+from secateur.steps.split import split_step
+from secateur.steps.train import retrain, train
+from secateur.storage.atomic import write_json
 
 SPEC = Path(__file__).parent.parent / "config/specs/clothing.yaml"
 LATENCY_ROUNDS, LATENCY_RUNS = 7, 30

@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 sys.path.insert(0, str(Path(__file__).parent / "pruning"))
 
-from secateur.cpu import ONEDNN
+from secateur.runtime.onednn import ONEDNN
 
 ARCHS = ("resnet_18", "mobilenet_v2", "efficientnet-b0")
 CASES: dict[str, dict[str, str]] = {"as TensorFlow comes": {}, "oneDNN": {ONEDNN: "1"}}

@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 import numpy as np
 import pandas as pd
 from PIL import Image
-from secateur.archive import Archive, plain_bytes
-from secateur.h5weights import read_named_weights
-from secateur.sealed import read_sealed
+from secateur.models.archive import Archive, plain_bytes
+from secateur.models.h5 import read_named_weights
+from secateur.vault.files import read_sealed
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 KEY = "bench"
@@ -49,7 +49,9 @@ export: {{output_path: EXPORTDIR/m.etlt}}
 """
 STEPS = ("train", "prune", "retrain", "export")
 MODELS = ("results/one/train/model.tlt", "results/one/retrain/model.tlt")
-COMMAND = "import sys; sys.path.insert(0, sys.argv[1]); from secateur.cli import main; sys.exit(main(sys.argv[2:]))"
+COMMAND = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from secateur.cli.main import main; sys.exit(main(sys.argv[2:]))"
+)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ USER = """
 import os, random, signal, sys, threading, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from secateur.gpu import leased
+from secateur.runtime.gpu import leased
 
 def lives(pid):
     try:

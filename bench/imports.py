@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-LEAN = "from secateur.lean import skip_unused_imports; skip_unused_imports(); "
+LEAN = "from secateur.runtime.import_hooks import skip_unused_imports; skip_unused_imports(); "
 HIDDEN = "sys.modules['jax'] = None; "
 CASES = {
     "as they come, JAX installed": "",

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from secateur.report.step import report
 from secateur.run import run_of
 from secateur.spec import load_spec
+from secateur.steps.report import report
 
 TARGET = Path(__file__).parent / "results/report.json"
 

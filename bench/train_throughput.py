@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import keras
 import numpy as np
-from secateur.artifacts import write_json
 from secateur.spec import ModelSpec, TrainSpec
+from secateur.storage.atomic import write_json
 from secateur.training.compiling import compile_for_training
 from secateur.training.loop import Trainer
 from secateur.training.overrides import configured

@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import numpy as np
 import onnxruntime
-from secateur.cost import cost_of
-from secateur.export.onnx_writer import to_onnx
+from secateur.keras_to_onnx.writer import to_onnx
+from secateur.models.cost import cost_of
 from secateur.spec import ModelSpec
 from secateur.spec.architectures import ARCHITECTURES, FIXED, family_name
 from secateur.zoo import build

@@ -1,8 +1,8 @@
 """Rule bundle: what lies beside the exported models."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.export.bundle.step import bundle
+    from secateur.steps.bundle import bundle
 
     bundle(run, stream)

@@ -1,8 +1,8 @@
 """Rule cache: decoded images in files, where they fit."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.data.cache import cache_step
+    from secateur.steps.cache import cache_step
 
     cache_step(run, stream)

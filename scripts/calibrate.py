@@ -1,8 +1,8 @@
 """Rule calibrate: ranges of activations for int8."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.export.calibration import calibrate
+    from secateur.steps.calibrate import calibrate
 
     calibrate(run, stream)

@@ -1,8 +1,8 @@
 """Rule engine: a TensorRT engine."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.export.engine import build_engine
+    from secateur.steps.engine import build_engine
 
     build_engine(run, stream)

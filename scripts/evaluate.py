@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.evaluation.evaluate import evaluate
+    from secateur.steps.evaluate import evaluate
 
     evaluate(run, snakemake.wildcards.stage, Path(snakemake.input.model), stream)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.export.step import export
+    from secateur.steps.export import export
 
     export(run, Path(snakemake.output.model).name, stream)

@@ -1,8 +1,8 @@
 """Rule inference: labels for a folder of images."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.evaluation.inference import inference
+    from secateur.steps.inference import inference
 
     inference(run, stream)

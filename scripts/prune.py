@@ -1,8 +1,8 @@
 """Rule prune: whole channels go."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.pruning.step import prune_step
+    from secateur.steps.prune import prune_step
 
     prune_step(run, stream)

@@ -1,8 +1,8 @@
 """Rule report: one page that shows what happened."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.report.step import report
+    from secateur.steps.report import report
 
     report(run, stream)

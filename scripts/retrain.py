@@ -1,8 +1,8 @@
 """Rule retrain: the pruned network recovers."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.training.step import retrain
+    from secateur.steps.train import retrain
 
     retrain(run, stream)

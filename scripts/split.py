@@ -1,8 +1,8 @@
 """Rule split: folders of images to manifest and class map."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.data.step import split_step
+    from secateur.steps.split import split_step
 
     split_step(run, stream)

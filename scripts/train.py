@@ -1,8 +1,8 @@
 """Rule train: the first training."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.training.step import train
+    from secateur.steps.train import train
 
     train(run, stream)

@@ -1,8 +1,8 @@
 """Rule web: a page that runs the model in a browser."""
 
-from secateur.job import job
+from secateur.workflow.job import job
 
 with job(snakemake) as (run, stream):
-    from secateur.export.web.step import web
+    from secateur.steps.web import web
 
     web(run, stream)

@@ -15,7 +15,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from PIL import Image
-from secateur.cpu import use_onednn
+from secateur.runtime.onednn import use_onednn
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 use_onednn(os.environ)

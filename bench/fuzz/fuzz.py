@@ -32,11 +32,12 @@ import pandas as pd
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from secateur import inspection, vault
+from secateur.cli import inspect as inspection
 from secateur.data.manifest import read_manifest
 from secateur.data.sources import listed
 from secateur.errors import SecateurError
 from secateur.spec import parse_spec
+from secateur.vault import age
 
 SEEDS = Path(__file__).parent / "seeds"
 SLOW_S = 20
@@ -51,7 +52,7 @@ FOUND = Path(tempfile.gettempdir()) / "secateur-fuzz-finding"
 def read_age(content: bytes) -> None:
     """A mutated work factor may ask for seconds of scrypt, by right: such inputs are left out."""
     if b" 4\n" in content[:80]:
-        vault.open(io.BytesIO(content), io.BytesIO(), KEY)
+        age.open(io.BytesIO(content), io.BytesIO(), KEY)
 
 
 def read_manifest_bytes(content: bytes) -> None:
@@ -234,12 +235,12 @@ def fuzz(target: str, seconds: float) -> dict[str, Any]:
 def make_seeds() -> None:
     """Write `seeds/` anew."""
     import keras
-    from secateur.modelfile import save_model
+    from secateur.models.file import save_model
 
     SEEDS.mkdir(exist_ok=True)
     for size in (0, 40, 70_000):
         sealed = io.BytesIO()
-        vault.seal(io.BytesIO(bytes(size)), sealed, KEY, 4)
+        age.seal(io.BytesIO(bytes(size)), sealed, KEY, 4)
         (SEEDS / f"age-{size}").write_bytes(sealed.getvalue())
     (SEEDS / "manifest-two").write_text(
         "path,class,split,width,height,mode,depth,bytes,sha256\n"
@@ -256,7 +257,7 @@ def make_seeds() -> None:
         save_model(model, Path(folder) / "m.tlt", KEY, {"classes": ["a", "b"], "provenance": [{"step": "train"}]})
         plain = io.BytesIO()
         with open(Path(folder) / "m.tlt", "rb") as source:
-            vault.open(source, plain, KEY)
+            age.open(source, plain, KEY)
     (SEEDS / "keras-small").write_bytes(plain.getvalue())
     make_source_seeds()
 

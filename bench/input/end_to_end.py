@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
 
 import keras
 import numpy as np
-from secateur.artifacts import write_json
-from secateur.data.packed import open_pack, pack_path, write_pack
+from secateur.data.filesystem import files_below
+from secateur.data.image_cache import open_pack, pack_path, write_pack
 from secateur.data.pipeline import ImageFiles, ImageReader, Images, TrainingBatches
-from secateur.data.storage import files_below
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec, TrainSpec
+from secateur.storage.atomic import write_json
 from secateur.training.compiling import compile_for_training
 from secateur.zoo import build
 

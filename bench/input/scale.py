@@ -70,7 +70,7 @@ def child(what: str, spec_path: Path) -> None:
     if what == "listing":
         listing_digest([str(spec.data.source)])
     elif what == "split":
-        from secateur.data.step import split_step
+        from secateur.steps.split import split_step
 
         split_step(run, sys.stderr)
     else:
@@ -82,11 +82,11 @@ def child(what: str, spec_path: Path) -> None:
 
 def first_batches(run: object) -> None:
     """Read the manifest and make 100 training batches of 64."""
-    from secateur.data.cache import images_of
     from secateur.data.classes import read_classmap
     from secateur.data.manifest import read_manifest
     from secateur.data.pipeline import ImageReader, TrainingBatches
-    from secateur.training.assemble import rows_of_split
+    from secateur.steps.cache import images_of
+    from secateur.steps.trainer import rows_of_split
 
     spec = run.spec
     classes = read_classmap(run.classmap)

@@ -29,11 +29,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
-from secateur.artifacts import write_json
-from secateur.data.packed import open_pack, pack_path, write_pack
+from secateur.data.filesystem import files_below
+from secateur.data.image_cache import open_pack, pack_path, write_pack
 from secateur.data.pipeline import ImageFiles, ImageReader, Images, TrainingBatches
-from secateur.data.storage import files_below
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
+from secateur.storage.atomic import write_json
 
 SIDE, BATCH, WORKERS = 224, 32, 2
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.float32(0.224)

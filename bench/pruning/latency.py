@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
 
 import keras
 import numpy as np
-from secateur.export.latency import latencies_ms
-from secateur.export.onnx_writer import to_onnx
+from secateur.export.timing import latencies_ms
+from secateur.keras_to_onnx.writer import to_onnx
 from secateur.pruning import prune
 from secateur.pruning.taylor import LabelledImages
 from secateur.spec import PruneSpec

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 from secateur.data.preprocessing import preprocess, read_fitted, to_array
-from secateur.modelfile import load_model, save_model
+from secateur.models.file import load_model, save_model
 from secateur.quantization.aware import quantisation_aware
 from secateur.spec import ModelSpec, TrainSpec
 from secateur.training.checkpoints import Checkpoints

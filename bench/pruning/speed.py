@@ -52,7 +52,7 @@ def main() -> None:
 
 def measured(network: str, section: dict[str, Any]) -> dict[str, float]:
     """One case in this process."""
-    from secateur.lean import skip_unused_imports
+    from secateur.runtime.import_hooks import skip_unused_imports
 
     skip_unused_imports()  # as the command and every step begin
     import keras

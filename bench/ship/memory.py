@@ -62,16 +62,16 @@ def _one(case: str, folder: Path) -> None:
         _make(folder)
         print("{}")
         return
-    from secateur.export.source import load_source
-    from secateur.export.step import write_onnx
+    from secateur.export.final_model import load_source
     from secateur.run import exported_files
+    from secateur.steps.export import write_onnx
 
     _, kind = case.split()
     run = _project(folder, case)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.process_time()
     if kind == "int8":
-        from secateur.export.calibration import calibrate
+        from secateur.steps.calibrate import calibrate
 
         calibrate(run, sys.stderr)
     file = exported_files(run.spec)[0]
@@ -104,10 +104,10 @@ def _make(folder: Path) -> None:
     import numpy as np
     import pandas as pd
     from PIL import Image
-    from secateur.artifacts import write_json
     from secateur.data.manifest import COLUMNS
-    from secateur.modelfile import save_model
-    from secateur.tables import write_csv
+    from secateur.models.file import save_model
+    from secateur.storage.atomic import write_json
+    from secateur.storage.csv import write_csv
     from secateur.zoo import build
 
     run, rng, rows = _project(folder, "direct fp32"), np.random.default_rng(0), []

@@ -30,13 +30,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import setup
-from secateur.export.half import to_half
-from secateur.export.latency import latencies_ms
-from secateur.export.onnx_writer import to_onnx
-from secateur.modelfile import load_model, save_model
+from secateur.export.timing import latencies_ms
+from secateur.keras_to_onnx.half import to_half
+from secateur.keras_to_onnx.writer import to_onnx
+from secateur.models.file import load_model, save_model
 from secateur.pruning import prune
 from secateur.quantization.aware import plain_network
-from secateur.quantization.calibrate import measured_ranges
+from secateur.quantization.calibration import measured_ranges
 from secateur.quantization.exact import exact_options
 from secateur.quantization.integers import integer_check
 from secateur.quantization.placement import Network

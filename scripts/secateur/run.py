@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from secateur.secrets import key_of
 from secateur.spec import Spec
-from secateur.spec.sections import TRACKERS
-from secateur.status import StatusLog
+from secateur.spec.spec import TRACKERS
+from secateur.storage.status_log import StatusLog
+from secateur.vault.keys import key_of
 
 # Names become folders and Snakemake wildcards.
 EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")

@@ -7,7 +7,7 @@ import sys
 
 import keras
 import pytest
-from secateur.cli import main
+from secateur.cli.main import main
 
 from tests.onnx_files import exported
 from tests.workflows import copied_to

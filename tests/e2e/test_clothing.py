@@ -8,7 +8,7 @@ import onnxruntime
 import pandas as pd
 import pyrage
 import pytest
-from secateur.cli import main
+from secateur.cli.main import main
 
 pytestmark = pytest.mark.slow
 

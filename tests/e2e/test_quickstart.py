@@ -11,7 +11,7 @@ import onnxruntime
 import pandas as pd
 import pyrage
 import pytest
-from secateur.cli import main
+from secateur.cli.main import main
 
 pytestmark = pytest.mark.slow
 KEY = "correct-horse-battery-staple"

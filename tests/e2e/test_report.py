@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from secateur.cli import main
-from secateur.report.index import index_step
+from secateur.cli.main import main
+from secateur.steps.index import index_step
 
 from tests.browsers import complaints, outside
 

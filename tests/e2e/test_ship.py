@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
-from secateur.cli import main
+from secateur.cli.main import main
 from secateur.spec import load_spec
 
 pytestmark = pytest.mark.slow
@@ -139,8 +139,8 @@ def test_predict_reads_images_as_the_product_does(shipped, clothing, tmp_path):
 
 
 def by_runner(shipped, images):
+    from secateur.export.final_model import Pixels
     from secateur.export.runners import onnx_runner
-    from secateur.export.source import Pixels
     from secateur.run import run_of
 
     run = run_of("c", load_spec(shipped / "c.yaml"), shipped)

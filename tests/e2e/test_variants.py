@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from secateur.cli import main
+from secateur.cli.main import main
 
 pytestmark = pytest.mark.slow
 STEPS = ("train", "prune", "retrain", "evaluate", "inference", "export")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from secateur.cli import main
-from secateur.export.web.step import RUNTIME
+from secateur.cli.main import main
+from secateur.steps.web import RUNTIME
 
 from tests.browsers import complaints, outside
 
@@ -72,8 +72,8 @@ def test_the_page_answers_as_the_product(few, runtime, browser, tmp_path, monkey
 
 
 def by_product(spec_path, more, images):
+    from secateur.export.final_model import Pixels
     from secateur.export.runners import onnx_runner
-    from secateur.export.source import Pixels
     from secateur.run import run_of
     from secateur.spec import load_spec
 
@@ -84,7 +84,7 @@ def by_product(spec_path, more, images):
 
 
 def test_a_page_without_the_runtime_says_what_to_do(few, tmp_path, monkeypatch, capsys):
-    from secateur.export.web import step
+    from secateur.steps import web as step
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(step, "RUNTIME", tmp_path / "nowhere")

@@ -74,21 +74,21 @@ def checkpoints():
 
 
 def artifact():
-    from secateur.artifacts import write_text
+    from secateur.storage.atomic import write_text
 
     write_text(pathlib.Path(folder) / "a.json", "new " * 10_000)
 
 
 def rekey():
-    from secateur.sealed import rekey_file
+    from secateur.vault.files import rekey_file
 
     rekey_file(pathlib.Path(folder) / "m.tlt", "old", "new")
 
 
-import secateur.artifacts  # noqa: E402
+import secateur.storage.atomic  # noqa: E402
 import secateur.training.checkpoints  # noqa: E402
 
-secateur.artifacts.open = dying_open
+secateur.storage.atomic.open = dying_open
 os.fsync, os.replace, os.unlink = dying(os.fsync), dying(os.replace), dying(os.unlink)
 {"checkpoints": checkpoints, "artifact": artifact, "rekey": rekey}[case]()
 print(COUNT[0])

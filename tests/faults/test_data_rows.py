@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from secateur.cli import main
+from secateur.cli.main import main
 from secateur.data.images import UnreadableImageError, read_image
 from secateur.data.manifest import read_manifest
 from secateur.data.preprocessing import read_fitted, to_array
-from secateur.data.split import split
+from secateur.data.splitting import split
 from secateur.errors import DataError
 from secateur.spec import ModelSpec, parse_spec
 

@@ -11,14 +11,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from secateur import sealed
-from secateur.cli import main
+from secateur.byom.backbone import build_byom
+from secateur.cli.main import main
 from secateur.errors import ModelError, UntrustedModelError
-from secateur.modelfile import load_model, save_model
+from secateur.models.file import load_model, save_model
 from secateur.spec import ModelSpec
 from secateur.training.pretrained import start_from
+from secateur.vault import files as sealed
 from secateur.zoo import build
-from secateur.zoo.byom import build_byom
 
 SPEC = ModelSpec(arch="resnet_10", input_image_size="3,32,32")
 BYOM = ModelSpec(arch="byom", byom_model="m.tltb", input_image_size="3,32,32")

@@ -8,11 +8,12 @@ import sys
 import time
 
 import pytest
-from secateur import sealed, vault
-from secateur.cli import main
+from secateur.cli.main import main
 from secateur.errors import DamagedError, NotAgeError, TruncatedError, VaultError, WrongKeyError
+from secateur.vault import age
+from secateur.vault import files as sealed
 
-FAST, CHUNK = 4, vault.CHUNK_BYTES
+FAST, CHUNK = 4, age.CHUNK_BYTES
 # A file that this package sealed in November 2026: later versions must open it.
 OLD_FILE = bytes.fromhex(
     "6167652d656e6372797074696f6e2e6f72672f76310a2d3e2073637279707420394937385152412f4a522b7637757170356b"
@@ -25,13 +26,13 @@ OLD_FILE = bytes.fromhex(
 
 def sealed_bytes(content, key="k"):
     out = io.BytesIO()
-    vault.seal(io.BytesIO(content), out, key, FAST)
+    age.seal(io.BytesIO(content), out, key, FAST)
     return out.getvalue()
 
 
 def opened(content, key="k"):
     out = io.BytesIO()
-    vault.open(io.BytesIO(content), out, key)
+    age.open(io.BytesIO(content), out, key)
     return out.getvalue()
 
 
@@ -45,11 +46,11 @@ def test_k1_a_wrong_key_makes_no_file(tmp_path, monkeypatch, capsys):
 
 def test_k2_every_flipped_byte_of_header_and_edges():
     whole = sealed_bytes(b"x" * (2 * CHUNK + 10))
-    header = whole.index(b"\n", whole.index(b"---")) + 1 + vault.NONCE_BYTES
-    size = CHUNK + vault.TAG_BYTES
+    header = whole.index(b"\n", whole.index(b"---")) + 1 + age.NONCE_BYTES
+    size = CHUNK + age.TAG_BYTES
     places = [*range(header)]
     for start, end in ((header, header + size), (header + size, header + 2 * size), (header + 2 * size, len(whole))):
-        places += [start, end - vault.TAG_BYTES - 1, *range(end - vault.TAG_BYTES, end)]
+        places += [start, end - age.TAG_BYTES - 1, *range(end - age.TAG_BYTES, end)]
     for place in places:
         changed = bytearray(whole)
         changed[place] ^= 0x10
@@ -57,16 +58,16 @@ def test_k2_every_flipped_byte_of_header_and_edges():
             opened(bytes(changed))
         if header <= place < header + 2 * size:
             assert isinstance(error.value, DamagedError), place
-        if place < len(vault.MAGIC):
+        if place < len(age.MAGIC):
             assert isinstance(error.value, NotAgeError), place
 
 
 def test_k3_every_kind_of_truncation():
     whole = sealed_bytes(b"x" * (2 * CHUNK))
     header = whole.index(b"\n", whole.index(b"---")) + 1
-    size = CHUNK + vault.TAG_BYTES
-    first = header + vault.NONCE_BYTES
-    for length in (1, 10, len(vault.MAGIC) + 5, header - 1, header + 3, first, first + size - 1, first + size,
+    size = CHUNK + age.TAG_BYTES
+    first = header + age.NONCE_BYTES
+    for length in (1, 10, len(age.MAGIC) + 5, header - 1, header + 3, first, first + size - 1, first + size,
                    first + size + 1, len(whole) - 1):  # fmt: skip
         with pytest.raises(TruncatedError, match="cut short"):
             opened(whole[:length])
@@ -77,8 +78,8 @@ def test_k3_every_kind_of_truncation():
 def test_k4_more_or_other_chunks():
     content = b"a" * CHUNK + b"b" * CHUNK + b"c"
     whole = sealed_bytes(content)
-    size = CHUNK + vault.TAG_BYTES
-    start = whole.index(b"\n", whole.index(b"---")) + 1 + vault.NONCE_BYTES
+    size = CHUNK + age.TAG_BYTES
+    start = whole.index(b"\n", whole.index(b"---")) + 1 + age.NONCE_BYTES
     head, one, two, rest = whole[:start], whole[start:][:size], whole[start + size :][:size], whole[start + 2 * size :]
     assert opened(head + one + two + rest) == content
     for parts in (
@@ -151,7 +152,9 @@ def test_k7_keys_that_are_missing_empty_or_readable_by_others(tmp_path, monkeypa
 
 def test_k7_the_key_is_in_nothing_that_a_whole_run_writes():
     """tests/e2e/test_quickstart.py::test_the_key_is_nowhere greps every byte of a run; here, argv and environment."""
-    script = "import sys; sys.argv = ['x']; from secateur.secrets import resolve_key; print(len(resolve_key('env:K')))"
+    script = (
+        "import sys; sys.argv = ['x']; from secateur.vault.keys import resolve_key; print(len(resolve_key('env:K')))"
+    )
     environment = {**os.environ, "K": "secret-key", "PYTHONPATH": "scripts"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "10\n"

@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 import pytest
-from secateur import sealed
-from secateur.cli import main
+from secateur.cli.main import main
+from secateur.vault import files as sealed
 
 from tests.conftest import write_jpeg
 

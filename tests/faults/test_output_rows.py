@@ -8,11 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from secateur import sealed
-from secateur.export.half import to_half
-from secateur.export.onnx_writer import to_onnx
+from secateur.keras_to_onnx.half import to_half
+from secateur.keras_to_onnx.writer import to_onnx
 from secateur.pruning import prune
 from secateur.spec import ModelSpec, PruneSpec
+from secateur.vault import files as sealed
 from secateur.zoo import build
 
 from tests.onnx_files import run_onnx
@@ -75,7 +75,7 @@ def test_x2_no_home_no_locale_no_rights_for_others_one_processor(class_folders, 
     script = (
         "import os, sys; os.umask(0o077); os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "sys.path.insert(0, sys.argv[1])\n"
-        "from secateur.cli import main; sys.exit(main(['train', '-e', 'one.yaml']))"
+        "from secateur.cli.main import main; sys.exit(main(['train', '-e', 'one.yaml']))"
     )
     command = [sys.executable, "-c", script, str(repository / "scripts")]
     done = subprocess.run(

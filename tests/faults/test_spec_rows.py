@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 from secateur.errors import SpecError
 from secateur.spec import parse_spec
-from secateur.spec.sections import Spec
+from secateur.spec.spec import Spec
 
 WRONG = [
     "null", "''", "'word'", "[]", "[1, 2]", "{a: 1}", ".nan", ".inf", "-.inf", "-1", "0", "1", "2", "-0.0", "1e-300",

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from secateur import sealed
-from secateur.artifacts import remove_leftovers, require_writable, write_text
-from secateur.cli import main
+from secateur.cli.main import main
 from secateur.errors import ArtifactError, LockedError
-from secateur.locks import locked
+from secateur.storage.atomic import remove_leftovers, require_writable, write_text
+from secateur.storage.locks import locked
 from secateur.training.checkpoints import Checkpoints, TrainingState
+from secateur.vault import files as sealed
 
 from tests.conftest import small_files
 
@@ -151,7 +151,9 @@ def test_w4_a_place_that_cannot_be_written_is_told_before_training(tmp_path, mon
         require_writable(folder)
 
 
-TRAINING = "import sys; sys.path.insert(0, sys.argv[1]); from secateur.cli import main; sys.exit(main(sys.argv[2:]))"
+TRAINING = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from secateur.cli.main import main; sys.exit(main(sys.argv[2:]))"
+)
 
 
 def started(folder, repository, *words):
@@ -205,7 +207,7 @@ def test_w5_signals_outside_a_training_stop_at_once(class_folders, tmp_path, mon
     """While images are scanned, a model is exported, anything: 75, INTERRUPTED, no half of a file."""
     monkeypatch.chdir(tmp_path)
     Path("one.yaml").write_text(SPEC)
-    from secateur.data import split as module
+    from secateur.data import splitting as module
 
     def signalled(*positional):
         os.kill(os.getpid(), number)

@@ -308,7 +308,7 @@ def test_the_kubernetes_job_runs_the_workflow_of_the_image(project, repository, 
 
 LEASING = """
 import time
-from secateur.job import job
+from secateur.workflow.job import job
 with job(snakemake) as (run, stream):
     time.sleep(2)
 """

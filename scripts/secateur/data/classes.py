@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from secateur.artifacts import read_json, write_json
 from secateur.errors import DataError
+from secateur.storage.atomic import read_json, write_json
 
 MIN_CLASSES = 2
 

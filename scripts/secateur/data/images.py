@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from secateur.data.storage import is_url, read_bytes
+from secateur.data.filesystem import is_url, read_bytes
 from secateur.errors import DataError
 from secateur.spec import ModelSpec
 

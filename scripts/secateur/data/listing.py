@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from secateur.data.storage import files_below, is_url, remote_files
+from secateur.data.filesystem import files_below, is_url, remote_files
 
 
 def listing_digest(roots: list[str], times: bool = False) -> str:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from secateur.data.filesystem import read_bytes
 from secateur.data.images import SIXTEEN_BIT_MODES, UnreadableImageError, decoded
 from secateur.data.similar import NO_HASH, perceptual_hash
-from secateur.data.storage import read_bytes
 from secateur.errors import DataError
-from secateur.tables import read_csv
+from secateur.storage.csv import read_csv
 
 COLUMNS = ["path", "class", "split", "width", "height", "mode", "depth", "bytes", "sha256"]
 # Examined at a time: bounds the memory of images that wait.

@@ -21,8 +21,8 @@ from secateur.data.augment import augment, mixup, training_size
 from secateur.data.images import Size, UnreadableImageError, read_resized
 from secateur.data.preprocessing import Pixels, preprocess, read_fitted
 from secateur.errors import DataError
-from secateur.rerun import STORED_BY
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
+from secateur.workflow.staleness import STORED_BY
 
 # Images, one-hot labels and, where the spec weights classes, a weight an image.
 Batch = tuple[NDArray[np.float32], ...]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from secateur.data.filesystem import TABLES, is_archive, is_url, join, parent, read_bytes, tree
 from secateur.data.images import is_image
-from secateur.data.storage import TABLES, is_archive, is_url, join, parent, read_bytes, tree
 from secateur.data.unpacking import unpacked
 from secateur.data.voc import is_voc, read_voc
 from secateur.errors import DataError

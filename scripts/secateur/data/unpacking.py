@@ -18,10 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from secateur.artifacts import require_space, sha256_of
+from secateur.data.filesystem import ZIPS, fingerprint, is_hidden, is_url, open_file
 from secateur.data.images import SUFFIXES
-from secateur.data.storage import ZIPS, fingerprint, is_hidden, is_url, open_file
 from secateur.errors import DataError
+from secateur.storage.atomic import require_space, sha256_of
 
 # What a source may hold: images; Pascal VOC's annotations and lists.
 WANTED = SUFFIXES | {".xml", ".txt"}

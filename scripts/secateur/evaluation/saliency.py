@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.errors import ModelError
-from secateur.network import Call, calls_of, copied
+from secateur.models.graph import Call, calls_of, copied
 
 NO_MAP = "no layer of this network has a map through which all of it flows: Grad-CAM has nothing to show"
 

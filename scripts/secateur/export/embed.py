@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from secateur.export.checked import checked
-from secateur.export.onnx_layers import NHWC_TO_NCHW
-from secateur.export.onnx_writer import INPUT_NAME
-from secateur.export.preprocessing import scaling_of
+from secateur.export.input_scaling import scaling_of
+from secateur.keras_to_onnx.check import checked
+from secateur.keras_to_onnx.layers import NHWC_TO_NCHW
+from secateur.keras_to_onnx.writer import INPUT_NAME
 from secateur.spec import Spec
 
 SCALED = "scaled"

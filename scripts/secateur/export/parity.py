@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from secateur.data.classes import labels_of
 from secateur.data.manifest import read_manifest
 from secateur.errors import ModelError
-from secateur.evaluation.evaluate import measured_rows
 from secateur.evaluation.metrics import classification_metrics
+from secateur.export.final_model import Pixels, Source
 from secateur.export.runners import Runner
-from secateur.export.source import Pixels, Source
 from secateur.run import Exported
 from secateur.spec import Spec
+from secateur.steps.evaluate import measured_rows
 
 # Two likeliest classes closer than this are a tie, which rounding may decide either way.
 TIE = 2e-4

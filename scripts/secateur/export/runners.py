@@ -10,8 +10,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from secateur.data.preprocessing import preprocess
-from secateur.export.onnx_writer import INPUT_NAME, OUTPUT_NAME
-from secateur.export.source import layout_inside
+from secateur.export.final_model import layout_inside
+from secateur.keras_to_onnx.writer import INPUT_NAME, OUTPUT_NAME
 from secateur.quantization.exact import exact_options
 from secateur.spec import Spec
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import keras
 
-from secateur.artifacts import write_bytes
 from secateur.errors import ModelError
-from secateur.export.calibration import calibration_paths, read_calibration
-from secateur.export.convert import onnx_content
+from secateur.export.final_model import Pixels, Source
+from secateur.export.onnx_content import onnx_content
 from secateur.export.parity import measured_parity, require_agreement
 from secateur.export.runners import openvino_runner, tflite_runner
-from secateur.export.source import Pixels, Source
 from secateur.run import Exported, calibrates
-from secateur.terminal import silenced
+from secateur.runtime.quiet import silenced
+from secateur.steps.calibrate import calibration_paths, read_calibration
+from secateur.storage.atomic import write_bytes
 
 # The file's parity figures, once it is written.
 WriteTarget = Callable[[Source, Exported, Path], dict[str, Any]]

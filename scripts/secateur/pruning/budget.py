@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from secateur.errors import SpecError
-from secateur.export.latency import latency_ms
-from secateur.export.onnx_writer import to_onnx
+from secateur.export.timing import latency_ms
+from secateur.keras_to_onnx.writer import to_onnx
 from secateur.pruning.plan import NOTHING_REMOVED, Plan
 from secateur.spec import PruneSpec
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.errors import SpecError
-from secateur.pruning.graph import ChannelGraph
+from secateur.pruning.channel_graph import ChannelGraph
 from secateur.pruning.importance import Statistics
 from secateur.spec import PruneSpec
 from secateur.spec.patterns import matching

@@ -12,8 +12,8 @@ from keras import layers
 from numpy.typing import NDArray
 
 from secateur.errors import ModelError
+from secateur.pruning.channel_graph import ChannelGraph
 from secateur.pruning.channels import ChannelIds, Channels
-from secateur.pruning.graph import ChannelGraph
 from secateur.pruning.taylor import LabelledImages, taylor_importance
 from secateur.spec import PruneSpec
 

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.cost import Cost
 from secateur.errors import ModelError, SpecError
-from secateur.pruning.follow import channel_graph
+from secateur.models.cost import Cost
 from secateur.pruning.groups import Coupled, coupled_groups, kept_channels
 from secateur.pruning.importance import Statistics, statistics_of
+from secateur.pruning.layer_rules import channel_graph
 from secateur.pruning.surgery import Cut, CutCost, rebuild
 from secateur.pruning.taylor import LabelledImages
 from secateur.spec import PruneSpec

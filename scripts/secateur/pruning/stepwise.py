@@ -15,12 +15,12 @@ from typing import Any
 
 import keras
 
-from secateur.cost import cost_of
-from secateur.modelfile import load_model, save_model
+from secateur.models.cost import cost_of
+from secateur.models.file import load_model, save_model
 from secateur.pruning.budget import taken
 from secateur.pruning.plan import NOTHING_REMOVED, Plan
-from secateur.pruning.prune import Kept, cut_once, report_of
-from secateur.pruning.report import PruneReport
+from secateur.pruning.prune_report import PruneReport
+from secateur.pruning.pruner import Kept, cut_once, report_of
 from secateur.pruning.taylor import LabelledImages
 from secateur.spec import PruneSpec
 

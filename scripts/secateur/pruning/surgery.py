@@ -10,9 +10,9 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from secateur.cost import Cost, kernel_macs
-from secateur.network import Call, calls_of, copied
-from secateur.pruning.graph import ChannelGraph, per_group
+from secateur.models.cost import Cost, kernel_macs
+from secateur.models.graph import Call, calls_of, copied
+from secateur.pruning.channel_graph import ChannelGraph, per_group
 
 Indices = NDArray[np.int64]
 # For each weight of a layer: along which axes which positions stay.

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.errors import ModelError
-from secateur.network import TensorId, calls_of, copied, outputs_of
-from secateur.pruning.graph import ChannelGraph
+from secateur.models.graph import TensorId, calls_of, copied, outputs_of
+from secateur.pruning.channel_graph import ChannelGraph
 
 BATCH_SIZE = 16
 

@@ -17,9 +17,9 @@ import numpy as np
 from keras import layers, ops
 
 from secateur.errors import ModelError
-from secateur.export.onnx_writer import DEFAULT_OPSET, Writer
-from secateur.network import TensorId, calls_of, copied
-from secateur.quantization.calibrate import bounded_ranges, tensors_to_measure
+from secateur.keras_to_onnx.writer import DEFAULT_OPSET, Writer
+from secateur.models.graph import TensorId, calls_of, copied
+from secateur.quantization.calibration import bounded_ranges, tensors_to_measure
 from secateur.quantization.placement import Network
 from secateur.quantization.ranges import INT8_TOP, SMALLEST_SCALE, Ranges, ranges_from_json
 

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from secateur.export.checked import checked
+from secateur.keras_to_onnx.check import checked
 from secateur.quantization.placement import (
     WEIGHTED,
     Flavour,

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from secateur.artifacts import read_json
 from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.errors import ArtifactError
 from secateur.evaluation.accuracy import standard_error
 from secateur.run import Run, exported_files, given_model, parity_path
-from secateur.tables import read_csv
+from secateur.storage.atomic import read_json
+from secateur.storage.csv import read_csv
 
 TITLES = {"train": "trained", "retrain": "pruned and retrained", "given": "given by the spec"}
 TEXTS = {"path": str, "class": str, "predicted": str}

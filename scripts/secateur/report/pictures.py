@@ -16,7 +16,7 @@ from secateur.data.pipeline import ImageReader
 from secateur.data.preprocessing import Pixels
 from secateur.errors import DataError
 from secateur.evaluation.saliency import GradCam
-from secateur.pages import data_uri
+from secateur.report.html import data_uri
 from secateur.run import Run
 
 TILE = 72  # pixels a side of a sample

@@ -1,10 +1,10 @@
 """The spec file: typed sections, one loader for every vintage."""
 
-from secateur.spec.export import ExportSpec
+from secateur.spec.export_spec import ExportSpec
 from secateur.spec.load import load_spec, parse_spec
 from secateur.spec.notices import Notice
-from secateur.spec.prune import PruneSpec
-from secateur.spec.sections import (
+from secateur.spec.prune_spec import PruneSpec
+from secateur.spec.spec import (
     AugmentSpec,
     BnConfig,
     DataSpec,

@@ -9,9 +9,9 @@ import yaml
 
 from secateur.errors import SpecError
 from secateur.spec.load import parse_spec
-from secateur.spec.protos import looks_like_proto, read_proto
-from secateur.spec.source import MAX_FILE_BYTES, Source, parse_source
-from secateur.spec.vintages import to_v1
+from secateur.spec.tao_releases import to_v1
+from secateur.spec.text_protos import looks_like_proto, read_proto
+from secateur.spec.yaml_file import MAX_FILE_BYTES, Source, parse_source
 
 KEY_FROM = "env:SECATEUR_KEY"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from secateur.spec.sections import Spec
+from secateur.spec.spec import Spec
 
 
 def effective(spec: Spec) -> str:

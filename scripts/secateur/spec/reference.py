@@ -11,8 +11,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from secateur.spec.load import NO_EFFECT
-from secateur.spec.sections import DistillSpec, RetrainSpec, Spec
-from secateur.spec.vintages import KEYS, SECTIONS
+from secateur.spec.spec import DistillSpec, RetrainSpec, Spec
+from secateur.spec.tao_releases import KEYS, SECTIONS
 
 INTRODUCTION = """# Configuration
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from secateur.spec.sections import Spec
+from secateur.spec.spec import Spec
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

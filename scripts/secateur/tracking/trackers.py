@@ -21,7 +21,7 @@ from typing import IO, Any
 from secateur.errors import InterruptedRunError
 from secateur.run import Run
 from secateur.spec import TrainSpec
-from secateur.spec.sections import TRACKERS
+from secateur.spec.spec import TRACKERS
 
 SUMMARY = ("best_epoch", "val_accuracy", "val_loss", "params", "macs", "training_images", "seconds")
 # After a training its trackers have this long to send the rest; less where somebody waits for it to stop.

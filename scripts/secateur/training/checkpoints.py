@@ -11,9 +11,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from secateur import sealed, vault
-from secateur.artifacts import atomic_file
 from secateur.errors import DamagedError, NotAgeError, SpecError, TruncatedError, WrongKeyError
+from secateur.storage.atomic import atomic_file
+from secateur.vault import age
+from secateur.vault import files as sealed
 
 # The one before is kept for the case that the last is damaged.
 KEPT = 2
@@ -88,7 +89,7 @@ class Checkpoints:
         groups = {"variables": variables, "metrics": state.metrics, "best_weights": state.best_weights}
         plain = _packed(groups, state, self.identity)
         with atomic_file(self.folder / f"checkpoint_{number:06d}.age", plain.getbuffer().nbytes) as target:
-            vault.seal(plain, target, self.key)
+            age.seal(plain, target, self.key)
         for old in self.files()[KEPT:]:
             old.unlink(missing_ok=True)
 
@@ -125,7 +126,7 @@ class Checkpoints:
         groups = {"best_weights": state.best_weights, "last_weights": state.last_weights}
         plain = _packed(groups, state, self.identity)
         with atomic_file(self.folder / FINISHED, plain.getbuffer().nbytes) as target:
-            vault.seal(plain, target, self.key)
+            age.seal(plain, target, self.key)
         self._drop(self.files())
 
     def finished(self) -> TrainingState | None:

@@ -12,7 +12,7 @@ import keras
 from keras import layers, ops
 
 from secateur.errors import ModelError
-from secateur.network import copied
+from secateur.models.graph import copied
 from secateur.spec import DistillSpec
 
 SMALLEST_PROBABILITY = 1e-7

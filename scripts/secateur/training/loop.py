@@ -14,11 +14,11 @@ from typing import IO, Any
 import keras
 import numpy as np
 
-from secateur.artifacts import require_space
 from secateur.data.pipeline import Part
 from secateur.errors import InterruptedRunError, ModelError
-from secateur.signals import StopRequest
+from secateur.runtime.signals import StopRequest
 from secateur.spec import TrainSpec
+from secateur.storage.atomic import require_space
 from secateur.training.checkpoints import KEPT, Checkpoints, TrainingState
 from secateur.training.compiling import compile_for_training, has_gpu
 from secateur.training.distribution import laid_out, parts_of

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from secateur.network import copied
+from secateur.models.graph import copied
 from secateur.spec import BnConfig, RegConfig, TrainSpec
 
 # Exact classes: a depthwise convolution is none of them and is never regularised.

@@ -12,9 +12,9 @@ from keras import layers
 from numpy.typing import NDArray
 
 from secateur.errors import ModelError
-from secateur.h5weights import NamedWeights
-from secateur.modelfile import load_model, load_weights
-from secateur.network import last_layers
+from secateur.models.file import load_model, load_weights
+from secateur.models.graph import last_layers
+from secateur.models.h5 import NamedWeights
 from secateur.spec import ModelSpec
 from secateur.spec.architectures import family_name
 from secateur.zoo import keras_applications

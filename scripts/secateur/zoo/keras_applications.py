@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
-from secateur.artifacts import atomic_file
 from secateur.errors import ArtifactError, SpecError
 from secateur.spec import ModelSpec
 from secateur.spec.architectures import family_name
+from secateur.storage.atomic import atomic_file
 
 CLASSES = {
     **{f"efficientnet-b{variant}": f"EfficientNetB{variant}" for variant in range(8)},

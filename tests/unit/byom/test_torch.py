@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from secateur.byom.convert import keras_from_onnx
+from secateur.byom.from_onnx import keras_from_onnx
 from secateur.errors import ModelError
 from secateur.pruning import prune
 from secateur.spec import PruneSpec

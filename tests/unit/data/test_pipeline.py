@@ -1,8 +1,8 @@
 """Batches: order, shapes, and that draws depend on seed, epoch and position alone."""
 
 import numpy as np
+from secateur.data.filesystem import files_below
 from secateur.data.pipeline import ImageBatches, ImageFiles, ImageReader, TrainingBatches, balanced_order
-from secateur.data.storage import files_below
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
 
 MODEL = ModelSpec(input_image_size="3,16,20")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from secateur.data.manifest import read_manifest
 from secateur.data.similar import MAX_DISTANCE, NO_HASH, perceptual_hash, similar_pairs
-from secateur.data.split import split
+from secateur.data.splitting import split
 from secateur.spec import parse_spec
 
 from tests.conftest import write_jpeg

@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from secateur.cli import main
+from secateur.cli.main import main
 from secateur.data.images import read_resized
 from secateur.data.manifest import read_manifest
 from secateur.data.pipeline import ImageBatches, ImageFiles, ImageReader, TrainingBatches
 from secateur.data.preprocessing import read_fitted
-from secateur.evaluation.inference import label_images
-from secateur.export.preprocessing import preprocessing_of
-from secateur.pruning.images import looked_at
+from secateur.export.input_scaling import preprocessing_of
 from secateur.run import run_of
 from secateur.spec import ModelSpec, PruneSpec, parse_spec
+from secateur.steps.inference import label_images
+from secateur.steps.pruning_images import looked_at
 
 SPEC = """
 key: k

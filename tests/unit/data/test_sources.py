@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 from secateur.data.manifest import read_manifest
 from secateur.data.pipeline import ImageReader
-from secateur.data.split import split
+from secateur.data.splitting import split
 from secateur.errors import DataError
-from secateur.evaluation.inference import image_files
-from secateur.rerun import section_params
 from secateur.spec import parse_spec
+from secateur.steps.inference import image_files
+from secateur.workflow.staleness import section_params
 
 from tests.conftest import write_jpeg
 
@@ -385,7 +385,7 @@ def test_memory_filesystem_table_and_archive(memory, tmp_path, local, class_fold
 def test_new_remote_images_are_noticed(memory):
     before = section_params(spec_of("memory://bucket/images"), "split")
     memory.pipe("/bucket/images/dark/new.jpg", JPEG.getvalue())
-    from secateur import rerun
+    from secateur.workflow import staleness as rerun
 
     rerun._listing.cache_clear()
     assert section_params(spec_of("memory://bucket/images"), "split") != before

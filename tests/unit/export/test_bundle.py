@@ -13,7 +13,7 @@ from secateur.export.bundle.nvinfer import nvinfer_config, nvinfer_labels
 from secateur.export.bundle.triton import triton_config
 from secateur.export.bundle.trtexec import trtexec_script
 from secateur.export.engine_options import engine_options, engine_source
-from secateur.export.preprocessing import preprocessing_of
+from secateur.export.input_scaling import preprocessing_of
 from secateur.spec import parse_spec
 
 MODEL = "model: {arch: resnet_10, input_image_size: [3, 32, 48]}\n"

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from secateur.cost import cost_of
 from secateur.errors import SpecError
-from secateur.export.onnx_writer import to_onnx
+from secateur.keras_to_onnx.writer import to_onnx
+from secateur.models.cost import cost_of
 from secateur.pruning import prune
 from secateur.pruning.budget import MEGABYTE
 from secateur.pruning.plan import Plan

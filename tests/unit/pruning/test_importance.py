@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 from secateur.errors import ModelError, SpecError
 from secateur.pruning import prune
-from secateur.pruning.follow import channel_graph
+from secateur.pruning.layer_rules import channel_graph
 from secateur.pruning.plan import Plan
 from secateur.pruning.recalibrate import recalibrate
 from secateur.pruning.taylor import LabelledImages, taylor_importance

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from secateur.cost import cost_of
+from secateur.models.cost import cost_of
 from secateur.pruning import prune
 from secateur.pruning.stepwise import Stepwise
 from secateur.spec import ModelSpec, PruneSpec

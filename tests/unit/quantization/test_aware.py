@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from secateur.errors import ModelError
-from secateur.export.onnx_writer import to_onnx
+from secateur.keras_to_onnx.writer import to_onnx
 from secateur.quantization.aware import FakeQuantize, as_deployed, plain_network, quantisation_aware
 from secateur.quantization.integers import integer_check
 from secateur.quantization.qdq import quantised

@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 from onnx import numpy_helper
 from secateur.errors import ModelError
-from secateur.export.onnx_writer import to_onnx
+from secateur.keras_to_onnx.writer import to_onnx
 from secateur.pruning import prune
-from secateur.quantization.calibrate import measured_ranges
+from secateur.quantization.calibration import measured_ranges
 from secateur.quantization.integers import integer_check
 from secateur.quantization.placement import Network, quantised_nodes
 from secateur.quantization.qdq import quantised

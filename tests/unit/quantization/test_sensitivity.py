@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from secateur.errors import ModelError
-from secateur.export.onnx_writer import to_onnx
-from secateur.quantization.calibrate import measured_ranges
+from secateur.keras_to_onnx.writer import to_onnx
+from secateur.quantization.calibration import measured_ranges
 from secateur.quantization.placement import Network
 from secateur.quantization.ranges import Ranges
 from secateur.quantization.sensitivity import spared, unit_of_nodes

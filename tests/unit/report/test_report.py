@@ -9,9 +9,9 @@ from secateur.report.facts import Stage
 from secateur.report.figures import Plot, curves, pareto
 from secateur.report.page import render
 from secateur.report.pictures import MISTAKES, MOST_MISTAKES, shown, worst_mistakes
-from secateur.report.step import answered, confused_pairs
 from secateur.report.verdict import calibration, paired_difference
 from secateur.report.words import decimal_bytes, points, short
+from secateur.steps.report import answered, confused_pairs
 
 
 def stage(correct):

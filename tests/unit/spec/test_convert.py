@@ -3,7 +3,7 @@ import sys
 
 import pytest
 import yaml
-from secateur.cli import main
+from secateur.cli.main import main
 from secateur.errors import SpecError
 from secateur.spec import load_spec
 from secateur.spec.convert import converted
@@ -118,7 +118,7 @@ def test_the_command_writes_no_file_twice(tmp_path, capsys):
 def test_it_needs_no_tensorflow(tmp_path):
     (tmp_path / "old.cfg").write_text(TF1)
     code = (
-        "import sys; from secateur.cli import main; main(sys.argv[1:]); "
+        "import sys; from secateur.cli.main import main; main(sys.argv[1:]); "
         "print('# loaded:', sorted({'tensorflow', 'keras', 'snakemake'} & set(sys.modules)))"
     )
     words = [sys.executable, "-c", code, "convert", str(tmp_path / "old.cfg")]

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import BaseModel
 from secateur.spec.load import NO_EFFECT
-from secateur.spec.prune import BUDGETS
-from secateur.spec.sections import Spec
+from secateur.spec.prune_spec import BUDGETS
+from secateur.spec.spec import Spec
 
 # Fields that only the loader itself reads.
 LOADER = {

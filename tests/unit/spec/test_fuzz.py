@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from secateur.errors import SpecError
 from secateur.spec import parse_spec
-from secateur.spec.sections import Spec
-from secateur.spec.vintages import KEYS, SECTIONS
+from secateur.spec.spec import Spec
+from secateur.spec.tao_releases import KEYS, SECTIONS
 
 WORDS = [*Spec.model_fields, *SECTIONS, "data_format"]
 NAMES = sorted(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from secateur.errors import InterruptedRunError, ModelError, WrongKeyError
 from secateur.quantization.aware import FakeQuantize, quantisation_aware
-from secateur.signals import STOP_SIGNALS
+from secateur.runtime.signals import STOP_SIGNALS
 from secateur.spec import ModelSpec, TrainSpec
 from secateur.training import checkpoints
 from secateur.training.checkpoints import Checkpoints, TrainingState

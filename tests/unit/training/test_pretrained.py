@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from secateur.cli import main
+from secateur.cli.main import main
 from secateur.errors import ModelError, UntrustedModelError
-from secateur.modelfile import save_model
+from secateur.models.file import save_model
 from secateur.pruning import prune
 from secateur.spec import ModelSpec, PruneSpec
 from secateur.training.pretrained import start_from

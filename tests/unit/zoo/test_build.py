@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from secateur.archive import ALLOWED_LAYERS
 from secateur.errors import ModelError, SpecError
+from secateur.models.archive import ALLOWED_LAYERS
 from secateur.spec import ModelSpec
 from secateur.spec.architectures import ARCHITECTURES
 from secateur.zoo import build

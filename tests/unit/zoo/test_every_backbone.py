@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from secateur.cost import cost_of
-from secateur.export.onnx_writer import to_onnx
+from secateur.keras_to_onnx.writer import to_onnx
+from secateur.models.cost import cost_of
 from secateur.pruning import prune
 from secateur.spec import ModelSpec, PruneSpec
 from secateur.spec.architectures import ARCHITECTURES, FIXED, family_name

@@ -6,8 +6,8 @@ Gst-nvinfer).
 
 from __future__ import annotations
 
-from secateur.export.onnx_writer import OUTPUT_NAME
-from secateur.export.preprocessing import fed_scaling
+from secateur.export.input_scaling import fed_scaling
+from secateur.keras_to_onnx.writer import OUTPUT_NAME
 from secateur.run import Exported
 from secateur.spec import Spec
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from secateur.export.engine_options import EngineOptions
-from secateur.export.onnx_writer import INPUT_NAME
+from secateur.keras_to_onnx.writer import INPUT_NAME
 from secateur.run import Exported
 
 

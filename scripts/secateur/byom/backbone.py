@@ -1,0 +1,106 @@
+"""A user's own network, with the head and the image size that the spec asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import layers
+
+from secateur.errors import ModelError
+from secateur.models.file import load_model
+from secateur.models.graph import calls_of, copied, last_layers, outputs_of
+from secateur.spec import ModelSpec
+from secateur.zoo.blocks import classifier, image_input
+from secateur.zoo.build import freeze
+
+WITH_KERNEL = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+# Names of the layers that `classifier` adds: a network that has them keeps them under others.
+HEAD_NAMES = ("avg_pool", "flatten", "top_dropout", "predictions_dense", "predictions")
+
+
+def build_byom(spec: ModelSpec, path: Path | str, classes: int, key: str) -> keras.Model:
+    """The network of a `.tltb` or `.keras` file as a classifier of the spec's images, weights included.
+
+    With `retain_head` its own head stays, and a softmax is added where it ends in other numbers. Without it the
+    last dense layer, or the last convolution of a network that ends in its softmax, and all behind it give way to
+    one dense layer; a network without such a head, as one that was cut, keeps all its layers.
+
+    Args:
+        spec: the model section.
+        path: the file.
+        classes: of the images.
+        key: pass phrase.
+
+    Raises:
+        ModelError: another number of classes with `retain_head`, or images of a size or number of channels that
+            the network cannot take.
+        ArtifactError, VaultError, UntrustedModelError: as `load_model`.
+    """
+    if str(path).endswith(".onnx"):
+        raise ModelError(f"{path}: an ONNX file", f"convert it: secateur byom {path} -o MODEL.tltb --key env:NAME")
+    source, _ = load_model(path, key)
+    if spec.retain_head:
+        _require_classes(source, classes, path)
+        model = _sized(source, spec, path)
+        if _activation(model.layers[-1]) != "softmax":
+            model = keras.Model(model.input, _softmax(model.output), name=model.name)
+    else:
+        body = _sized(keras.Model(source.input, _features(source), name=source.name), spec, path)
+        model = keras.Model(body.input, classifier(body.output, classes), name=source.name)
+    freeze(model, spec)
+    return model
+
+
+def _require_classes(source: keras.Model, classes: int, path: Path | str) -> None:
+    if source.output_shape != (None, classes):
+        raise ModelError(
+            f"{path}: its head gives {list(source.output_shape[1:])} numbers, there are {classes} classes",
+            "set model.retain_head: False for a new head",
+        )
+
+
+def _softmax(logits: Any) -> Any:
+    return layers.Activation("softmax", dtype="float32", name="predictions")(logits)
+
+
+def _activation(layer: Any) -> str:
+    if isinstance(layer, layers.Softmax):
+        return "softmax"
+    return getattr(getattr(layer, "activation", None), "__name__", "")
+
+
+def _features(source: keras.Model) -> Any:
+    """What the head reads: the input of the last layer that tells classes apart; the output where there is none."""
+    if len(source.output_shape) == 4:
+        return source.output
+    last = last_layers(source, lambda layer: isinstance(layer, WITH_KERNEL))
+    calls = [call for call in calls_of(source) if call.layer.name in last]
+    ends_in_softmax = _activation(source.get_layer(outputs_of(source)[0][0])) == "softmax"
+    if len(calls) != 1 or not (isinstance(calls[0].layer, layers.Dense) or ends_in_softmax):
+        return source.output
+    return calls[0].layer.input
+
+
+def _sized(source: keras.Model, spec: ModelSpec, path: Path | str) -> keras.Model:
+    """The same network for images of the spec's size, its layers renamed where a new head would clash."""
+    channels, height, width = spec.input_image_size
+    taken = list(source.input_shape[1:])
+    try:
+        model = copied(source, _renamed, image_input(spec))
+        model.set_weights(source.get_weights())
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"{path}: a network for images of {taken} cannot take {[height, width, channels]}: {reason}",
+            f"set model.input_image_size: [{taken[2]}, {taken[0]}, {taken[1]}]",
+        ) from error
+    return model
+
+
+def _renamed(layer: Any) -> Any:
+    config = layer.get_config()
+    if config["name"] in HEAD_NAMES:
+        config["name"] = f"own_{config['name']}"
+    return type(layer).from_config(config)

@@ -1,0 +1,229 @@
+"""Commands beside the steps: specs, models, and how far things are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from secateur.errors import SpecError, VaultError
+from secateur.runtime.quiet import keras_imported_quietly
+from secateur.spec import load_spec
+from secateur.spec.architectures import canonical_arch
+from secateur.spec.effective import effective
+from secateur.storage.atomic import write_text
+
+KEY_FORMS = "env:NAME|file:PATH"
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands to `commands`, argparse's subparsers."""
+    for add in (_add_specs, _add_models, _add_files, _add_results):
+        add(commands)
+
+
+def _command(commands: Any, name: str, action: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=action)
+    return parser
+
+
+def _add_specs(commands: Any) -> None:
+    new = _command(commands, "new", _new, "look at a folder of images and write a commented spec for it")
+    new.add_argument("images", metavar="DIR", help="class folders, folders split already, a table, VOC or an archive")
+    new.add_argument("--name", help="of the experiment; default: the folder's")
+    check = _command(
+        commands, "check", _check, "read a spec; print what it means, what was renamed, what has no effect"
+    )
+    check.add_argument("spec", metavar="SPEC")
+    check.add_argument("overrides", nargs="*", metavar="section.key=value")
+    convert = _command(commands, "convert", _convert, "write a spec of any TAO release, TF1 included, in today's words")
+    convert.add_argument("spec", metavar="SPEC")
+    convert.add_argument("-o", "--output", metavar="OUT.yaml", help="default: print it")
+    dvc = _command(commands, "dvc", _dvc, "print dvc.yaml for the experiments of a configuration")
+    dvc.add_argument("config", nargs="?", default="config/config.yaml", metavar="CONFIG")
+
+
+def _add_models(commands: Any) -> None:
+    weights = _command(commands, "weights", _weights, "download keras.applications' ImageNet weights of a backbone")
+    weights.add_argument("arch", metavar="ARCH")
+    weights.add_argument("-o", "--output", metavar="OUT", help="default: weights/ARCH.weights.h5")
+    weights.add_argument("--with-head", action="store_true", help="also the layers for ImageNet's 1000 classes")
+    byom = _command(commands, "byom", _byom, "bring your own model: an ONNX file -> .tltb for model.byom_model")
+    byom.add_argument("file", metavar="MODEL.onnx")
+    byom.add_argument("-o", "--output", required=True, metavar="MODEL.tltb")
+    byom.add_argument("--cut", metavar="NODE", help="node whose output feeds the new head; all behind it is left out")
+    byom.add_argument("--key", required=True, metavar=KEY_FORMS)
+    explain = _command(
+        commands, "explain", _explain, "what a model says of an image, and a picture of what spoke for it"
+    )
+    explain.add_argument("model", metavar="MODEL.tlt")
+    explain.add_argument("image", metavar="IMAGE")
+    explain.add_argument(
+        "-o", "--output", metavar="OUT.png", help="default: the image's name with .explained.png, here"
+    )
+    explain.add_argument("--of", metavar="CLASS", help="the class to explain; default: the likeliest")
+    explain.add_argument("--key", required=True, metavar=KEY_FORMS, help="opens the model")
+    look = _command(commands, "inspect", _inspect, "what a model file is, told without trusting it")
+    look.add_argument("file", metavar="FILE")
+    look.add_argument("against", nargs="*", metavar="OTHER", help="manifest, model or metrics that must belong to it")
+    look.add_argument("--key", metavar=KEY_FORMS, help="opens a sealed file")
+    look.add_argument("--json", action="store_true", help="everything, for programs")
+
+
+def _add_files(commands: Any) -> None:
+    for name, text in (("encrypt", "seal a file as age v1 with a pass phrase"), ("decrypt", "open a sealed file")):
+        crypt = _command(commands, name, _crypt, text)
+        crypt.add_argument("file", metavar="FILE")
+        crypt.add_argument("-o", "--output", required=True, metavar="OUT")
+        crypt.add_argument("--key", required=True, metavar=KEY_FORMS)
+        crypt.set_defaults(action=name)
+    rekey = _command(commands, "rekey", _rekey, "seal files under another pass phrase")
+    rekey.add_argument("files", metavar="FILE", nargs="+")
+    rekey.add_argument("--key", required=True, metavar=KEY_FORMS, help="that they are sealed with")
+    rekey.add_argument("--new-key", required=True, metavar=KEY_FORMS)
+
+
+def _add_results(commands: Any) -> None:
+    status = _command(commands, "status", _status, "how far every experiment is; follows those that run")
+    status.add_argument("config", nargs="?", default="config/config.yaml", metavar="CONFIG")
+    status.add_argument("--once", action="store_true", help="print and end")
+    pick = _command(commands, "pick", _pick, "the point of a finished sweep that costs least within a drop of accuracy")
+    pick.add_argument("sweep", metavar="SWEEP", help="its name in config.yaml, or its front.csv")
+    pick.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="DROP",
+        help="top-1 to lose, 0.01 is one point; default: what the sweep itself recommends",
+    )
+    pick.add_argument(
+        "--by", default="macs", choices=["macs", "params", "onnx_bytes", "latency_ms"], help="cost (macs)"
+    )
+
+
+def _new(options: Any) -> None:
+    from secateur.cli.new_spec import add_to_config, new_spec
+
+    folder = Path()
+    name, spec, seen = new_spec(options.images, folder, options.name, os.environ)
+    print(f"{seen}\nwrote {spec}")
+    if add_to_config(name, spec, folder):
+        print(f"added {name} to config/config.yaml\nnext:")
+    else:
+        print(f"next:\n  add to config/config.yaml, below experiments:   {name}: {spec}")
+    print(f"  export SECATEUR_KEY=...           # a pass phrase of your own\n  secateur check {spec}")
+    print("  snakemake --cores all --resources gpu=2")
+
+
+def _convert(options: Any) -> None:
+    from secateur.spec.convert import converted
+
+    text = converted(options.spec)
+    if options.output is None:
+        print(text, end="")
+        return
+    if os.path.exists(options.output):
+        raise SpecError(f"{options.output} is there already", "give -o another name")
+    write_text(options.output, text)
+    print(f"wrote {options.output}", file=sys.stderr)
+
+
+def _status(options: Any) -> None:
+    from secateur.cli.status import experiments_of, show
+
+    show(experiments_of(options.config), options.once)
+
+
+def _check(options: Any) -> None:
+    spec = load_spec(options.spec, options.overrides)
+    print(effective(spec), end="")
+    for notice in spec.notices:
+        print(f"# {notice}")
+
+
+def _weights(options: Any) -> None:
+    try:
+        arch = canonical_arch(options.arch)
+    except ValueError as error:
+        raise SpecError(str(error), "") from error
+    keras_imported_quietly()
+    from secateur.zoo.keras_applications import download
+
+    target = options.output or f"weights/{arch}.weights.h5"
+    lines = download(arch, target, options.with_head)
+    print(f"wrote {target}; write into the spec:")
+    for line in lines:
+        print(f"  {line}")
+
+
+def _byom(options: Any) -> None:
+    key = _key(options)
+    keras_imported_quietly()
+    from secateur.cli.byom import byom_step
+
+    byom_step(options.file, options.output, options.cut, key, sys.stderr)
+
+
+def _pick(options: Any) -> None:
+    from secateur.steps.pareto import pick
+
+    print(pick(options.sweep, options.max_drop, options.by))
+
+
+def _dvc(options: Any) -> None:
+    from secateur.cli.dvc import pipeline
+    from secateur.spec.yaml_file import read_source
+
+    print(pipeline(read_source(options.config).values), end="")
+
+
+def _key(options: Any, option: str = "key") -> str:
+    from secateur.vault.keys import resolve_key
+
+    text = getattr(options, option)
+    if not text.startswith(("env:", "file:")):
+        name = option.replace("_", "-")
+        raise VaultError(f"--{name} takes env:NAME or file:PATH, not the key itself", "others can read command lines")
+    return resolve_key(text)
+
+
+def _inspect(options: Any) -> None:
+    from secateur.cli.inspect import in_words, inspect
+
+    about = inspect(options.file, _key(options) if options.key else None, options.against)
+    print(json.dumps(about, indent=2, ensure_ascii=False) if options.json else in_words(about))
+
+
+def _explain(options: Any) -> None:
+    key = _key(options)
+    keras_imported_quietly()
+    from secateur.cli.explain import explain
+
+    output = options.output or f"{Path(options.image).stem}.explained.png"
+    print(explain(options.model, options.image, key, output, options.of))
+
+
+def _rekey(options: Any) -> None:
+    from secateur.export.bundle.bundle_manifest import refresh_manifest
+    from secateur.vault.files import rekey_file, require_key
+
+    key, new_key = _key(options), _key(options, "new_key")
+    for file in options.files:
+        require_key(file, key)
+    for number, file in enumerate(options.files, 1):
+        rekey_file(file, key, new_key)
+        refresh_manifest(Path(file))
+        print(f"rekey  {number} of {len(options.files)}  {file}", file=sys.stderr)
+
+
+def _crypt(options: Any) -> None:
+    from secateur.vault.files import open_file, seal_file
+
+    key = _key(options)
+    if os.path.realpath(options.file) == os.path.realpath(options.output):
+        raise VaultError("the input and the output are the same file", "give -o another name")
+    action = seal_file if options.action == "encrypt" else open_file
+    action(options.file, options.output, key)

@@ -1,0 +1,104 @@
+"""`dvc.yaml`: one stage that calls Snakemake, since Snakemake alone knows what follows from what.
+
+Light on purpose, as `workflow`. Why one stage, and why `.snakemake/metadata` is an output of it: docs/dvc.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from secateur.data.filesystem import is_url
+from secateur.spec import Spec
+from secateur.workflow.experiments import RESULTS, Experiments
+from secateur.workflow.staleness import DIGITS, DIGITS_INDEX, image_roots, is_digits
+
+COMMAND = "snakemake --cores all --resources gpu=2"
+# The workflow itself. The specs are below config/.
+OWN = ("Snakefile", "config", "envs", "profiles", "rules", "scripts")
+# Contents that Snakemake recorded; without them a fresh clone would run everything again.
+RECORDS = ".snakemake/metadata"
+HEADER = """\
+# Written by `secateur dvc`; write it again when config/config.yaml names other experiments. See docs/dvc.md.
+"""
+
+
+def pipeline(config: Mapping[str, Any]) -> str:
+    """The text of `dvc.yaml` for the experiments of a configuration.
+
+    Raises:
+        SpecError: as `Experiments` does.
+    """
+    experiments = Experiments(config)
+    written = {
+        "stages": {
+            "workflow": {
+                "desc": "Run what Snakemake says is out of date; the Snakefile knows the steps.",
+                "cmd": COMMAND,
+                "deps": _dependencies(experiments),
+                "outs": [{path: {"persist": True}} for path in _outputs(experiments)],
+            }
+        },
+        "params": sorted({"config/config.yaml", *experiments.paths.values()}),
+        "metrics": _of_all(experiments, _metrics),
+        "plots": [{"accuracy": _curves(experiments, "val_accuracy")}, {"loss": _curves(experiments, "val_loss")}],
+    }
+    return HEADER + yaml.safe_dump(written, sort_keys=False, width=120)
+
+
+def _dependencies(experiments: Experiments) -> list[str]:
+    """The workflow, the specs, and every folder, table and file that an experiment reads and no rule makes."""
+    paths = [path for spec in experiments.specs.values() for path in _read(spec)]
+    found: list[str] = list(OWN)
+    for path in sorted({*experiments.paths.values(), *paths}):
+        if not any(Path(path).is_relative_to(other) for other in found):
+            found.append(path)
+    return found
+
+
+def _read(spec: Spec) -> list[str]:
+    starts = [spec.train.pretrained_model_path, spec.model.byom_model]
+    given = [*image_roots(spec), spec.inference.image_dir, *(spec.export.cal_image_dir or []), *starts]
+    words = ("EVALMODEL", "PRUNEDMODEL", "RESULTSDIR", "EXPORTDIR")
+    return [
+        os.path.normpath(path)
+        for path in given
+        if path and not is_url(path) and not is_digits(path) and not path.startswith(words)
+    ]
+
+
+def _outputs(experiments: Experiments) -> list[str]:
+    digits = any(is_digits(root) for spec in experiments.specs.values() for root in image_roots(spec))
+    own = [spec.results_dir for spec in experiments.specs.values() if spec.results_dir]
+    return [str(RESULTS), *own, *([DIGITS, DIGITS_INDEX] if digits else []), RECORDS]
+
+
+def _metrics(spec: Spec) -> list[str]:
+    return [f"evaluate/{step}/metrics.json" for step in _trainings(spec)] + ["export/metrics.json"]
+
+
+def _histories(spec: Spec) -> list[str]:
+    return [f"{step}/history.csv" for step in _trainings(spec)]
+
+
+def _trainings(spec: Spec) -> list[str]:
+    return ["train", "retrain"] if spec.prunes else ["train"]
+
+
+def _of_all(experiments: Experiments, files: Callable[[Spec], list[str]]) -> list[str]:
+    swept = experiments.overrides
+    return [
+        str(RESULTS / name / file)
+        for name, spec in experiments.specs.items()
+        if name not in swept
+        for file in files(spec)
+    ]
+
+
+def _curves(experiments: Experiments, column: str) -> dict[str, Any]:
+    """A column of every training's history against the epoch."""
+    return {"x": "epoch", "y": dict.fromkeys(_of_all(experiments, _histories), column)}

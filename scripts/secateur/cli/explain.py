@@ -1,0 +1,76 @@
+"""What a model says of one image, and a picture of what spoke for it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from secateur.data.images import UnreadableImageError
+from secateur.data.pipeline import ImageReader
+from secateur.errors import DataError, ModelError, SpecError
+from secateur.evaluation.saliency import GradCam
+from secateur.models.file import load_model
+from secateur.quantization.aware import as_deployed
+from secateur.report.pictures import overlaid, shown
+from secateur.spec import AugmentSpec, DataSpec, ModelSpec
+from secateur.storage.atomic import write_bytes
+
+OURS = "give a model that train or retrain wrote"
+MOST_SAID = 5
+SIDE = 448  # pixels of each of the two pictures, side by side
+
+
+def explain(model_path: str, image: str, key: str, output: str, of: str | None = None) -> str:
+    """Label an image and write a picture: the image, and beside it what spoke for the class (Grad-CAM).
+
+    Args:
+        model_path: a `.tlt` file of ours, which carries its classes and its preprocessing.
+        image: the image file.
+        key: pass phrase of the model.
+        output: `.png` to write.
+        of: the class to explain; None for the likeliest.
+
+    Returns:
+        The likeliest classes with their probabilities, and where the picture is.
+
+    Raises:
+        SecateurError: a file cannot be read or written, the model says nothing of its classes, has no map to show, or
+            has no class `of`.
+    """
+    model, card = load_model(Path(model_path), key)
+    classes = card.get("classes") or []
+    if not classes:
+        raise ModelError(f"{model_path}: the file does not name its classes", OURS)
+    if of is not None and of not in classes:
+        raise SpecError(f"--of: there is no class '{of}'", f"the classes are {', '.join(classes)}")
+    reader = reader_of(card, model_path)
+    try:
+        stored = reader.stored(image, training=False).array
+    except UnreadableImageError as error:
+        raise DataError(f"{image}: {error.message}", "give an image file") from error
+    scaled = reader.scaled(stored)
+    probabilities = np.asarray(as_deployed(model, card, model_path)(scaled[np.newaxis], training=False))[0]
+    label = classes.index(of) if of is not None else int(probabilities.argmax())
+    cam = GradCam(model)
+    heat = np.asarray(overlaid(stored, cam, scaled, label, SIDE))
+    picture = io.BytesIO()
+    Image.fromarray(np.hstack([shown(stored, SIDE), heat])).save(picture, "png")
+    write_bytes(output, picture.getvalue())
+    best = np.argsort(-probabilities, kind="stable")[:MOST_SAID]
+    said = [f"{classes[index]:<24} {probabilities[index]:.4f}" for index in best]
+    return "\n".join([*said, f"wrote {output}: the image, and what speaks for {classes[label]} (layer {cam.layer})"])
+
+
+def reader_of(card: dict[str, Any], path: str) -> ImageReader:
+    """Reads images as a model was trained on them: what its card says. Raises ModelError where it says nothing."""
+    links = {entry.get("step"): entry for entry in card.get("provenance") or []}
+    try:
+        said = links["train"]
+        sections = DataSpec(**links["split"]["data"]), AugmentSpec(**said["augment"]), ModelSpec(**said["model"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: the file does not say how images become its input", OURS) from error
+    return ImageReader(*sections, workers=1)

@@ -1,0 +1,246 @@
+"""`secateur inspect`: what a file is, told without trusting it.
+
+Nothing of a file is run, and no network is built from it. The reading happens in a process of its own, whose memory and
+time are bounded.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import hashlib
+import json
+import multiprocessing
+import re
+import resource
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from secateur.errors import ArtifactError, NotAgeError, UntrustedModelError
+from secateur.models.archive import ZIP_MAGIC, Archive
+from secateur.models.h5 import HDF5_MAGIC, read_named_weights
+from secateur.models.provenance import chain_of, require_in_chain
+from secateur.storage.atomic import read_json, sha256_of
+from secateur.vault import age
+from secateur.vault.files import naming, read_sealed
+
+# Twice the largest file that is read, scrypt's memory and the libraries'.
+MAX_MEMORY_BYTES = 8 << 30
+MAX_CPU_S = 120
+MAX_BYTES = 2 << 30
+SHOWN_CLASSES = 20
+
+
+def inspect(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
+    """Look at a file.
+
+    Args:
+        path: `.tlt`, `.tltb`, `.keras`, `.weights.h5`, `.h5`, `.etlt` or `.onnx`, by content and not by suffix.
+        key: pass phrase; None leaves sealed content closed.
+        against: files that must belong to it: a manifest, models that it was made from, metrics of them.
+
+    Returns:
+        Plain data: `file`, `bytes`, `sealed`, `content`, and what the content tells.
+
+    Raises:
+        UntrustedModelError: the content breaks a rule of model files, or takes more memory or time than is allowed.
+        ModelError: a file of `against` does not belong to it.
+        ArtifactError, VaultError: it cannot be read or opened.
+    """
+    context = multiprocessing.get_context("spawn")
+    try:
+        with concurrent.futures.ProcessPoolExecutor(1, mp_context=context, initializer=_limit) as child:
+            return child.submit(_looked_at, path, key, against).result()
+    except (BrokenProcessPool, MemoryError) as error:
+        raise UntrustedModelError(
+            f"{path}: reading it takes more than {MAX_MEMORY_BYTES >> 30} GiB of memory or {MAX_CPU_S} s",
+            "do not trust it",
+        ) from error
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
+
+
+def _looked_at(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
+    try:
+        size = Path(path).stat().st_size
+        with open(path, "rb") as stream:
+            start = stream.read(200)
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}", "check the path") from error
+    if size > MAX_BYTES:
+        raise UntrustedModelError(f"{path}: larger than {MAX_BYTES} bytes", "do not trust it")
+    about: dict[str, Any] = {"file": path, "bytes": size, "sealed": start.startswith(age.MAGIC)}
+    if about["sealed"]:
+        factor = re.search(rb"-> scrypt \S+ ([0-9]+)\n", start)
+        about["scrypt_work_factor"] = int(factor[1]) if factor else None
+        if key is None:
+            return {**about, "content": "closed: give --key"}
+        content = read_sealed(path, key)
+    else:
+        content = Path(path).read_bytes()
+    about |= {"sha256": hashlib.sha256(content).hexdigest(), **described(content, path)}
+    for other in against:
+        require_in_chain(about.get("provenance", []), about["sha256"], other, *_digest_of(other, key))
+    return about
+
+
+def described(content: bytes, path: str) -> dict[str, Any]:
+    """What decrypted content tells. Raises as `inspect`, within the limits of this very process."""
+    if content.startswith(ZIP_MAGIC):
+        return _keras(content, path)
+    if content.startswith(HDF5_MAGIC):
+        weights = read_named_weights(content, path).layers
+        return {"content": "Keras weights", "layers": len(weights), "parameters": _count(weights)}
+    try:
+        return _onnx(content, path)
+    except UntrustedModelError as error:
+        with naming(path):
+            _refuse_other_containers(content)
+        raise error
+
+
+def _refuse_other_containers(content: bytes) -> None:
+    """NVIDIA's container is named as what it is."""
+    if age.looks_like_nvidia(content[: len(age.MAGIC)]):
+        raise age.nvidia_container()
+    if not content:
+        raise NotAgeError("the file is empty", "copy it again from its source")
+
+
+def _count(weights: dict[str, list[Any]]) -> int:
+    return sum(array.size for arrays in weights.values() for array in arrays)
+
+
+def _keras(content: bytes, path: str) -> dict[str, Any]:
+    archive = Archive(path, content)
+    weights = archive.checked_weights()
+    try:
+        return _network_of(archive, weights)
+    except (KeyError, AttributeError, TypeError) as error:
+        raise UntrustedModelError(f"{path}: not a Keras archive ({error})", "save it with Keras 3") from error
+
+
+def _network_of(archive: Archive, weights: dict[str, list[Any]]) -> dict[str, Any]:
+    layers = archive.config.get("config", {}).get("layers", [])
+    kinds = collections.Counter(str(layer.get("class_name")) for layer in layers)
+    inputs = [layer["config"].get("batch_shape") for layer in layers if layer.get("class_name") == "InputLayer"]
+    return {
+        "content": "Keras model",
+        "layers": len(layers),
+        "kinds": dict(kinds.most_common()),
+        "parameters": _count(weights),
+        "input": inputs[0] if inputs else None,
+        **{name: archive.card.get(name) for name in ("step", "pruned", "classes", "preprocessing", "byom")},
+        "provenance": chain_of(archive.card),
+    }
+
+
+def _onnx(content: bytes, path: str) -> dict[str, Any]:
+    from secateur.byom.onnx_file import checked_onnx  # noqa: PLC0415 - ONNX only where the file is one
+
+    proto = checked_onnx(content, path)
+    card = {}
+    for entry in proto.metadata_props:
+        try:
+            card[entry.key] = json.loads(entry.value)
+        except (ValueError, RecursionError):
+            continue
+    kinds = collections.Counter(node.op_type for node in proto.graph.node)
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    return {
+        "content": "ONNX model",
+        "opset": next((entry.version for entry in proto.opset_import), None),
+        "producer": proto.producer_name,
+        "nodes": len(proto.graph.node),
+        "kinds": dict(kinds.most_common()),
+        "parameters": sum(_size(tensor.dims) for tensor in proto.graph.initializer),
+        "input": {entry.name: _shape(entry) for entry in proto.graph.input if entry.name not in weights},
+        "output": {entry.name: _shape(entry) for entry in proto.graph.output},
+        "classes": card.get("classes"),
+        "preprocessing": card.get("preprocessing"),
+        "provenance": chain_of(card),
+    }
+
+
+def _size(dims: Any) -> int:
+    count = 1
+    for side in dims:
+        count *= side
+    return count
+
+
+def _shape(entry: Any) -> list[Any]:
+    return [side.dim_param or side.dim_value for side in entry.type.tensor_type.shape.dim]
+
+
+def _digest_of(path: str, key: str | None) -> tuple[str, str]:
+    """What a file of `against` says it is or belongs to: (kind, digest)."""
+    try:
+        if path.endswith(".csv"):
+            return "manifest", sha256_of(path)
+        if path.endswith(".json"):
+            return "metrics", str(read_json(path).get("model_sha256"))
+        content = Path(path).read_bytes()
+        if content.startswith(age.MAGIC) and key is not None:
+            content = read_sealed(path, key)
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}", "check the path") from error
+    return "model", hashlib.sha256(content).hexdigest()
+
+
+def in_words(about: dict[str, Any]) -> str:
+    """The findings for a person, one subject a line."""
+    rows = {
+        "sealed": f"age v1, scrypt work factor {about['scrypt_work_factor']}" if about["sealed"] else "no",
+        "content": f"{about['content']}, {about['bytes']:,} bytes" + (", pruned" if about.get("pruned") else ""),
+        "sha256": about.get("sha256"),
+        "network": _network_words(about),
+        "input": about.get("input"),
+        "output": about.get("output"),
+        "classes": _class_words(about.get("classes")),
+        "preprocessing": _preprocessing_words(about.get("preprocessing")),
+        "imported from": (about.get("byom") or {}).get("source") if isinstance(about.get("byom"), dict) else None,
+    }
+    lines = [str(about["file"]), *(f"  {name:14}{value}" for name, value in rows.items() if value)]
+    for number, entry in enumerate(about.get("provenance") or []):
+        lines.append(f"  {'provenance' if not number else '':14}{_link_words(entry)}")
+    return "\n".join(lines)
+
+
+def _network_words(about: dict[str, Any]) -> str:
+    parts = about.get("layers") or about.get("nodes")
+    if not parts:
+        return ""
+    kinds = ", ".join(f"{count} {name}" for name, count in list((about.get("kinds") or {}).items())[:6])
+    return f"{about['parameters']:,} parameters in {parts} {'layers' if 'layers' in about else 'nodes'}: {kinds}"
+
+
+def _class_words(classes: Any) -> str:
+    if not isinstance(classes, list):
+        return ""
+    more = f" and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
+    return f"{len(classes)}: {', '.join(map(str, classes[:SHOWN_CLASSES]))}{more}"
+
+
+def _preprocessing_words(about: Any) -> str:
+    if not isinstance(about, dict):
+        return ""
+    words = ("preprocess_mode", "channel_order", "width", "height", "interpolation", "crop")
+    return ", ".join(f"{name} {about.get(name)}" for name in words)
+
+
+def _link_words(entry: dict[str, Any]) -> str:
+    made_from = entry.get("manifest_sha256") or entry.get("parent_sha256")
+    what = "manifest" if "manifest_sha256" in entry else "made from"
+    parts = [f"{entry.get('step')!s:9}", f"{what} {str(made_from)[:12]}" if made_from else "from scratch"]
+    if "images" in entry:
+        parts.append(f"{entry['images']} images")
+    if "spec_sha256" in entry:
+        parts.append(f"spec {str(entry['spec_sha256'])[:12]}")
+    if isinstance(entry.get("versions"), dict):
+        parts.append(", ".join(f"{name} {number}" for name, number in entry["versions"].items()))
+    return "  ".join(parts)

@@ -1,0 +1,175 @@
+"""`secateur status`: how far every experiment of a configuration is."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from secateur.errors import ArtifactError
+from secateur.run import Run
+from secateur.spec.yaml_file import read_source
+from secateur.storage.atomic import read_json
+from secateur.storage.locks import process_lives
+from secateur.workflow.experiments import Experiments
+
+SECONDS_BETWEEN_LOOKS = 2.0
+AT_WORK = ("STARTED", "RUNNING")
+STYLES = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yellow", "waiting": "dim"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one experiment is.
+
+    Attributes:
+        name: of the experiment.
+        state: `waiting`, `running`, `stopped`, `failed` or `done`.
+        step: the one that wrote last.
+        words: what it said.
+        result: figures of the final model, where there are any.
+        age_s: seconds since anything was written; None where nothing was.
+    """
+
+    name: str
+    state: str
+    step: str = ""
+    words: str = ""
+    result: str = ""
+    age_s: float | None = None
+
+
+def progress_of(name: str, run: Run, files: list[Path]) -> Progress:
+    """Read the status file of a run.
+
+    Args:
+        name: of the experiment.
+        run: its files.
+        files: all that a finished run has.
+    """
+    path = run.results / "status.json"
+    try:
+        lines = path.read_bytes().splitlines()
+        age = time.time() - path.stat().st_mtime
+    except OSError:
+        return Progress(name, "waiting")
+    events = [event for line in lines if (event := _event(line))]
+    if not events:
+        return Progress(name, "waiting", age_s=age)
+    last: dict[str, dict[str, Any]] = {event["step"]: event for event in events}
+    working = [event for event in last.values() if event["status"] in AT_WORK]
+    failed = [event for event in last.values() if event["status"] == "FAILURE"]
+    newest, result = events[-1], _result(run)
+    if working and _holder_lives(run):
+        return Progress(name, "running", working[-1]["step"], _said(working[-1]), result, age)
+    if failed:
+        return Progress(name, "failed", failed[-1]["step"], failed[-1]["message"], result, age)
+    if all(file.exists() for file in files):
+        return Progress(name, "done", newest["step"], "", result, age)
+    return Progress(name, "stopped", newest["step"], "", result, age)
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """A line of the file; None for one that was cut or is not ours."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    known = isinstance(event, dict) and {"step", "status", "message"} <= event.keys()
+    return event if known else None
+
+
+def _said(event: Mapping[str, Any]) -> str:
+    kpi = event.get("kpi") or {}
+    parts = [event["message"]]
+    parts += [f"val_accuracy {kpi['val_accuracy']:.4f}"] if "val_accuracy" in kpi else []
+    parts += [f"ETA {event['eta']}"] if "eta" in event else []
+    return "  ".join(parts)
+
+
+def _result(run: Run) -> str:
+    try:
+        metrics = read_json(run.results / "evaluate" / run.final_step / "metrics.json")
+        return f"top-1 {metrics['top_1']:.4f}  {metrics['macs'] / 1e6:,.1f} M MACs"
+    except (ArtifactError, KeyError, TypeError):
+        return ""
+
+
+def _holder_lives(run: Run) -> bool:
+    """Whether a process holds a folder of the run. Only looked at: to try the lock would disturb its holder."""
+    folders = [run.results / ".locks", run.work / ".locks"]
+    for path in (file for folder in folders if folder.is_dir() for file in folder.iterdir()):
+        try:
+            holder = json.loads(path.read_bytes() or b"{}")
+        except (OSError, ValueError):
+            continue
+        if not isinstance(holder, dict) or not isinstance(holder.get("pid"), int):
+            continue
+        # Of another machine nothing is known but that it has not said that it is done.
+        if holder.get("host") != socket.gethostname() or process_lives(holder["pid"]):
+            return True
+    return False
+
+
+def table_of(progresses: list[Progress]) -> Table:
+    """For a terminal."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("experiment", "state", "step", "", "result", "written"):
+        table.add_column(title, overflow="fold", no_wrap=title != "")
+    if any(one.state == "stopped" for one in progresses):
+        table.caption = "what is stopped goes on with the same snakemake command"
+    for one in progresses:
+        state = f"[{STYLES[one.state]}]{one.state}[/]"
+        table.add_row(one.name, state, one.step, _plain(one.words), one.result, _age(one.age_s))
+    return table
+
+
+def _plain(text: str) -> str:
+    """Brackets of an error are no markup."""
+    return text.replace("[", r"\[")
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def show(experiments: Experiments, once: bool) -> None:
+    """Print how far each experiment is; on a terminal, follow those that run until they are done or Ctrl-C.
+
+    Args:
+        experiments: of the configuration.
+        once: print and end.
+    """
+    console = Console()
+    files = {name: [Path(path) for path in experiments.all_files(name)] for name in experiments.specs}
+
+    def look() -> list[Progress]:
+        return [progress_of(name, experiments.run(name), own) for name, own in files.items()]
+
+    progresses = look()
+    if once or not console.is_terminal or not any(one.state == "running" for one in progresses):
+        console.print(table_of(progresses))
+        return
+    with Live(table_of(progresses), console=console, auto_refresh=False) as live:
+        while any(one.state == "running" for one in progresses):
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            progresses = look()
+            live.update(table_of(progresses), refresh=True)
+
+
+def experiments_of(config: str) -> Experiments:
+    """The experiments of a configuration file, with results where the workflow puts them."""
+    return Experiments(read_source(config).values, Path("results"), Path("work"))

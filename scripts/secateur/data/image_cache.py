@@ -1,0 +1,145 @@
+"""The packed cache: images of one split in one file, decoded and resized once to what later steps need of them.
+
+    pixels of image 0, pixels of image 1, ... | index | offset of the index, uint64 | magic
+
+All numbers are little-endian. The index has a row of `INDEX` for each image. A pack's name is the digest of all that
+its pixels depend on, so that a pack is never out of date: it is found, or it is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from secateur.data.pipeline import ImageFiles, ImageReader, Stored
+from secateur.errors import ArtifactError
+from secateur.storage.atomic import atomic_file
+from secateur.workflow.staleness import code_digest
+
+MAGIC = b"secateur pack 1\n"
+FOOTER = struct.Struct(f"<Q{len(MAGIC)}s")
+INDEX = np.dtype(
+    [("offset", "<u8"), ("height", "<u4"), ("width", "<u4"), ("from_width", "<u4"), ("from_height", "<u4")]
+)
+# Decoded at a time while a pack is written: bounds the memory.
+IMAGES_AT_ONCE = 256
+
+
+class PackedImages:
+    """A pack, mapped into memory.
+
+    Args:
+        path: of the file.
+        channels: of an image.
+        dtype: of a pixel.
+        count: of images.
+
+    Raises:
+        ArtifactError: it is not a whole pack of so many images.
+    """
+
+    def __init__(self, path: Path, channels: int, dtype: np.dtype[np.generic], count: int) -> None:
+        self.channels, self.dtype = channels, dtype
+        try:
+            self.bytes = np.memmap(path, np.uint8, "r")
+            start, magic = FOOTER.unpack(self.bytes[-FOOTER.size :].tobytes())
+            self.index = self.bytes[start : -FOOTER.size].view(INDEX)
+        except (OSError, ValueError, struct.error) as error:
+            raise ArtifactError(f"{path}: not a pack of images ({error})", "delete it; it is made anew") from error
+        if magic != MAGIC or len(self.index) != count:
+            raise ArtifactError(f"{path}: not a pack of {count} images", "delete it; it is made anew")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, position: int) -> Stored:
+        row = self.index[position]
+        shape = int(row["height"]), int(row["width"]), self.channels
+        size = int(np.prod(shape)) * self.dtype.itemsize
+        start = int(row["offset"])
+        pixels = self.bytes[start : start + size].view(self.dtype).reshape(shape)
+        return Stored(pixels, (int(row["from_width"]), int(row["from_height"])))
+
+
+def pack_path(folder: Path, reader: ImageReader, digests: Sequence[str], training: bool) -> Path:
+    """Where the pack of these images stands, or would stand.
+
+    Args:
+        folder: of all packs.
+        reader: decides what is stored of an image.
+        digests: of the image files, in order.
+        training: whether the images are for training.
+    """
+    parts = {
+        "geometry": reader.geometry(training),
+        "pillow": PIL.__version__,
+        "code": code_digest("pack"),
+        "images": hashlib.sha256("".join(digests).encode()).hexdigest(),
+    }
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return folder / f"{digest[:32]}.pack"
+
+
+def open_pack(path: Path, reader: ImageReader, count: int) -> PackedImages | None:
+    """The pack, or None where there is none. Raises ArtifactError."""
+    if not path.exists():
+        return None
+    return PackedImages(path, reader.model.input_image_size[0], reader.stored_dtype, count)
+
+
+def write_pack(path: Path, images: ImageFiles, size_bytes: int) -> None:
+    """Decode all images and write their pack, atomically.
+
+    Raises:
+        DataError: an image cannot be read.
+        ArtifactError: the disk is full; about `size_bytes` are needed.
+    """
+    with atomic_file(path, size_bytes) as target:
+        _write(target, images)
+
+
+def _write(target: IO[bytes], images: ImageFiles) -> None:
+    rows = []
+    offset = 0
+    for stored in _decoded(images):
+        pixels = stored.array
+        height, width = pixels.shape[:2]
+        rows.append((offset, height, width, *stored.size))
+        target.write(pixels.tobytes())
+        offset += pixels.nbytes
+    # Pixels of more than a byte, and the index, are mapped at a multiple of their size.
+    start = -(-offset // 8) * 8
+    target.write(bytes(start - offset))
+    target.write(np.array(rows, INDEX).tobytes())
+    target.write(FOOTER.pack(start, MAGIC))
+
+
+def _decoded(images: ImageFiles) -> Iterator[Stored]:
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        positions = range(start, min(start + IMAGES_AT_ONCE, len(images)))
+        yield from images.reader.pool.map(images.__getitem__, positions)
+
+
+def size_of_pack(reader: ImageReader, sizes: NDArray[np.int64], training: bool) -> int:
+    """Bytes of a pack of images of these sizes, int64 [images, 2] of width and height, before any is decoded."""
+    channels = reader.model.input_image_size[0]
+    different, counts = np.unique(sizes, axis=0, return_counts=True)
+    stored = np.array([reader.stored_size((int(w), int(h)), training) for w, h in different], np.int64).reshape(-1, 2)
+    pixels = int(stored.prod(1) @ counts)
+    return pixels * channels * reader.stored_dtype.itemsize + len(sizes) * INDEX.itemsize + FOOTER.size
+
+
+def room_for_packs(folder: Path) -> int:
+    """Bytes that packs may take unasked: half of the disk's room, and half of the memory, which keeps them at hand."""
+    disk = os.statvfs(folder)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(disk.f_bavail * disk.f_frsize, memory) // 2

@@ -1,0 +1,258 @@
+"""The split step: images in; manifest, class map, findings and report out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from secateur.data.assignment import deal, units_of
+from secateur.data.classes import MIN_CLASSES, class_order, write_classmap
+from secateur.data.filesystem import parent
+from secateur.data.manifest import COLUMNS, examine_all
+from secateur.data.preflight import (
+    duplicate_findings,
+    file_findings,
+    placed_findings,
+    statistics,
+    suspicious_classes,
+    warnings,
+)
+from secateur.data.similar import similar_pairs
+from secateur.data.sources import SPLITS, Listing, listed
+from secateur.errors import DataError, SpecError
+from secateur.report.split_page import page
+from secateur.spec import DataSpec, Spec
+from secateur.storage.atomic import write_json, write_text
+from secateur.storage.csv import write_csv
+
+# Where an image that stands in several folders is kept: never in training when it is measured on.
+PRECEDENCE = {"test": 0, "val": 1, "train": 2, "": 2}
+MAX_LISTED = 50
+# Entries of a list in report.json; findings.csv has all.
+MAX_REPORTED = 1000
+NO_PAIRS = np.empty((0, 2), np.int64)
+
+
+def split(
+    spec: Spec,
+    folder: Path | str,
+    unpack_to: Path | str = "work/cache/unpacked",
+    progress: Callable[[int, int], None] = lambda done, images: None,
+) -> dict[str, Any]:
+    """Write `manifest.csv`, `classmap.json`, `findings.csv`, `report.json` and `report.html` into `folder`.
+
+    Args:
+        spec: names the images.
+        folder: of the files.
+        unpack_to: folder for what archives hold.
+        progress: is told now and then how many of how many images are examined.
+
+    Returns:
+        The report.
+
+    Raises:
+        SpecError: the spec names no images.
+        DataError: folders or images that cannot be used; `unreadable.csv` then lists all of them.
+    """
+    folder = Path(folder)
+    listings = _listings(spec, unpack_to)
+    classes = _common_classes(listings)
+    _check_number_of_classes(spec.data, listings, classes)
+    table = _joined(listings, spec.data.group)
+    table = table.join(examine_all(table["path"].tolist(), lambda done: progress(done, len(table))))
+    findings = file_findings(table, listings)
+    _refuse_unreadable(findings[0], folder, spec.data.on_corrupt)
+    table = table[table["unreadable"].eq("")]
+    _refuse_empty_classes(listings, table)
+    dropped = table.duplicated("sha256").to_numpy()
+    findings += duplicate_findings(table, dropped)
+    table = table[~dropped].sort_values("path", ignore_index=True)
+    pairs = similar_pairs(table["looks"].to_numpy())
+    table["split"] = _placed(table, pairs, spec.data)
+    _require_every_split(table, classes)
+    findings += placed_findings(table, pairs)
+    found = pd.concat(findings, ignore_index=True)
+    report = _report(listings, table, found, classes)
+    write_csv(folder / "findings.csv", found)
+    write_text(folder / "report.html", page(report, found))
+    write_classmap(folder / "classmap.json", classes)
+    write_json(folder / "report.json", report)
+    write_csv(folder / "manifest.csv", table[COLUMNS])
+    return report
+
+
+def image_roots(spec: Spec) -> dict[str, tuple[str, str]]:
+    """{split or `source`: (folder, spec key)} as the spec has them.
+
+    Raises:
+        SpecError: neither `data.source` nor both of the training and validation folders are given.
+    """
+    data = spec.data
+    if data.source:
+        return {"source": (data.source, "data.source")}
+    if not (data.train_dataset_path and data.val_dataset_path):
+        missing = "train_dataset_path" if not data.train_dataset_path else "val_dataset_path"
+        raise SpecError(f"data.{missing} is missing", f"give data.{missing}, or data.source to have images split")
+    roots = {
+        "train": (data.train_dataset_path, "data.train_dataset_path"),
+        "val": (data.val_dataset_path, "data.val_dataset_path"),
+    }
+    if spec.evaluate.dataset_path:
+        roots["test"] = (spec.evaluate.dataset_path, "evaluate.dataset_path")
+    return roots
+
+
+def _listings(spec: Spec, unpack_to: Path | str) -> dict[str, Listing]:
+    """What each root names, by split; as `source` what has no split, or has it in the table."""
+    found: dict[str, Listing] = {}
+    for name, (root, key) in image_roots(spec).items():
+        parts = listed(root, key, spec.data.multi_label, unpack_to)
+        if name == "source":
+            return parts
+        if list(parts) != ["source"] or parts["source"].table["split"].ne("").any():
+            raise DataError(f"{key}: {root} is split already", "name it as data.source instead")
+        found[name] = parts["source"]
+    return found
+
+
+def _joined(listings: dict[str, Listing], group: str) -> pd.DataFrame:
+    """All images: those that are measured on come first, and so are kept where the same one is trained on."""
+    tables = []
+    for name, listing in listings.items():
+        table = listing.table
+        if name in SPLITS:
+            table["split"] = name
+        if group == "folder":
+            table["group"] = table["group"].where(table["group"].ne(""), _folder_below_class(listing))
+        tables.append(table)
+    joined = pd.concat(tables, ignore_index=True)
+    order = np.lexsort((np.argsort(np.argsort(joined["path"])), joined["split"].map(PRECEDENCE)))
+    return joined.iloc[order].reset_index(drop=True)
+
+
+def _folder_below_class(listing: Listing) -> list[str]:
+    if not listing.class_folders:
+        raise DataError(
+            f"data.group: folder is for class folders, which {listing.root} is not", "give a table a column `group`"
+        )
+    depth = listing.root.rstrip("/").count("/") + 2
+    return [parent(path) if path.count("/") > depth else "" for path in listing.table["path"]]
+
+
+def _refuse_unreadable(bad: pd.DataFrame, folder: Path, policy: str) -> None:
+    """List what cannot be read; refuse it unless the policy is `skip`."""
+    # No output of the workflow, which removes the outputs of a step that fails.
+    listing = folder / "unreadable.csv"
+    if bad.empty:
+        listing.unlink(missing_ok=True)
+        return
+    write_csv(listing, bad[["path", "detail"]].rename(columns={"detail": "reason"}))
+    if policy == "skip":
+        return
+    lines = [f"  {path}: {reason}" for path, reason in bad[["path", "detail"]].head(MAX_LISTED).itertuples(index=False)]
+    more = [f"  and {len(bad) - MAX_LISTED} more"] if len(bad) > MAX_LISTED else []
+    raise DataError(
+        "\n".join([f"{len(bad)} image files cannot be read:", *lines, *more]),
+        f"replace or remove them, or set data.on_corrupt: skip; the whole list is in {listing}",
+    )
+
+
+def _common_classes(listings: dict[str, Listing]) -> list[str]:
+    """The classes in index order; train, val and test must have the same by name."""
+    first_name, first = next(iter(listings.items()))
+    for name, other in listings.items():
+        if other.classes == first.classes:
+            continue
+        only_first, only_other = sorted(first.classes - other.classes), sorted(other.classes - first.classes)
+        parts = [
+            f"only in {label} ({root}): {', '.join(names)}"
+            for label, root, names in ((first_name, first.root, only_first), (name, other.root, only_other))
+            if names
+        ]
+        odd = suspicious_classes(sorted(first.classes | other.classes))
+        raise DataError(
+            "the class folders differ: " + "; ".join(parts) + "".join(f"; {words}" for words in odd),
+            "give all splits the same class folders",
+        )
+    return class_order(first.classes)
+
+
+def _check_number_of_classes(data: DataSpec, listings: dict[str, Listing], classes: list[str]) -> None:
+    root = next(iter(listings.values())).root
+    if len(classes) < MIN_CLASSES:
+        raise DataError(f"{root} has one class only ({classes[0]})", "a classifier needs two class folders or more")
+    if data.num_classes and data.num_classes != len(classes):
+        raise DataError(
+            f"data.num_classes is {data.num_classes}, but {root} has {len(classes)} class folders",
+            "remove data.num_classes or mend the folders",
+        )
+
+
+def _refuse_empty_classes(listings: dict[str, Listing], table: pd.DataFrame) -> None:
+    for name, listing in listings.items():
+        rows = table[table["split"].eq(name)] if name in SPLITS else table
+        empty = sorted(listing.classes - set(rows["class"].unique()))
+        if empty:
+            raise DataError(
+                f"no images in the class folders {', '.join(empty)} of {listing.root}",
+                "add images or remove the folder",
+            )
+
+
+def _placed(table: pd.DataFrame, pairs: np.ndarray[Any, Any], data: DataSpec) -> pd.Series:
+    """The split of each image: as its source says, dealt where that says nothing or names nothing for validation."""
+    given = table["split"]
+    among = SPLITS if given.eq("").all() else ("train", "val")
+    if given.eq("val").any():
+        return given
+    open_ = given.isin(["", "train"]).to_numpy()
+    rows = table[open_].reset_index(drop=True)
+    together = NO_PAIRS
+    if data.group == "similar":
+        inside = np.cumsum(open_) - 1
+        together = inside[pairs[open_[pairs].all(1)]]
+    given.loc[open_] = deal(rows, units_of(rows["group"], together), data.split, among)
+    return given
+
+
+def _require_every_split(table: pd.DataFrame, classes: list[str]) -> None:
+    for name in ("train", "val"):
+        present = set(table.loc[table["split"].eq(name), "class"].unique())
+        lacking = [label for label in classes if label not in present]
+        if lacking:
+            raise DataError(
+                f"no images for {name} in the classes {', '.join(lacking)}",
+                "each class needs 3 different images, or groups of images",
+            )
+
+
+def _report(
+    listings: dict[str, Listing], table: pd.DataFrame, findings: pd.DataFrame, classes: list[str]
+) -> dict[str, Any]:
+    counts = table.groupby(["split", "class"]).size()
+    present = [name for name in SPLITS if name in counts.index.get_level_values(0)]
+    per_class = {name: {label: int(counts.get((name, label), 0)) for label in classes} for name in present}
+    copies = findings[findings["kind"].isin(["duplicate", "label conflict"])].head(MAX_REPORTED)
+    unreadable = findings[findings["kind"].eq("unreadable")].head(MAX_REPORTED)
+    report: dict[str, Any] = {
+        "roots": {name: listing.root for name, listing in listings.items()},
+        "classes": classes,
+        "images": len(table),
+        "images_per_split": {name: sum(per_class[name].values()) for name in present},
+        "images_per_class": per_class,
+        "images_are": statistics(table),
+        "findings": {str(kind): int(count) for kind, count in findings["kind"].value_counts().items()},
+        "unreadable": [{"path": row.path, "reason": row.detail} for row in unreadable.itertuples()],
+        "several_frames": findings.loc[findings["kind"].eq("several frames"), "path"].head(MAX_REPORTED).tolist(),
+        "ignored_files": sum(listing.ignored for listing in listings.values()),
+        "duplicates": [
+            {"path": row.path, "same_as": row.other, "same_class": row.kind == "duplicate"}
+            for row in copies.itertuples()
+        ],
+    }
+    report["warnings"] = warnings(report)
+    return report

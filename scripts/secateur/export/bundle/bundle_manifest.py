@@ -1,0 +1,41 @@
+"""`MANIFEST.json`: the digest of every file of the bundle. Light: `rekey` brings it up to date without Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from secateur import __version__
+from secateur.storage.atomic import read_json, sha256_of, write_json
+
+MANIFEST = "MANIFEST.json"
+
+
+def manifest_of(folder: Path, members: Iterable[Path], model_sha256: str) -> dict[str, Any]:
+    """File -> SHA-256 and bytes.
+
+    Args:
+        folder: that the names are relative to.
+        members: the files.
+        model_sha256: of the decrypted Keras model that was exported.
+    """
+    return {
+        "made_by": f"secateur {__version__}",
+        "model_sha256": model_sha256,
+        "files": {
+            path.relative_to(folder).as_posix(): {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+            for path in members
+        },
+    }
+
+
+def refresh_manifest(path: Path) -> None:
+    """Bring the digest of a sealed file up to date in the manifest beside it, where there is one that lists it."""
+    manifest_path = path.with_name(MANIFEST)
+    if not manifest_path.is_file():
+        return
+    manifest = read_json(manifest_path)
+    if path.name in manifest.get("files", {}):
+        manifest["files"][path.name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+        write_json(manifest_path, manifest)

@@ -1,0 +1,116 @@
+"""The network that is exported, and the images that its files are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import pandas as pd
+from numpy.typing import NDArray
+
+from secateur.data.classes import read_classmap
+from secateur.data.pipeline import ImageReader
+from secateur.keras_to_onnx.tf2onnx_route import to_onnx_by_tf2onnx
+from secateur.keras_to_onnx.writer import to_onnx
+from secateur.models.file import load_model
+from secateur.quantization.aware import quantisation_aware
+from secateur.quantization.ranges import Ranges, ranges_from_json
+from secateur.run import Run
+from secateur.spec import Spec
+from secateur.steps.evaluate import require_outputs
+
+# Pixels of a batch, so that all activations of a large network fit: 5 images of 224x224.
+BATCH_PIXELS = 1 << 18
+MOST_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class Source:
+    """The final model of a run.
+
+    Attributes:
+        run: whose.
+        path: of its file.
+        model: plain Keras.
+        card: what the file says about it.
+        classes: names in index order.
+        ranges: of its activations, where it was trained for int8.
+    """
+
+    run: Run
+    path: Path
+    model: keras.Model
+    card: dict[str, Any]
+    classes: list[str]
+    ranges: Ranges | None
+
+    def plain_onnx(self, metadata: dict[str, str] | None = None) -> onnx.ModelProto:
+        """The float32 network that takes scaled pixels. Raises ModelError for a layer that cannot be written."""
+        section = self.run.spec.export
+        convert = to_onnx_by_tf2onnx if section.converter == "tf2onnx" else to_onnx
+        return convert(self.model, layout_inside(self.run.spec), section.target_opset, metadata)
+
+    def reference(self, data_type: str) -> keras.Model:
+        """What a file of this precision is held against: for int8 the network as training saw it."""
+        return quantisation_aware(self.model, self.ranges) if data_type == "int8" and self.ranges else self.model
+
+
+def load_source(run: Run) -> Source:
+    """The model that `export.model_path` names, or the final one.
+
+    Raises:
+        SecateurError: it cannot be read, or has another number of classes.
+    """
+    classes = read_classmap(run.classmap)
+    path = run.resolve(run.spec.export.model_path, run.model(run.final_step))
+    model, card = load_model(path, run.key)
+    require_outputs(model, classes, path)
+    return Source(run, path, model, card, classes, trained_ranges(card, path))
+
+
+def layout_inside(spec: Spec) -> str:
+    """Of the scaled pixels: where the graph scales them itself, it turns them too."""
+    return "nchw" if spec.export.embed_preprocessing else spec.export.layout
+
+
+def trained_ranges(card: dict[str, Any], path: Path | str) -> Ranges | None:
+    """The ranges that quantisation-aware training left in a model's card. Raises ModelError where they are none."""
+    found = card.get("quantization")
+    return ranges_from_json(found, str(path)) if found is not None else None
+
+
+class Pixels:
+    """Images of the manifest as a deployed network gets them: cropped and resized, not scaled.
+
+    Args:
+        run: whose spec.
+        paths: of the images.
+    """
+
+    def __init__(self, run: Run, paths: list[str]) -> None:
+        self.reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.evaluate.n_workers)
+        self.paths = paths
+        _, height, width = run.spec.model.input_image_size
+        self.size = max(1, min(MOST_IMAGES, BATCH_PIXELS // (height * width)))
+
+    def batches(self) -> Iterator[NDArray[Any]]:
+        """uint8, or float32 at depth 16, [batch, height, width, channels], RGB, 0..255 or 0..65535."""
+        for start in range(0, len(self.paths), self.size):
+            yield np.stack(list(self.reader.pool.map(self._pixels, self.paths[start : start + self.size])))
+
+    def scaled(self) -> Iterator[NDArray[np.float32]]:
+        """The same as the network was trained on it, float32."""
+        return (self.reader.scaled(pixels) for pixels in self.batches())
+
+    def _pixels(self, path: str) -> NDArray[Any]:
+        return self.reader.stored(path, training=False).array
+
+
+def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """At most `count` rows, evenly over all."""
+    return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))]

@@ -1,0 +1,1 @@
+"""Keras models as ONNX: the writer that export, pruning and quantisation share."""

@@ -1,0 +1,192 @@
+"""Write a flat Keras model as ONNX without TensorFlow: one node a layer, batch normalisation folded.
+
+Inside, four-dimensional tensors are NCHW, whatever layout the input has; Keras computes in NHWC.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from keras import layers
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from secateur import __version__
+from secateur.errors import ModelError
+from secateur.keras_to_onnx.check import checked
+from secateur.keras_to_onnx.layers import (
+    EMITTERS,
+    NHWC_TO_NCHW,
+    activation_name,
+    emit_activation,
+    scale_and_offset,
+    unknown_layer,
+)
+from secateur.models.graph import Call, TensorId, calls_of, outputs_of
+from secateur.vault.age import ONNX_END
+
+INPUT_NAME, OUTPUT_NAME = "input_1", "predictions"
+# The newest that TensorRT 8, DeepStream 6 and every ONNX Runtime of the last years read; TAO writes it too.
+DEFAULT_OPSET = 13
+IR_VERSION = 8
+
+CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
+FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+
+
+def to_onnx(
+    model: keras.Model, layout: str = "nchw", opset: int = DEFAULT_OPSET, metadata: dict[str, str] | None = None
+) -> onnx.ModelProto:
+    """Convert a model with one input and one output.
+
+    Args:
+        model: built, functional, channels last.
+        layout: of the input: `nchw` or `nhwc`. It is float32 and preprocessed, named `input_1`, batch dynamic.
+        opset: ONNX operator set, 13 to 18.
+        metadata: text entries stored in the file.
+
+    Returns:
+        The checked ONNX model; its output `predictions` is float32 [batch, classes].
+
+    Raises:
+        ModelError: a layer that the writer does not know, named.
+    """
+    return Writer(model, layout, opset).write(metadata or {})
+
+
+class Writer:
+    """Collects nodes and constants while the calls of one model are written."""
+
+    def __init__(self, model: keras.Model, layout: str, opset: int) -> None:
+        self.model, self.layout, self.opset = model, layout, opset
+        self.calls = calls_of(model)
+        self.consumers = Counter(tensor for call in self.calls for tensor in call.inputs)
+        self.consumers.update(outputs_of(model))
+        self.nodes: list[onnx.NodeProto] = []
+        self.made: set[str] = set()
+        self.constants: dict[str, NDArray[Any]] = {}
+        self.names: dict[TensorId, str] = {}
+        self.folded: dict[TensorId, Any] = {}
+        # Output of a padding that the convolution behind it does itself -> ONNX pads.
+        self.padding: dict[TensorId, list[int]] = {}
+        self._plan_folding()
+        self._plan_padding()
+
+    def write(self, metadata: dict[str, str]) -> onnx.ModelProto:
+        """The checked ONNX model. Raises ModelError."""
+        if len(self.model.inputs) != 1 or len(self.model.outputs) != 1:
+            raise ModelError(f"the model '{self.model.name}' has several inputs or outputs", "export takes one of each")
+        for call in self.calls:
+            self._emit(call)
+        last = self.names[outputs_of(self.model)[0]]
+        self.nodes.append(helper.make_node("Identity", [last], [OUTPUT_NAME], name=OUTPUT_NAME))
+        self._rename_output(last)
+        graph = helper.make_graph(self.nodes, self.model.name, [self._input_info()], [self._output_info()])
+        proto = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", self.opset)],
+            producer_name="secateur",
+            producer_version=__version__,
+            ir_version=IR_VERSION,
+        )
+        # One by one into the model itself: a network of VGG's size would be in memory three times.
+        for name in list(self.constants):
+            proto.graph.initializer.append(numpy_helper.from_array(self.constants.pop(name), name))
+        # The last entry ends the file: the vault tells a file cut short from a changed one by it.
+        helper.set_model_props(proto, {**metadata, "complete": ONNX_END.decode()})
+        return checked(proto)
+
+    def _rename_output(self, last: str) -> None:
+        """Let the last node write the output itself, in place of a copy."""
+        writer = next((node for node in self.nodes[:-1] if last in node.output), None)
+        readers = [node for node in self.nodes[:-1] if last in node.input]
+        if writer is not None and not readers:
+            self.nodes.pop()
+            writer.output[list(writer.output).index(last)] = OUTPUT_NAME
+
+    def _input_info(self) -> onnx.ValueInfoProto:
+        _, height, width, channels = self.model.input_shape
+        sides = [channels, height, width] if self.layout == "nchw" else [height, width, channels]
+        return helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, ["batch", *sides])
+
+    def _output_info(self) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", *self.model.output_shape[1:]])
+
+    def _plan_folding(self) -> None:
+        """Find batch normalisations that can go into the convolution or dense layer before them."""
+        makers = {tensor: call for call in self.calls for tensor in call.outputs}
+        calls_per_layer = Counter(call.layer.name for call in self.calls)
+        for call in self.calls:
+            if not isinstance(call.layer, layers.BatchNormalization):
+                continue
+            before = makers[call.inputs[0]]
+            alone = self.consumers[call.inputs[0]] == 1 and calls_per_layer[before.layer.name] == 1
+            if alone and type(before.layer) in FOLDABLE and activation_name(before.layer) == "linear":
+                self.folded[call.inputs[0]] = call.layer
+
+    def _plan_padding(self) -> None:
+        """Find zero paddings that a convolution alone reads: as a node of its own each would stay in float in int8."""
+        readers = {tensor: call for call in self.calls for tensor in call.inputs}
+        for call in self.calls:
+            reader = readers.get(call.outputs[0])
+            if (
+                not isinstance(call.layer, layers.ZeroPadding2D)
+                or self.consumers[call.outputs[0]] != 1
+                or reader is None
+            ):
+                continue
+            if isinstance(reader.layer, CONVOLUTIONS) and reader.layer.padding == "valid":
+                (top, bottom), (left, right) = call.layer.padding
+                self.padding[call.outputs[0]] = [top, left, bottom, right]
+
+    def _emit(self, call: Call) -> None:
+        if isinstance(call.layer, layers.InputLayer):
+            self.names[call.outputs[0]] = self._input()
+            return
+        inputs = [self.names[tensor] for tensor in call.inputs]
+        for kinds, emitter in EMITTERS:
+            if isinstance(call.layer, kinds):
+                self.names[call.outputs[0]] = emitter(self, call, inputs)
+                return
+        raise unknown_layer(call.layer)
+
+    def _input(self) -> str:
+        if self.layout == "nchw":
+            return INPUT_NAME
+        return self.node("Transpose", [INPUT_NAME], "input_nchw", perm=NHWC_TO_NCHW)
+
+    def node(self, op: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        """Add a node with one output; returns the output's name."""
+        output = f"{name}:0" if f"{name}:0" not in self.made else f"{name}:{len(self.nodes)}"
+        self.made.add(output)
+        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+        return output
+
+    def constant(self, name: str, values: NDArray[Any]) -> str:
+        """Add an initializer; calls of a shared layer share it."""
+        if name not in self.constants:
+            # `np.ascontiguousarray` would make a vector of a scalar.
+            self.constants[name] = np.asarray(values, order="C")
+        return name
+
+    def affine(self, call: Call, kernel: NDArray[Any], channel_axis: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Kernel and bias of a layer with the batch normalisation that follows it folded in, float32."""
+        layer = call.layer
+        bias = np.asarray(layer.get_weights()[1], np.float64) if layer.use_bias else None
+        norm = self.folded.get(call.outputs[0])
+        if norm is not None:
+            scale, offset = scale_and_offset(norm)
+            shape = [1] * kernel.ndim
+            shape[channel_axis] = -1
+            kernel = kernel.astype(np.float64) * scale.reshape(shape)
+            bias = offset if bias is None else bias * scale + offset
+        return np.asarray(kernel, np.float32), None if bias is None else bias.astype(np.float32)
+
+    def activated(self, layer: Any, value: str) -> str:
+        """Apply the activation that is part of a layer."""
+        kind = activation_name(layer)
+        return value if kind == "linear" else emit_activation(self, kind, value, f"{layer.name}_{kind}", layer)

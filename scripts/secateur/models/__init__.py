@@ -1,0 +1,1 @@
+"""Model files and graphs of layers."""

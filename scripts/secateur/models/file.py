@@ -1,0 +1,148 @@
+"""Model files: a Keras archive with a card inside, sealed under the key. Reading one runs no code from it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras.src.saving.saving_lib import _save_model_to_fileobj
+
+from secateur import __version__
+from secateur.errors import ModelError, UntrustedModelError
+from secateur.models.archive import CARD, Archive, plain_bytes
+from secateur.models.graph import copied
+from secateur.models.h5 import HDF5_MAGIC, NamedWeights, read_named_weights, require_finite
+from secateur.models.h5_sandbox import require_readable
+from secateur.storage.atomic import atomic_file
+from secateur.vault import age
+
+# Of one layer for one image: 1 GiB as float32. VGG's first layers make 2^22 of an image of 256 x 256.
+MAX_ACTIVATIONS = 1 << 28
+
+
+def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, Any]) -> None:
+    """Write a model without its optimizer, sealed, atomically.
+
+    Args:
+        model: a functional model.
+        path: `.tlt` by convention.
+        key: pass phrase.
+        card: plain data about the model, such as `pruned` and `classes`; it is stored inside, but for `sha256`.
+    """
+    archive = io.BytesIO()
+    # In memory: what will be sealed must not stand on a disk unsealed. Keras' public function writes to a path only.
+    _save_model_to_fileobj(_bare(model), archive, "h5")
+    with zipfile.ZipFile(archive, "a") as members:
+        kept = {name: value for name, value in card.items() if name != "sha256"}
+        members.writestr(CARD, json.dumps({**kept, "secateur": __version__}))
+    archive.seek(0)
+    with atomic_file(path, archive.getbuffer().nbytes) as target:
+        age.seal(archive, target, key)
+
+
+def _bare(model: keras.Model) -> keras.Model:
+    """Without optimizer, losses and metrics."""
+    bare = copied(model)
+    bare.set_weights(model.get_weights())
+    return bare
+
+
+def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]:
+    """Read a model that `save_model` wrote, or a plain Keras archive.
+
+    Returns:
+        The uncompiled model and its card, with `sha256` of the decrypted file; other programs' archives have no more.
+
+    Raises:
+        ArtifactError: the file cannot be read.
+        VaultError: it cannot be opened with this key.
+        UntrustedModelError: it holds something other than plain layers and finite weights.
+        ModelError: Keras cannot build it.
+    """
+    archive = Archive(path, plain_bytes(path, key))
+    require_readable(archive.weights, path)
+    weights = archive.checked_weights()
+    archive.weights = b""  # they would be in memory twice
+    require_finite(weights, path)
+    try:
+        # Within this scope a variable has a shape and no memory: nothing is allocated that the file does not hold.
+        with keras.StatelessScope(initialize_variables=False):
+            model = keras.saving.deserialize_keras_object({**archive.config, "compile_config": None})
+            holders = _holders(model, weights, path)
+            _check_activations(model, path)
+    except (ValueError, TypeError, KeyError) as error:
+        _forget_variables()
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{path}: Keras cannot build this model: {reason}", "save it again") from error
+    except BaseException:
+        _forget_variables()
+        raise
+    with keras.StatelessScope():
+        pass
+    for name, layer in holders.items():
+        layer.set_weights(weights.pop(name))
+    return model, {**archive.card, "sha256": archive.sha256}
+
+
+def _forget_variables() -> None:
+    """Those of a refused model: Keras would allocate them later, with the next model's."""
+    keras.utils.clear_session()
+
+
+def _holders(model: keras.Model, weights: dict[str, list[Any]], path: Path | str) -> dict[str, keras.layers.Layer]:
+    """The layer of each name, which must take exactly the weights of that name. Raises ModelError, naming the layer."""
+    holders = {layer.name: layer for layer in _all_layers(model) if layer.weights}
+    apart = sorted(holders.keys() ^ weights.keys())
+    if apart:
+        where = "the network" if apart[0] in weights else "the file"
+        raise ModelError(f"{path}: layer '{apart[0]}' has weights that {where} lacks", "save it again")
+    for name, layer in holders.items():
+        here, there = [tuple(weight.shape) for weight in layer.weights], [array.shape for array in weights[name]]
+        if here != there:
+            raise ModelError(f"{path}: layer '{name}' has the shapes {here}, its weights {there}", "save it again")
+    return holders
+
+
+def _check_activations(model: keras.Model, path: Path | str) -> None:
+    """A layer without weights can ask for any size: up-sampling, padding. Raises UntrustedModelError, naming it."""
+    for layer in _all_layers(model):
+        # Keras has no public way to all calls of a shared layer.
+        for tensor in (tensor for node in layer._inbound_nodes for tensor in node.output_tensors):
+            numbers = math.prod(side or 1 for side in tensor.shape)
+            if numbers > MAX_ACTIVATIONS:
+                raise UntrustedModelError(
+                    f"{path}: layer '{layer.name}' makes {numbers:,} numbers of one image", "do not trust it"
+                )
+
+
+def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _all_layers(layer)
+        else:
+            yield layer
+
+
+def load_weights(path: Path | str, key: str) -> tuple[NamedWeights, dict[str, Any]]:
+    """Weights by layer name and the card of a `.tlt`, `.keras`, `.weights.h5` or `.h5`, without building its network.
+
+    Raises:
+        ArtifactError, VaultError, UntrustedModelError: as `load_model`.
+    """
+    content = plain_bytes(path, key)
+    if content.startswith(HDF5_MAGIC):
+        require_readable(content, path)
+        weights, card = read_named_weights(content, path), {"sha256": hashlib.sha256(content).hexdigest()}
+    else:
+        archive = Archive(path, content)
+        require_readable(archive.weights, path)
+        weights, card = read_named_weights(archive.weights, path), {**archive.card, "sha256": archive.sha256}
+    require_finite(weights.layers, path)
+    return weights, card

@@ -1,0 +1,129 @@
+"""Where a model comes from: a chain of links from the manifest on, carried inside every model file.
+
+A link names its step, what the spec says about it, the versions of the libraries, and the digest of the file that it
+was made from, so that each link can be checked against that file. Digests are of decrypted content: a change of key,
+which seals a file anew, breaks no chain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from secateur import __version__
+from secateur.errors import ModelError
+from secateur.run import DATA_WITHOUT_EFFECT, WITHOUT_EFFECT_ON_RESULTS, Run
+from secateur.storage.atomic import sha256_of
+
+# What the spec says about a step; `data` stands in the first link.
+SECTIONS = {
+    "train": ("augment", "model", "train"),
+    "prune": ("prune",),
+    "retrain": ("augment", "model", "retrain"),
+    "export": ("export",),
+}
+PACKAGES = ("keras", "tensorflow", "numpy")
+MAX_LINKS = 100
+
+
+def split_link(run: Run, images: int) -> dict[str, Any]:
+    """The first link: the manifest, which holds the digest of every image."""
+    section = run.spec.data.model_dump(mode="json", exclude=DATA_WITHOUT_EFFECT)
+    return {"step": "split", "manifest_sha256": sha256_of(run.manifest), "images": images, "data": section}
+
+
+def link(run: Run, step: str, **more: Any) -> dict[str, Any]:
+    """The link of a step of this run.
+
+    Args:
+        run: whose spec.
+        step: `train`, `prune`, `retrain` or `export`.
+        more: plain data, such as `parent_sha256`.
+    """
+    spec = run.spec.model_dump(mode="json", exclude={"key": True, "results_dir": True, "data": DATA_WITHOUT_EFFECT})
+    return {
+        "step": step,
+        **more,
+        **{name: _section(run, name) for name in SECTIONS[step]},
+        "spec_sha256": hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
+        "versions": versions(),
+    }
+
+
+def _section(run: Run, name: str) -> dict[str, Any]:
+    section = getattr(run.spec, name)
+    return section.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS) if section else {}
+
+
+def card_of(run: Run, chain: list[dict[str, Any]], classes: list[str]) -> dict[str, Any]:
+    """What a model file carries for those who use it."""
+    from secateur.export.input_scaling import preprocessing_of  # noqa: PLC0415 - it needs Keras, inspecting does not
+
+    return {"classes": classes, "preprocessing": preprocessing_of(run.spec), "provenance": chain}
+
+
+def versions() -> dict[str, str]:
+    """Of this package, Python and the libraries that decide a result's last bits."""
+    return {"secateur": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def require_measured_on(metrics: dict[str, Any], sha256: str, path: Any) -> None:
+    """Refuse the figures of another model.
+
+    Args:
+        metrics: as `evaluate` wrote them.
+        sha256: digest of the model's decrypted file.
+        path: of the metrics, for the error.
+
+    Raises:
+        ModelError: they were measured on another model.
+    """
+    if metrics.get("model_sha256") != sha256:
+        raise ModelError(
+            f"{path} was measured on another model ({str(metrics.get('model_sha256'))[:12]}, not {sha256[:12]})",
+            "evaluate this model again",
+        )
+
+
+def chain_of(card: Any) -> list[dict[str, Any]]:
+    """The links of a card, or none where it holds something else."""
+    links = card.get("provenance") if isinstance(card, dict) else None
+    if not isinstance(links, list):
+        return []
+    return [entry for entry in links[:MAX_LINKS] if isinstance(entry, dict)]
+
+
+def require_in_chain(chain: list[dict[str, Any]], sha256: str, path: str, kind: str, digest: str) -> None:
+    """Refuse a file that does not belong to a model.
+
+    Args:
+        chain: of the model.
+        sha256: of the model itself.
+        path: of the other file, for the error.
+        kind: `manifest`, `metrics` or `model`.
+        digest: of that file; of metrics, of the model that they were measured on.
+
+    Raises:
+        ModelError: it is another manifest, none of the models that this one was made from, or metrics of none of them.
+    """
+    manifests = {entry.get("manifest_sha256") for entry in chain}
+    models = {sha256, *(entry.get("parent_sha256") for entry in chain)}
+    if digest in (manifests if kind == "manifest" else models):
+        return
+    words = {
+        "manifest": "is not the manifest that this model was trained on",
+        "metrics": "was measured on another model",
+        "model": "is not a model that this one was made from",
+    }
+    raise ModelError(f"{path}: {words[kind]} ({digest[:12]})", "these files do not belong together")
+
+
+def onnx_chain(content: bytes) -> list[dict[str, Any]]:
+    """The links in an ONNX file of ours."""
+    import onnx  # noqa: PLC0415 - only where such a file is read
+
+    properties = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
+    return chain_of({"provenance": json.loads(properties.get("provenance", "[]"))})

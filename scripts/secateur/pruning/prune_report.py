@@ -1,0 +1,81 @@
+"""What pruning did, for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from secateur.models.cost import Cost
+from secateur.pruning.budget import Reached
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels that live and die together.
+
+    Attributes:
+        members: names of the layers whose filters they are.
+        ties: layers that couple the members -> their kinds.
+        total: channels before.
+        width: filters that each channel has in the narrowest member.
+        kept: ascending positions that stay, counted within the group.
+        fixed: why the group was left whole: `excluded`, `protected`, `fixed` or empty.
+        smallest, mean, largest: of the merged statistic.
+        above_threshold: number of channels strictly above the threshold, where there is one.
+    """
+
+    members: tuple[str, ...]
+    ties: dict[str, str]
+    total: int
+    width: int
+    kept: tuple[int, ...]
+    fixed: str
+    smallest: float
+    mean: float
+    largest: float
+    above_threshold: int | None
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """The result of one pruning.
+
+    Attributes:
+        groups: in the order of computation.
+        kept: prunable layer name -> ascending indices of its filters that stay.
+        before, after: parameters and MACs.
+        threshold: the one that was used, below 0 when nothing had to go; None after several cuts.
+        reached: how the budget was met, if there was one.
+    """
+
+    groups: tuple[Group, ...]
+    kept: dict[str, list[int]]
+    before: Cost
+    after: Cost
+    threshold: float | None
+    reached: Reached | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data. Ratios are given both ways: what is kept and what is removed."""
+        return {
+            "params_before": self.before.params,
+            "params_after": self.after.params,
+            "params_kept_ratio": self.after.params / self.before.params,
+            "params_removed_ratio": 1 - self.after.params / self.before.params,
+            "macs_before": self.before.macs,
+            "macs_after": self.after.macs,
+            "macs_kept_ratio": self.after.macs / max(self.before.macs, 1),
+            "macs_removed_ratio": 1 - self.after.macs / max(self.before.macs, 1),
+            "threshold": self.threshold,
+            "budget": self._budget(),
+            "groups": [
+                {**asdict(group), "members": list(group.members), "kept": len(group.kept)} for group in self.groups
+            ],
+            "kept": self.kept,
+        }
+
+    def _budget(self) -> dict[str, Any] | None:
+        reached = self.reached
+        if reached is None:
+            return None
+        return {"key": reached.key, "target": reached.target, "before": reached.before, "reached": reached.value}

@@ -1,0 +1,91 @@
+"""Structured pruning: whole channels go (rules in tao-facts 2)."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from secateur.models.cost import cost_of
+from secateur.pruning.budget import Reached, meet
+from secateur.pruning.plan import Plan
+from secateur.pruning.prune_report import Group, PruneReport
+from secateur.pruning.recalibrate import recalibrate
+from secateur.pruning.taylor import LabelledImages
+from secateur.spec import PruneSpec
+
+# Layer name -> ascending indices of the filters that stay.
+Kept = dict[str, list[int]]
+
+
+def prune(model: keras.Model, spec: PruneSpec, images: LabelledImages | None = None) -> tuple[keras.Model, PruneReport]:
+    """Remove whole channels of little importance, in one cut.
+
+    Args:
+        model: any built functional model of plain layers with channels last; it is not changed.
+        spec: the prune section; its `steps` are not taken here.
+        images: training images, where `spec.needs_images`.
+
+    Returns:
+        A new, uncompiled model with the same layer names, and the report.
+
+    Raises:
+        SpecError: an excluded layer that the model does not have, or a budget that cannot be met.
+        ModelError: a layer that cannot follow pruned channels, named.
+    """
+    plan = Plan(model, spec, images)
+    narrow, kept, threshold, reached = cut_once(plan, spec, images)
+    return narrow, report_of(plan, narrow, kept, threshold, reached)
+
+
+def cut_once(
+    plan: Plan, spec: PruneSpec, images: LabelledImages | None, progress: float = 1.0
+) -> tuple[keras.Model, Kept, float, Reached | None]:
+    """One cut of a plan: the narrow model, what stays, the threshold used and how the budget was met.
+
+    Args:
+        plan: what may go.
+        spec: the prune section.
+        images: as in `prune`.
+        progress: how much of the way to a target to go, in (0, 1].
+    """
+    reached = meet(plan, progress) if spec.budget else None
+    threshold = reached.threshold if reached else float(spec.threshold or 0)
+    narrow = plan.pruned(threshold)
+    if spec.recalibrate_bn and images is not None:
+        recalibrate(narrow, images.pixels)
+    outputs = plan.cut(threshold).outputs
+    kept = {name: outputs[name].tolist() for name in plan.graph.produced}
+    return narrow, kept, plan.statistic_at(threshold) if reached else threshold, reached
+
+
+def report_of(
+    plan: Plan, narrow: keras.Model, kept: Kept, threshold: float | None, reached: Reached | None
+) -> PruneReport:
+    """The report of one or several cuts.
+
+    Args:
+        plan: of the model before the first cut.
+        narrow: the model after the last.
+        kept: in the numbering of the model before.
+        threshold: None after several cuts, each of which has its own.
+        reached: how the budget was met, if there was one.
+    """
+    stays = np.zeros(len(plan.graph.ids), dtype=bool)
+    for name, channels in plan.graph.produced.items():
+        stays[plan.graph.ids.roots(channels[kept[name]])] = True
+    groups = [
+        Group(
+            members=group.members,
+            ties=group.ties,
+            total=len(group),
+            width=group.width,
+            kept=tuple(np.flatnonzero(stays[group.roots]).tolist()),
+            fixed=group.held,
+            smallest=float(values.min()),
+            mean=float(values.mean()),
+            largest=float(values.max()),
+            above_threshold=None if threshold is None else int((values > threshold).sum()),
+        )
+        for group, values in zip(plan.groups, plan.statistics, strict=True)
+    ]
+    return PruneReport(tuple(groups), kept, cost_of(plan.model), cost_of(narrow), threshold, reached)

@@ -1,0 +1,97 @@
+"""The report of split for people: what images there are, and what is odd about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from secateur.data.images import UnreadableImageError, decoded, eight_bit
+from secateur.errors import DataError
+from secateur.report.html import data_uri, document
+
+MAX_PAIRS = 20
+THUMBNAIL_SIDE = 96
+SHOWN_AS_PAIRS = ("label conflict", "looks alike in two classes", "looks alike in two splits", "looks alike")
+
+
+def page(report: dict[str, Any], findings: pd.DataFrame) -> str:
+    """The page.
+
+    Args:
+        report: as in report.json.
+        findings: as in findings.csv.
+    """
+    warnings = "".join(f'<p class="warning">{escape(words)}</p>' for words in report["warnings"])
+    parts = "  ".join(f"{name} {count:,}" for name, count in report["images_per_split"].items())
+    body = f"""<h1>Images</h1>
+<p>{report["images"]:,} images of {len(report["classes"])} classes: {parts}.</p>
+{warnings}
+{_classes(report["images_per_class"], report["classes"])}
+{_facts(report["images_are"])}
+{_findings(report["findings"])}
+{"".join(_pairs(kind, findings[findings["kind"].eq(kind)]) for kind in SHOWN_AS_PAIRS)}"""
+    return document("Images", body)
+
+
+def _classes(counts: dict[str, dict[str, int]], classes: list[str]) -> str:
+    most = max(counts["train"].values())
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>{_numbers([counts[split][name] for split in counts])}"
+        f'<td><div class="bar"><div style="width:{100 * counts["train"][name] / most:.1f}%"></div></div></td></tr>'
+        for name in classes
+    )
+    return f"<table>{_head('class', list(counts), 'training images')}<tbody>{rows}</tbody></table>"
+
+
+def _head(first: str, numbers: list[str], last: str = "") -> str:
+    cells = "".join(f'<th class="number">{name}</th>' for name in numbers)
+    return f"<thead><tr><th>{first}</th>{cells}{f'<th>{last}</th>' if last else ''}</tr></thead>"
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return "".join(f'<td class="number">{value:,}</td>' for value in values)
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td>{words}</td>{_numbers(facts[name].values())}</tr>"
+        for name, words in (("width", "width, pixels"), ("height", "height, pixels"), ("bytes", "file, bytes"))
+    )
+    modes = ", ".join(f"{escape(name)} {count:,}" for name, count in facts["modes"].items())
+    return f"""<h2>What they are</h2>
+<table>{_head("", ["least", "median", "most"])}<tbody>{rows}</tbody></table>
+<p class="soft">Modes: {modes}.</p>"""
+
+
+def _findings(counts: dict[str, int]) -> str:
+    if not counts:
+        return "<h2>What was found</h2><p>Nothing odd.</p>"
+    rows = "".join(f"<tr><td>{escape(kind)}</td>{_numbers([count])}</tr>" for kind, count in counts.items())
+    return f"""<h2>What was found</h2><p class="soft">All of it is in findings.csv.</p>
+<table><tbody>{rows}</tbody></table>"""
+
+
+def _pairs(kind: str, rows: pd.DataFrame) -> str:
+    if rows.empty:
+        return ""
+    shown = "".join(
+        f'<tr><td class="count">{_thumbnail(path)} {_thumbnail(other)}</td>'
+        f"<td>{escape(path)}<br>{escape(other)}</td><td>{escape(detail)}</td></tr>"
+        for path, other, detail in rows[["path", "other", "detail"]].head(MAX_PAIRS).itertuples(index=False)
+    )
+    more = f'<p class="soft">{len(rows) - MAX_PAIRS:,} more pairs.</p>' if len(rows) > MAX_PAIRS else ""
+    return f"<h2>{escape(kind).capitalize()}</h2><table><tbody>{shown}</tbody></table>{more}"
+
+
+def _thumbnail(path: str) -> str:
+    """The image, small, inside the page."""
+    try:
+        with decoded(path) as image:
+            small = eight_bit(image, "RGB")
+            small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    except (UnreadableImageError, DataError):
+        return ""
+    return f'<img alt="" src="{data_uri(small)}">'

@@ -1,0 +1,1 @@
+"""The process: devices, signals, libraries that must be kept quiet."""

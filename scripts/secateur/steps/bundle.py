@@ -1,0 +1,99 @@
+"""The bundle step: everything beside the exported models, generated from the spec and the figures."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import IO, Any
+
+from secateur.data.classes import read_classmap
+from secateur.data.manifest import read_manifest
+from secateur.export.bundle.bundle_manifest import MANIFEST, manifest_of
+from secateur.export.bundle.card import model_card
+from secateur.export.bundle.nvinfer import nvinfer_config, nvinfer_labels
+from secateur.export.bundle.triton import triton_config
+from secateur.export.bundle.trtexec import trtexec_script
+from secateur.export.engine_options import engine_options, engine_source
+from secateur.export.input_scaling import preprocessing_of
+from secateur.run import BUNDLE_FILES, Exported, Run, calibrates, exported_files, parity_path
+from secateur.steps.context import working
+from secateur.storage.atomic import read_json, write_bytes, write_json, write_text
+
+PREDICT = Path(__file__).parent.parent / "export" / "bundle" / "predict.py"
+
+
+def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
+    """Write what lies beside the exported models: see `BUNDLE_FILES`, and a model repository for Triton.
+
+    Returns:
+        The manifest: file -> SHA-256 and bytes.
+
+    Raises:
+        SecateurError: an exported file or its figures are missing.
+    """
+    folder = run.results / "export"
+    with working(run, "bundle", "export", lock="export-bundle"):
+        classes, files = read_classmap(run.classmap), exported_files(run.spec)
+        parities = [read_json(parity_path(folder / file.name)) for file in files]
+        _write_for_programs(run, folder, classes, files)
+        write_json(folder / "metrics.json", _metrics(parities))
+        _write_triton(run, folder / "triton", classes, files[0])
+        counts = read_manifest(run.manifest)["split"].value_counts()
+        images = {str(split): int(count) for split, count in counts.items()}
+        sizes = {file.name: sum((folder / part).stat().st_size for part in file.parts) for file in files}
+        card = model_card(run, classes, images, parities, read_json(folder / "latency.json"), sizes)
+        write_text(folder / "README.md", card)
+        manifest = manifest_of(folder, _members(run, folder), parities[0]["model_sha256"])
+        write_json(folder / MANIFEST, manifest)
+    print(f"bundle  {folder}  {len(manifest['files'])} files, see its README.md", file=stream, flush=True)
+    return manifest
+
+
+def _write_for_programs(run: Run, folder: Path, classes: list[str], files: list[Exported]) -> None:
+    spec = run.spec
+    write_text(folder / "labels.txt", "".join(f"{name}\n" for name in classes))
+    write_json(folder / "preprocessing.json", {**preprocessing_of(spec), "model": files[0].plain_name})
+    write_text(folder / "nvinfer_config.txt", nvinfer_config(spec, engine_source(spec), spec.engine_type))
+    write_text(folder / "nvinfer_labels.txt", nvinfer_labels(classes))
+    write_text(folder / "trtexec.sh", trtexec_script(engine_options(spec), engine_source(spec)))
+    write_bytes(folder / "predict.py", PREDICT.read_bytes())
+
+
+def _write_triton(run: Run, folder: Path, classes: list[str], file: Exported) -> None:
+    """Anew, so that nothing of an export under another name stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+    name = Path(file.plain_name).stem
+    write_text(folder / name / "config.pbtxt", triton_config(run.spec, name, len(classes)))
+    write_text(folder / name / "labels.txt", "".join(f"{label}\n" for label in classes))
+    (folder / name / "1").mkdir()
+    if not file.sealed:
+        write_bytes(folder / name / "1" / "model.onnx", (folder.parent / file.name).read_bytes())
+
+
+def _metrics(parities: list[dict[str, Any]]) -> dict[str, Any]:
+    first = parities[0]
+    return {
+        "model_sha256": first["model_sha256"],
+        "split": first["split"],
+        "images": first["images"],
+        "keras": first["keras"],
+        "files": {
+            parity["file"]: {
+                key: parity[key]
+                for key in ("data_type", "form", "accuracy", "keras", "top_1_agreement", "max_difference", "integers")
+                if key in parity
+            }
+            for parity in parities
+        },
+    }
+
+
+def _members(run: Run, folder: Path) -> list[Path]:
+    names = [name for name in BUNDLE_FILES if name != MANIFEST]
+    for file in exported_files(run.spec):
+        names += [*file.parts, parity_path(Path(file.name)).name]
+    names += ["latency.json"]
+    names += ["calibration.json"] if calibrates(run.spec) else []
+    names += ["try.html"] if "web" in run.spec.export.targets else []
+    triton = sorted(path for path in (folder / "triton").rglob("*") if path.is_file())
+    return [*(folder / name for name in names), *triton]

@@ -1,0 +1,113 @@
+"""The calibrate step: ranges of activations for int8, and which layers must stay in float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from secateur.data.manifest import read_manifest
+from secateur.export.final_model import Pixels, Source, load_source, spread
+from secateur.export.runners import scaled_input
+from secateur.quantization.calibration import measured_ranges
+from secateur.quantization.placement import Network
+from secateur.quantization.ranges import Ranges, ranges_from_json
+from secateur.quantization.sensitivity import Exclusions, spared, unit_of_nodes
+from secateur.run import Run
+from secateur.steps.context import working
+from secateur.steps.inference import image_files
+from secateur.steps.trainer import rows_of_split
+from secateur.storage.atomic import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `export/calibration.json` says.
+
+    Attributes:
+        ranges: of the activations.
+        in_float: names of layers that stay in float.
+    """
+
+    ranges: Ranges
+    in_float: tuple[str, ...] = ()
+
+    def wanted(self, proto: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
+        """Whether a node shall compute in integers."""
+        units = unit_of_nodes(Network(proto))
+        return lambda node: units.get(node.name) not in self.in_float
+
+
+def calibration_path(run: Run) -> Path:
+    """The kept ranges."""
+    return run.results / "export" / "calibration.json"
+
+
+def read_calibration(run: Run) -> Calibration:
+    """Raises ArtifactError or ModelError where the file is missing or holds something else."""
+    path = calibration_path(run)
+    data = read_json(path)
+    return Calibration(ranges_from_json(data, str(path)), tuple(map(str, data.get("in_float", []))))
+
+
+def calibrate(run: Run, stream: IO[str]) -> dict[str, Any]:
+    """Write `export/calibration.json`.
+
+    A network that was trained for int8 brings its ranges; those of another are measured on training images, scaled as
+    for training. With `export.int8_max_drop` the layers that hurt most are left in float.
+
+    Raises:
+        SecateurError: with what is wrong and what to do.
+    """
+    with working(run, "calibrate", "export") as status:
+        source = load_source(run)
+        proto = source.plain_onnx()
+        ranges, how = _ranges(source, proto)
+        left = _exclusions(source, proto, ranges)
+        result = {**how, **(left.as_json() if left else {"in_float": []}), **ranges.as_json()}
+        write_json(calibration_path(run), result)
+        status.write("RUNNING", f"ranges of {len(ranges.of)} activations")
+    words = f"{len(ranges.of)} ranges from {how['source']}"
+    if left:
+        words += f", {len(left.names)} layers stay in float, top-1 {left.accuracy:.4f} against {left.fp32:.4f} in fp32"
+    print(f"calibrate  {words}", file=stream, flush=True)
+    return result
+
+
+def _ranges(source: Source, proto: onnx.ModelProto) -> tuple[Ranges, dict[str, Any]]:
+    section = source.run.spec.export
+    if source.ranges is not None:
+        return source.ranges, {"source": "training (qat)"}
+    paths = calibration_paths(source.run)
+    ranges = measured_ranges(proto, _inputs(source.run, paths), section.calibration.method)
+    return ranges, {"source": f"{len(paths)} images", "method": section.calibration.method}
+
+
+def calibration_paths(run: Run) -> list[str]:
+    """The images that calibrate."""
+    section = run.spec.export
+    if section.cal_image_dir:
+        found = [path for folder in section.cal_image_dir for path in image_files(folder, "export.cal_image_dir")]
+        places = np.unique(np.linspace(0, len(found) - 1, section.calibration_images).astype(int))
+        return [found[place] for place in places]
+    manifest = read_manifest(run.manifest)
+    return list(spread(manifest[manifest["split"] == "train"], section.calibration_images)["path"])
+
+
+def _inputs(run: Run, paths: list[str]) -> Iterator[NDArray[np.float32]]:
+    """Batches as the float network takes them."""
+    return (scaled_input(pixels, run.spec) for pixels in Pixels(run, paths).batches())
+
+
+def _exclusions(source: Source, proto: onnx.ModelProto, ranges: Ranges) -> Exclusions | None:
+    limit = source.run.spec.export.int8_max_drop
+    if limit is None:
+        return None
+    rows, labels = rows_of_split(read_manifest(source.run.manifest), "val", source.classes)
+    batches = list(_inputs(source.run, list(rows["path"])))
+    return spared(proto, ranges, batches, np.array(labels), limit)

@@ -1,0 +1,31 @@
+"""The demonstration data: scikit-learn's digits, 1,797 scanned images of 8 x 8 pixels, written as class folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from secateur.storage.atomic import atomic_file
+from secateur.storage.csv import write_csv
+
+SOURCE_MAX = 16  # scikit-learn's digits hold ink counts from 0 to 16
+
+
+def write_digits(folder: Path | str, index: Path | str) -> None:
+    """Write PNG files as `folder/<digit>/<number>.png`, and `index`, the CSV that lists them.
+
+    Needs no network: the images are inside scikit-learn.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    rows = []
+    for number, (pixels, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
+        path = Path(folder) / str(digit) / f"{number:04d}.png"
+        with atomic_file(path) as stream:
+            Image.fromarray(np.round(pixels * (255 / SOURCE_MAX)).astype(np.uint8)).save(stream, format="PNG")
+        rows.append({"path": str(path), "class": str(digit)})
+    write_csv(index, pd.DataFrame(rows))

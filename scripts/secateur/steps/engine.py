@@ -1,0 +1,207 @@
+"""The engine step: a TensorRT engine of the exported file, measured as every exported file is.
+
+It runs only where TensorRT and a GPU are. Up to TensorRT 10 the precision is a builder's flag; from 11 on networks are
+strongly typed, and the precision is that of the file (TensorRT 11 release notes), which `export` writes in that of the
+engine. Calls follow the Python bindings of TensorRT 10.9 and 11.4 and of cuda-python 13.4.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur.errors import ModelError
+from secateur.export.engine_options import EngineOptions, engine_options, engine_source
+from secateur.export.final_model import load_source
+from secateur.export.parity import measured_parity, require_agreement
+from secateur.export.runners import Runner, fed
+from secateur.keras_to_onnx.writer import INPUT_NAME, OUTPUT_NAME
+from secateur.run import Exported, Run
+from secateur.spec import Spec
+from secateur.steps.context import working
+from secateur.storage.atomic import write_bytes, write_json
+from secateur.vault.files import read_sealed
+
+# Package that is imported -> what installs it.
+PACKAGES = {"tensorrt": "tensorrt", "cuda.bindings": "cuda-python"}
+# What the builder may use besides float32, up to TensorRT 10: where a layer is not int8, half is the next best.
+FLAGS = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8", "FP16")}
+
+
+def _missing() -> list[str]:
+    """What is to be installed before an engine can be built."""
+    return [package for module, package in PACKAGES.items() if not _importable(module)]
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False
+
+
+def build_engine(run: Run, stream: IO[str]) -> dict[str, Any]:
+    """Write `engine/model.engine` and `engine/metrics.json`, and `export.engine_file` where it is given.
+
+    Raises:
+        ModelError: TensorRT or a GPU is not here, TensorRT cannot read the file, or its engine answers differently from
+            Keras.
+    """
+    if missing := _missing():
+        raise ModelError(
+            f"a TensorRT engine can be built only where TensorRT is installed; missing: {', '.join(missing)}",
+            f"pip install {' '.join(missing)}, on a machine with an NVIDIA GPU",
+        )
+    folder, spec = run.results / "engine", run.spec
+    with working(run, "engine") as status:
+        file, options = engine_source(spec), engine_options(spec)
+        path = run.results / "export" / file.name
+        content = read_sealed(path, run.key) if file.sealed else path.read_bytes()
+        engine = serialized_engine(content, options)
+        with engine_runner(engine, spec, options) as runner:
+            parity = measured_parity(load_source(run), Exported("model.engine", options.data_type, "tensorrt"), runner)
+        require_agreement(parity, spec)
+        for target in dict.fromkeys(
+            (folder / "model.engine", run.resolve(spec.export.engine_file, folder / "model.engine"))
+        ):
+            write_bytes(target, engine)
+        write_json(folder / "metrics.json", {**parity, "tensorrt": _tensorrt().__version__})
+        status.write("RUNNING", "engine", kpi={"top_1": parity["accuracy"]["top_1"]})
+    print(
+        f"engine  {options.data_type}  {len(engine):,} bytes  top-1 {parity['accuracy']['top_1']:.4f}",
+        file=stream,
+        flush=True,
+    )
+    return parity
+
+
+def _tensorrt() -> Any:
+    import tensorrt  # noqa: PLC0415 - only where it is installed
+
+    return tensorrt
+
+
+def serialized_engine(content: bytes, options: EngineOptions) -> bytes:
+    """Build an engine of an ONNX file of its precision.
+
+    Raises:
+        ModelError: TensorRT finds no GPU, or cannot read or build the network.
+    """
+    trt = _tensorrt()
+    logger = trt.Logger(trt.Logger.WARNING)
+    builder = _started(trt.Builder, logger)
+    flagged = hasattr(trt.BuilderFlag, "FP16")
+    network = builder.create_network(0 if flagged else 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(content):
+        reasons = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
+        raise ModelError(f"TensorRT cannot read the exported model: {reasons}", "report this model")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
+    for name in FLAGS[options.data_type] if flagged else ():
+        config.set_flag(getattr(trt.BuilderFlag, name))
+    profile, shapes = builder.create_optimization_profile(), options.shapes()
+    profile.set_shape(INPUT_NAME, shapes["min"], shapes["opt"], shapes["max"])
+    config.add_optimization_profile(profile)
+    return bytes(_succeeded(builder.build_serialized_network(network, config), "build the engine"))
+
+
+def _started(kind: Callable[[Any], Any], logger: Any) -> Any:
+    """A builder or a runtime; the bindings raise TypeError where there is no GPU, and the logger has said why."""
+    try:
+        return kind(logger)
+    except TypeError as error:
+        raise ModelError("TensorRT cannot be started: it finds no GPU or no driver", "see nvidia-smi") from error
+
+
+def _succeeded(result: Any, what: str) -> Any:
+    """Its bindings answer a failure with None or False, and the logger has said why."""
+    if result is None or result is False:
+        raise ModelError(f"TensorRT could not {what}", "see what it says above this line or in the log")
+    return result
+
+
+@contextmanager
+def engine_runner(engine: bytes, spec: Spec, options: EngineOptions) -> Iterator[Runner]:
+    """Run an engine on the current GPU, in batches that it takes.
+
+    Raises:
+        ModelError: a call of TensorRT or CUDA fails.
+    """
+    trt = _tensorrt()
+    runtime = _started(trt.Runtime, trt.Logger(trt.Logger.WARNING))
+    loaded = _succeeded(runtime.deserialize_cuda_engine(engine), "load the engine")
+    context = _succeeded(loaded.create_execution_context(), "prepare the engine")
+    smallest, _, largest = options.batches
+    taken = np.dtype(trt.nptype(loaded.get_tensor_dtype(INPUT_NAME)))
+    classes = int(loaded.get_tensor_shape(OUTPUT_NAME)[-1])
+    with ExitStack() as stack:
+        gpu = Gpu(stack)
+        given = gpu.memory(largest * math.prod(options.image) * taken.itemsize)
+        made = gpu.memory(largest * classes * np.dtype(np.float32).itemsize)
+        for name, address in ((INPUT_NAME, given), (OUTPUT_NAME, made)):
+            _succeeded(context.set_tensor_address(name, address), f"use the memory of {name}")
+
+        def call(batch: NDArray[Any]) -> NDArray[np.float32]:
+            """A short batch is filled up with its last image."""
+            padded = np.concatenate([batch, *[batch[-1:]] * (smallest - len(batch))]).astype(taken, order="C")
+            answers = np.empty((len(padded), classes), np.float32)
+            gpu.copy_to(given, padded)
+            _succeeded(context.set_input_shape(INPUT_NAME, padded.shape), f"take a batch of shape {padded.shape}")
+            _succeeded(context.execute_async_v3(gpu.stream), "run the engine")
+            gpu.copy_from(made, answers)
+            return answers[: len(batch)]
+
+        yield _in_batches(call, largest, spec)
+
+
+class Gpu:
+    """A stream and memory on the current GPU, freed with `stack`; every call raises ModelError where CUDA fails."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        from cuda.bindings import runtime  # noqa: PLC0415 - only where it is installed
+
+        self._cuda, self._stack = runtime, stack
+        self._stream = self._checked(runtime.cudaStreamCreate())
+        stack.callback(runtime.cudaStreamDestroy, self._stream)
+
+    @property
+    def stream(self) -> int:
+        """Its handle."""
+        return int(self._stream)
+
+    def memory(self, size: int) -> int:
+        """Address of `size` bytes."""
+        address = self._checked(self._cuda.cudaMalloc(size))
+        self._stack.callback(self._cuda.cudaFree, address)
+        return int(address)
+
+    def copy_to(self, address: int, array: NDArray[Any]) -> None:
+        """Copy an array, in C order, to the GPU."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+        self._checked(self._cuda.cudaMemcpy(address, array.ctypes.data, array.nbytes, kind))
+
+    def copy_from(self, address: int, array: NDArray[Any]) -> None:
+        """Wait for the stream, and fill an array from the GPU."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        self._checked(self._cuda.cudaStreamSynchronize(self._stream))
+        self._checked(self._cuda.cudaMemcpy(array.ctypes.data, address, array.nbytes, kind))
+
+    def _checked(self, result: tuple[Any, ...]) -> Any:
+        if int(result[0]) != 0:
+            raise ModelError(f"CUDA: {result[0].name}", "see whether the GPU is free and has memory")
+        return result[1] if len(result) > 1 else None
+
+
+def _in_batches(call: Callable[[NDArray[Any]], NDArray[np.float32]], largest: int, spec: Spec) -> Runner:
+    def run(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+        inputs = fed(pixels, spec)
+        return np.concatenate([call(inputs[start : start + largest]) for start in range(0, len(inputs), largest)])
+
+    return run

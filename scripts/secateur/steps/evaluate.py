@@ -1,0 +1,120 @@
+"""The evaluate step: one pass over the test images, every figure from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Any
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from secateur.data.classes import labels_of, read_classmap
+from secateur.data.manifest import read_manifest
+from secateur.data.pipeline import ImageBatches, ImageReader
+from secateur.errors import DataError, ModelError
+from secateur.evaluation.metrics import classification_metrics, confusion
+from secateur.models.cost import cost_of
+from secateur.models.file import load_model
+from secateur.quantization.aware import as_deployed
+from secateur.run import Run
+from secateur.steps.cache import images_of
+from secateur.steps.context import working
+from secateur.storage.atomic import write_json
+from secateur.storage.csv import write_csv
+
+
+def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[str, Any]:
+    """Write `metrics.json`, `predictions.csv` and `confusion.csv` below `evaluate/<stage>/`.
+
+    The test split is measured; a spec without test images is measured on validation, and the metrics say so.
+
+    Args:
+        run: the run.
+        stage: `train` or `retrain` for this run's models, `given` for another.
+        model_path: the model.
+        stream: where progress goes.
+
+    Raises:
+        SecateurError: with what is wrong and what to do.
+    """
+    folder = run.results / "evaluate" / stage
+    with working(run, "evaluate", f"evaluate/{stage}") as status:
+        classes = read_classmap(run.classmap)
+        model, card = load_model(model_path, run.key)
+        require_outputs(model, classes, model_path)
+        rows, split = measured_rows(read_manifest(run.manifest))
+        probabilities, labels = predict_rows(run, as_deployed(model, card, model_path), rows, classes)
+        metrics = {
+            "model": str(model_path),
+            "model_sha256": card["sha256"],
+            "split": split,
+            **classification_metrics(probabilities, labels, classes, run.spec.evaluate.top_k),
+            "params": cost_of(model).params,
+            "macs": cost_of(model).macs,
+        }
+        write_csv(folder / "predictions.csv", _predictions(rows, probabilities, labels, classes))
+        write_csv(folder / "confusion.csv", _confusion_table(probabilities, labels, classes))
+        write_json(folder / "metrics.json", metrics)
+        status.write("RUNNING", f"{stage} model", kpi={"loss": metrics["loss"], "top_k": metrics["top_k"]})
+    print(
+        f"evaluate  {stage}  {metrics['images']} {split} images  top-1 {metrics['top_1']:.4f}  "
+        f"top-{metrics['k']} {metrics['top_k']:.4f}  loss {metrics['loss']:.4f}",
+        file=stream,
+        flush=True,
+    )
+    return metrics
+
+
+def require_outputs(model: keras.Model, classes: list[str], path: Path | str) -> None:
+    """The model must have one output a class. Raises ModelError."""
+    outputs = model.output_shape[-1]
+    if outputs != len(classes):
+        raise ModelError(
+            f"{path}: the model has {outputs} outputs, the class map {len(classes)} classes",
+            "use the model that was trained on these classes",
+        )
+
+
+def measured_rows(manifest: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows of the test split, or of validation where there is no test split; and the split's name."""
+    for split in ("test", "val"):
+        rows = manifest[manifest["split"] == split].reset_index(drop=True)
+        if len(rows):
+            return rows, split
+    raise DataError("the manifest has no test and no validation images", "run split again")
+
+
+def predict_rows(
+    run: Run, model: keras.Model, rows: pd.DataFrame, classes: list[str]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Probabilities float32 [images, classes] and class indices int64 [images], in the order of `rows`."""
+    section = run.spec.evaluate
+    labels = labels_of(rows["class"], classes)
+    reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, section.n_workers)
+    batches = ImageBatches(reader, images_of(run, reader, rows), labels, len(classes), section.batch_size)
+    return np.asarray(model.predict(batches, verbose=0)), np.array(labels, dtype=np.int64)
+
+
+def _predictions(
+    rows: pd.DataFrame, probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: list[str]
+) -> pd.DataFrame:
+    predicted = probabilities.argmax(axis=1)
+    return pd.DataFrame(
+        {
+            "path": rows["path"],
+            "class": rows["class"],
+            "predicted": [classes[index] for index in predicted],
+            "confidence": probabilities.max(axis=1),
+            "class_probability": probabilities[np.arange(len(labels)), labels],
+            "correct": [classes[index] == name for index, name in zip(predicted, rows["class"], strict=True)],
+        }
+    )
+
+
+def _confusion_table(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: list[str]) -> pd.DataFrame:
+    """Rows are true classes, columns predicted ones."""
+    table = pd.DataFrame(confusion(probabilities, labels, len(classes)), columns=classes)
+    table.insert(0, "true \\ predicted", classes, allow_duplicates=True)
+    return table

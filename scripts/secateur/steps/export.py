@@ -1,0 +1,103 @@
+"""The export step: the final model in; a checked deployment file out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import onnx
+import onnxruntime
+
+from secateur.export.final_model import Source, load_source
+from secateur.export.onnx_content import onnx_content
+from secateur.export.parity import measured_parity, require_agreement
+from secateur.export.runners import onnx_runner
+from secateur.export.targets import TARGETS
+from secateur.quantization.integers import integer_check
+from secateur.run import Exported, Run, exported_files, parity_path
+from secateur.steps.calibrate import read_calibration
+from secateur.steps.context import working
+from secateur.storage.atomic import atomic_file, require_space, write_json
+from secateur.vault import age
+
+
+def export(run: Run, name: str, stream: IO[str]) -> dict[str, Any]:
+    """Write one file below `export/`, an ONNX model plain or sealed by its suffix, with its parity figures beside it.
+
+    Args:
+        run: whose final model.
+        name: of the file, one of `exported_files`.
+        stream: where the result goes.
+
+    Returns:
+        The parity figures.
+
+    Raises:
+        ModelError: the file and Keras disagree on the test images; it is not written then.
+        SecateurError: with what is wrong and what to do.
+    """
+    file = next(file for file in exported_files(run.spec) if file.name == name)
+    target = run.results / "export" / file.name
+    with working(run, "export", lock=f"export-{file.name}.lock") as status:
+        write = TARGETS.get(file.form, write_onnx)
+        parity = write(load_source(run), file, target)
+        write_json(parity_path(target), parity)
+        size = sum(target.with_name(part).stat().st_size for part in file.parts)
+        kpi = {"size": size / (1 << 20), "max_difference": parity["max_difference"]}
+        status.write("RUNNING", f"wrote {target.name}", kpi=kpi)
+    print(f"export  {target}  {in_words(parity, size)}", file=stream, flush=True)
+    return parity
+
+
+def in_words(parity: Mapping[str, Any], size_bytes: int) -> str:
+    """What became of one file, on one line."""
+    words = (
+        f"{parity['data_type']}  {size_bytes:,} bytes  top-1 {parity['accuracy']['top_1']:.4f} on {parity['images']} "
+        f"{parity['split']} images, the same as Keras on {parity['top_1_agreement']:.1%}"
+    )
+    layers = parity.get("integers")
+    if layers is None:
+        return words
+    return f"{words}, {layers['in_integers']} of {layers['layers_with_weights']} layers in integers"
+
+
+def write_onnx(source: Source, file: Exported, target: Path) -> dict[str, Any]:
+    """An `.onnx` file, or the same sealed as `.etlt`; once more where `export.output_path` is another place.
+
+    Raises:
+        ModelError: it answers differently from Keras.
+    """
+    run = source.run
+    calibration = read_calibration(run) if file.data_type == "int8" else None
+    content = onnx_content(source, file, calibration)
+    parity = {
+        **measured_parity(source, file, onnx_runner(content, run.spec)),
+        **_layers_in_integers(content, file),
+        "converter": run.spec.export.converter,
+        "opset": run.spec.export.target_opset,
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+    }
+    require_space(target.parent, len(content), "the exported model")
+    require_agreement(parity, run.spec)
+    elsewhere = run.resolve(run.spec.export.output_path, target).with_name(file.name)
+    for path in dict.fromkeys((target, elsewhere)):
+        _write_model(content, path, run)
+    return parity
+
+
+def _layers_in_integers(content: bytes, file: Exported) -> dict[str, Any]:
+    """For an int8 file for ONNX Runtime what that makes of it; TensorRT decides for itself."""
+    if file.data_type != "int8" or file.form != "onnxruntime":
+        return {}
+    return {"integers": integer_check(content).as_json()}
+
+
+def _write_model(content: bytes, target: Path, run: Run) -> None:
+    with atomic_file(target, len(content)) as stream:
+        if target.suffix == ".onnx":
+            stream.write(content)
+        else:
+            age.seal(io.BytesIO(content), stream, run.key)

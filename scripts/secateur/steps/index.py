@@ -1,0 +1,97 @@
+"""The page over all experiments and sweeps of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from secateur.evaluation.accuracy import standard_error
+from secateur.report import figures
+from secateur.report.facts import is_single
+from secateur.report.page import render
+from secateur.report.words import counted
+from secateur.run import Run, exported_files
+from secateur.spec.effective import flattened
+from secateur.steps.pareto import COSTS, on_front
+from secateur.storage.atomic import read_json, write_text
+from secateur.workflow.experiments import run_from
+
+INDEX = "index.html"
+# What accuracy is drawn against; file size and latency differ in precision, and are in the table.
+DRAWN = ("macs", "onnx_bytes")
+
+
+def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
+    """Write `index.html`.
+
+    Args:
+        index: `sources`: experiment -> what its run is made from; `sweeps`: names of sweeps.
+        folder: the root of the results.
+        stream: where progress goes.
+
+    Raises:
+        ArtifactError: a file of an experiment or sweep is missing.
+    """
+    runs = {name: run_from(name, source) for name, source in index["sources"].items()}
+    experiments = [experiment(name, run) for name, run in runs.items()]
+    sweeps = [sweep(name, folder / "sweeps" / name) for name in index["sweeps"]]
+    networks = pd.concat([pd.DataFrame(experiments), *(one["table"] for one in sweeps)], ignore_index=True)
+    text = render(
+        "index.html",
+        experiments=experiments,
+        sweeps=sweeps,
+        fronts=[_front(networks, cost) for cost in DRAWN] if len(networks) > 1 else [],
+        specs={name: flattened(run.spec) for name, run in runs.items()},
+    )
+    write_text(folder / INDEX, text)
+    print(
+        f"index  {folder / INDEX}  {counted(len(experiments), 'experiment')}, {counted(len(sweeps), 'sweep')}",
+        file=stream,
+        flush=True,
+    )
+    return text
+
+
+def experiment(name: str, run: Run) -> dict[str, Any]:
+    """One row of the table: figures of the final model and of the file that was exported."""
+    metrics = read_json(run.results / "evaluate" / run.final_step / "metrics.json")
+    first = read_json(run.folder("train").parent / "evaluate" / "train" / "metrics.json")
+    file, folder = exported_files(run.spec)[0], run.results / "export"
+    cases = read_json(folder / "latency.json")["cases"]
+    timed = next(case for case in cases if is_single(case) and case["network"].startswith("exported"))
+    return {
+        "name": name,
+        "arch": run.spec.model.arch,
+        "top_1": metrics["top_1"],
+        "standard_error": standard_error(metrics["top_1"], metrics["images"]),
+        "unpruned": first["top_1"] if run.spec.prunes else None,
+        "images": metrics["images"],
+        "macs": metrics["macs"],
+        "params": metrics["params"],
+        "data_type": file.data_type,
+        "onnx_bytes": (folder / file.name).stat().st_size,
+        "latency_ms": timed["p50_ms"],
+        "latency_ratio": timed["ratio"],
+    }
+
+
+def sweep(name: str, folder: Path) -> dict[str, Any]:
+    """A sweep: its table, and the point that it recommends."""
+    table = pd.read_csv(folder / "front.csv")
+    chosen = table[table["recommended"]]
+    values = list(table.columns[1 : table.columns.get_loc("top_1")])
+    shown = table.assign(name=[f"{name}: {point}" for point in table["name"]])
+    return {
+        "name": name,
+        "table": shown,
+        "keys": values,
+        "rows": table.to_dict("records"),
+        "recommended": None if chosen.empty else str(chosen["name"].iloc[0]),
+    }
+
+
+def _front(networks: pd.DataFrame, cost: str) -> str:
+    return figures.pareto(networks.assign(front=on_front(networks, cost)), cost, COSTS[cost])

@@ -1,0 +1,113 @@
+"""The inference step: a folder of images in, a label for each out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import IO
+
+import keras
+import numpy as np
+import pandas as pd
+
+from secateur.data.classes import read_classmap
+from secateur.data.filesystem import files_below, is_url
+from secateur.data.images import UnreadableImageError, is_image
+from secateur.data.pipeline import ImageReader
+from secateur.data.preprocessing import Pixels
+from secateur.errors import DataError, SpecError
+from secateur.models.file import load_model
+from secateur.quantization.aware import as_deployed
+from secateur.run import Run
+from secateur.steps.context import working
+from secateur.steps.evaluate import require_outputs
+from secateur.storage.csv import write_csv
+
+
+def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
+    """Label every image below `inference.image_dir`.
+
+    Writes `inference/result.csv` as TAO does, without header: path, label, confidence; and
+    `inference/unreadable.csv`: path and reason of the files that were skipped.
+
+    Raises:
+        SecateurError: with what is wrong and what to do.
+    """
+    section = run.spec.inference
+    if section.image_dir is None:
+        raise SpecError("inference.image_dir is missing", "name a folder of images")
+    folder = run.results / "inference"
+    with working(run, "inference"):
+        classes = read_classmap(run.resolve(section.classmap, run.classmap))
+        model_path = run.resolve(section.model_path, run.model(run.final_step))
+        plain, card = load_model(model_path, run.key)
+        require_outputs(plain, classes, model_path)
+        model = as_deployed(plain, card, model_path)
+        paths = image_files(section.image_dir)
+        reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.evaluate.n_workers)
+        results, skipped = label_images(model, reader, paths, classes, run.spec.evaluate.batch_size)
+        write_csv(folder / "unreadable.csv", skipped)
+        write_csv(folder / "result.csv", results, header=False)
+    for path, reason in skipped.itertuples(index=False):
+        print(f"inference  skipped {path}: {reason}", file=stream)
+    print(f"inference  {len(results)} images labelled, {len(skipped)} skipped", file=stream, flush=True)
+    return results
+
+
+def image_files(folder: str, key: str = "inference.image_dir") -> list[str]:
+    """Image files below a folder or a URL, sorted; or the one file that `folder` names.
+
+    Args:
+        folder: where.
+        key: of the spec that says so, for errors.
+
+    Raises:
+        DataError: it is missing or holds no images.
+    """
+    if os.path.isfile(folder):
+        return [folder]
+    if not is_url(folder) and not os.path.isdir(folder):
+        raise DataError(f"{key}: no such folder: {folder}", f"mend {key} in the spec")
+    try:
+        found = [path for path in files_below(folder) if is_image(path)]
+    except FileNotFoundError as error:
+        raise DataError(f"{key}: {error}", f"mend {key} in the spec") from error
+    if not found:
+        raise DataError(f"{key}: no images in {folder}", f"mend {key} in the spec")
+    return sorted(found)
+
+
+def label_images(
+    model: keras.Model, reader: ImageReader, paths: list[str], classes: list[str], batch_size: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predict batch by batch.
+
+    Returns:
+        Table of path, label, confidence; and table of path, reason for files that cannot be read.
+    """
+    results, skipped = [], []
+    for start in range(0, len(paths), batch_size):
+        batch: list[tuple[str, Pixels]] = []
+        for path, pixels in _read_all(reader, paths[start : start + batch_size]):
+            if isinstance(pixels, UnreadableImageError):
+                skipped.append((path, pixels.message))
+            else:
+                batch.append((path, pixels))
+        if batch:
+            probabilities = np.asarray(model.predict_on_batch(np.stack([pixels for _, pixels in batch])))
+            for (path, _), row in zip(batch, probabilities, strict=True):
+                results.append((path, classes[int(row.argmax())], float(row.max())))
+    return (
+        pd.DataFrame(results, columns=["path", "label", "confidence"]),
+        pd.DataFrame(skipped, columns=["path", "reason"]),
+    )
+
+
+def _read_all(reader: ImageReader, paths: list[str]) -> Iterator[tuple[str, Pixels | UnreadableImageError]]:
+    def attempt(path: str) -> Pixels | UnreadableImageError:
+        try:
+            return reader.read(path)
+        except UnreadableImageError as error:
+            return error
+
+    return zip(paths, reader.pool.map(attempt, paths), strict=True)

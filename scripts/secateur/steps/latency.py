@@ -1,0 +1,85 @@
+"""The latency step: the unpruned, the final and the exported network side by side in one run of ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import IO, Any
+
+import onnxruntime
+
+from secateur.export.final_model import load_source
+from secateur.export.timing import Percentiles, percentiles_ms
+from secateur.keras_to_onnx.writer import to_onnx
+from secateur.models.file import load_model
+from secateur.run import Run, exported_files
+from secateur.steps.context import working
+from secateur.steps.trainer import unpruned_model
+from secateur.storage.atomic import write_json
+from secateur.vault.files import read_sealed
+
+BATCHES = (1, 8)
+
+
+def measure_latency(run: Run, stream: IO[str]) -> dict[str, Any]:
+    """Write `export/latency.json`.
+
+    Every network is called in turn, so that all share the machine's moods: the ratios are what counts.
+
+    Raises:
+        SecateurError: with what is wrong and what to do.
+    """
+    with working(run, "latency", "export", lock="export-latency"):
+        networks = _networks(run)
+        cases = [
+            case
+            for threads in dict.fromkeys((1, os.cpu_count() or 1))
+            for batch in BATCHES
+            for case in _cases(networks, threads, batch)
+        ]
+        result = {
+            "cpu": platform.processor() or platform.machine(),
+            "cpus": os.cpu_count(),
+            "onnxruntime": onnxruntime.__version__,
+            "provider": "CPUExecutionProvider",
+            "cases": cases,
+        }
+        write_json(run.results / "export" / "latency.json", result)
+    last = cases[len(networks) - 1]
+    print(
+        f"latency  {last['network']}  {last['p50_ms']:.3g} ms on one thread, {last['ratio']:.2f} times that of the "
+        f"{cases[0]['network']} network",
+        file=stream,
+        flush=True,
+    )
+    return result
+
+
+def _networks(run: Run) -> dict[str, bytes]:
+    """Name -> serialised ONNX: unpruned in fp32, pruned in fp32, and the file that the spec exports."""
+    file = exported_files(run.spec)[0]
+    path = run.results / "export" / file.name
+    exported = read_sealed(path, run.key) if file.sealed else path.read_bytes()
+    source = load_source(run)
+    found = {}
+    if run.spec.prunes:
+        unpruned = load_model(unpruned_model(run), run.key)[0]
+        found["unpruned fp32"] = to_onnx(unpruned).SerializeToString()
+        found["pruned fp32"] = to_onnx(source.model).SerializeToString()
+    else:
+        found["trained fp32"] = to_onnx(source.model).SerializeToString()
+    found[f"exported {file.data_type}"] = exported
+    return found
+
+
+def _cases(networks: dict[str, bytes], threads: int, batch: int) -> list[dict[str, Any]]:
+    measured = percentiles_ms(list(networks.values()), threads, batch)
+    first = measured[0]
+    return [
+        {"network": name, "threads": threads, "batch": batch, **_figures(found), "ratio": found.p50 / first.p50}
+        for name, found in zip(networks, measured, strict=True)
+    ]
+
+
+def _figures(found: Percentiles) -> dict[str, float]:
+    return {"p50_ms": found.p50, "p90_ms": found.p90, "p99_ms": found.p99}

@@ -1,0 +1,227 @@
+"""The front of a sweep: what each point costs and how accurate it is, as a table and a figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from secateur.errors import DataError, SpecError
+from secateur.evaluation.accuracy import standard_error
+from secateur.export.timing import latencies_ms
+from secateur.models.provenance import onnx_chain, require_measured_on
+from secateur.run import Run, export_name
+from secateur.spec import Spec
+from secateur.storage.atomic import read_json
+from secateur.storage.csv import write_csv
+from secateur.vault import files as sealed
+from secateur.workflow.experiments import RESULTS, run_from
+
+UNPRUNED = "unpruned"
+# Costs that accuracy is weighed against -> what they are called in a figure.
+COSTS = {
+    "macs": "multiply-accumulates",
+    "params": "parameters",
+    "onnx_bytes": "bytes of the exported ONNX",
+    "latency_ms": "latency in ms",
+}
+MEASURED_TOGETHER = 8  # sessions of ONNX Runtime that are open at once, the reference not counted
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One network of a sweep: the exported one of a point, or an unpruned one."""
+
+    name: str
+    values: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    onnx: bytes
+
+
+def front_step(
+    name: str, front: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]], folder: Path, stream: IO[str]
+) -> pd.DataFrame:
+    """Write `front.csv`, `front.svg` and `front.png`.
+
+    Args:
+        name: of the sweep.
+        front: its points (name, values) and `max_accuracy_drop`.
+        sources: point name -> what its run is made from.
+        folder: where to.
+        stream: where the recommendation goes.
+
+    Returns:
+        The table.
+    """
+    from secateur.report.pareto_figure import draw  # noqa: PLC0415 - `pick` reads the table without a plotting library
+
+    runs = {point: run_from(point, source) for point, source in sources.items()}
+    networks = _unpruned(runs)
+    for point in front["points"]:
+        run = runs[point["name"]]
+        onnx = _exported(run)
+        parent = onnx_chain(onnx)[-1]["parent_sha256"]
+        networks.append(Measured(point["name"], point["values"], _metrics(run, run.final_step, parent), onnx))
+    spec = next(iter(runs.values())).spec
+    table = _table(networks, spec, front["max_accuracy_drop"])
+    write_csv(folder / "front.csv", table)
+    draw(table, folder, name, front["max_accuracy_drop"])
+    print(f"sweep  {name}\n{advice(table, front['max_accuracy_drop'])}", file=stream, flush=True)
+    return table
+
+
+def _unpruned(runs: Mapping[str, Run]) -> list[Measured]:
+    """The network of each first training that points were pruned from, written as ONNX here."""
+    from secateur.keras_to_onnx.writer import to_onnx  # noqa: PLC0415
+    from secateur.models.file import load_model  # noqa: PLC0415
+
+    found: dict[Path, Measured] = {}
+    for run in runs.values():
+        path = run.model("train")
+        if run.spec.prunes and path not in found:
+            name = UNPRUNED if not found else f"{UNPRUNED}-{len(found) + 1}"
+            model, card = load_model(path, run.key)
+            onnx = to_onnx(model, run.spec.export.layout, run.spec.export.target_opset).SerializeToString()
+            found[path] = Measured(name, {}, _metrics(run, "train", card["sha256"]), onnx)
+    return list(found.values())
+
+
+def _metrics(run: Run, stage: str, sha256: str) -> dict[str, Any]:
+    """What was measured on the model of this digest. Raises ModelError for figures of another."""
+    folder = run.folder("train").parent if stage == "train" else run.results
+    path = folder / "evaluate" / stage / "metrics.json"
+    metrics = dict(read_json(path))
+    require_measured_on(metrics, sha256, path)
+    return metrics
+
+
+def _exported(run: Run) -> bytes:
+    path = run.results / "export" / export_name(run.spec)
+    return path.read_bytes() if path.suffix == ".onnx" else sealed.read_sealed(path, run.key)
+
+
+def _table(networks: list[Measured], spec: Spec, max_drop: float) -> pd.DataFrame:
+    latencies, ratios = _latencies(networks, spec)
+    keys = list(dict.fromkeys(key for network in networks for key in network.values))
+    rows = [
+        {
+            "name": network.name,
+            **{key: _cell(network.values.get(key)) for key in keys},
+            "top_1": network.metrics["top_1"],
+            "standard_error": standard_error(network.metrics["top_1"], network.metrics["images"]),
+            "macs": network.metrics["macs"],
+            "params": network.metrics["params"],
+            "onnx_bytes": len(network.onnx),
+            "latency_ms": latency,
+            "latency_ratio": ratio,
+        }
+        for network, latency, ratio in zip(networks, latencies, ratios, strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    table.insert(len(keys) + 3, "accuracy_drop", _reference(table) - table["top_1"])
+    for cost in COSTS:
+        table[f"front_{cost}"] = on_front(table, cost)
+    best = recommended(table, max_drop)
+    table["recommended"] = [index == best for index in table.index]
+    return table
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+def _reference(table: pd.DataFrame) -> float:
+    """The accuracy that points are held against: the best unpruned one, or the best of all where nothing is pruned."""
+    unpruned = table[table["name"].str.startswith(UNPRUNED)]
+    return float((unpruned if len(unpruned) else table)["top_1"].max())
+
+
+def _latencies(networks: list[Measured], spec: Spec) -> tuple[list[float], list[float]]:
+    """Milliseconds of each network, and as a ratio to the first one, measured in turn with it."""
+    threads, batch = (spec.prune.latency_threads, spec.prune.latency_batch) if spec.prune else (1, 1)
+    times, ratios = [], []
+    for start in range(0, len(networks), MEASURED_TOGETHER):
+        chunk = [networks[0], *networks[start : start + MEASURED_TOGETHER]]
+        first, *others = latencies_ms([network.onnx for network in chunk], threads, batch)
+        times += others
+        ratios += [other / first for other in others]
+    return times, ratios
+
+
+def on_front(table: pd.DataFrame, cost: str) -> list[bool]:
+    """Whether no other network is at least as accurate and as cheap, and better in one of the two (Pareto)."""
+    pairs = list(zip(table["top_1"], table[cost], strict=True))
+    return [
+        not any(top >= own_top and price <= own_price and (top, price) != (own_top, own_price) for top, price in pairs)
+        for own_top, own_price in pairs
+    ]
+
+
+def recommended(table: pd.DataFrame, max_drop: float, cost: str = "macs") -> int | None:
+    """Index of the cheapest network that loses at most `max_drop`; None when every point loses more."""
+    points = table[~table["name"].str.startswith(UNPRUNED)]
+    good = points[points["accuracy_drop"] <= max_drop + 1e-9]
+    return None if good.empty else int(good.sort_values([cost, "accuracy_drop"]).index[0])
+
+
+def advice(table: pd.DataFrame, max_drop: float, cost: str = "macs") -> str:
+    """The recommended point in words, or that there is none."""
+    best = recommended(table, max_drop, cost)
+    if best is None:
+        return _none_within(table, max_drop)
+    return f"recommended: {described(table, best)}\n  the least {COSTS[cost]} of those that lose at most {max_drop:g}"
+
+
+def _none_within(table: pd.DataFrame, max_drop: float) -> str:
+    closest = table[~table["name"].str.startswith(UNPRUNED)]["accuracy_drop"].min()
+    return f"no point loses at most {max_drop:.3f} of top-1 accuracy; the least lost is {closest:.3f}"
+
+
+def described(table: pd.DataFrame, index: int) -> str:
+    """A network's name, accuracy and cost; shares are of the first row, which is unpruned where anything is."""
+    row, first = table.loc[index], table.loc[0]
+    return (
+        f"{row['name']}\n"
+        f"  top-1 {row['top_1']:.4f} ± {row['standard_error']:.4f}, {row['accuracy_drop']:+.4f} lost\n"
+        f"  MACs {row['macs']:,} ({row['macs'] / first['macs']:.1%} kept), parameters {row['params']:,} "
+        f"({row['params'] / first['params']:.1%} kept)\n"
+        f"  ONNX {row['onnx_bytes']:,} bytes, latency {row['latency_ms']:.3g} ms ({row['latency_ratio']:.2f} times "
+        f"{first['name']})"
+    )
+
+
+def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) -> str:
+    """What `secateur pick` prints.
+
+    Args:
+        name: of the sweep, or the path of its folder or table.
+        max_drop: most top-1 accuracy to lose; None: the point that the sweep itself recommends, by MACs.
+        cost: a key of COSTS.
+        results: root of the results.
+
+    Raises:
+        DataError: there is no such table.
+        SpecError: every point loses more.
+    """
+    given = Path(name)
+    candidates = [given, given / "front.csv", results / "sweeps" / name / "front.csv"]
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        raise DataError(f"there is no sweep '{name}': no file {candidates[-1]}", "run snakemake with the sweep first")
+    table = pd.read_csv(path)
+    missing = {"name", "top_1", "accuracy_drop", *COSTS} - set(table.columns)
+    if missing:
+        raise DataError(f"{path}: no column {', '.join(sorted(missing))}", "give the front.csv of a sweep")
+    hint = "allow a larger --max-drop, or add milder values to the sweep"
+    if max_drop is None:
+        chosen = table[table["recommended"]]
+        if chosen.empty:
+            raise SpecError("no point met the max_accuracy_drop of this sweep", hint)
+        return f"recommended: {described(table, int(chosen.index[0]))}"
+    if recommended(table, max_drop, cost) is None:
+        raise SpecError(_none_within(table, max_drop), hint)
+    return advice(table, max_drop, cost)

@@ -1,0 +1,175 @@
+"""The prune step: a trained model in, a narrower one and its report out."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import keras
+import pandas as pd
+
+from secateur.data.classes import read_classmap
+from secateur.data.manifest import read_manifest
+from secateur.errors import SpecError
+from secateur.models.file import load_model, save_model
+from secateur.models.provenance import link
+from secateur.pruning.prune_report import PruneReport
+from secateur.pruning.pruner import prune
+from secateur.pruning.stepwise import ShortTraining, Stepwise
+from secateur.report.pruning_page import page
+from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
+from secateur.spec import PruneSpec, TrainSpec
+from secateur.steps.context import working
+from secateur.steps.pruning_images import looked_at
+from secateur.steps.trainer import teacher_of, trainer_of, unpruned_model
+from secateur.storage.atomic import sha256_of, write_json, write_text
+from secateur.training.checkpoints import Checkpoints
+from secateur.training.overrides import configured
+
+
+def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
+    """Write `prune/model.tlt`, `report.json` and `report.html`, and `prune.output_path` when it is given.
+
+    Returns:
+        The report.
+
+    Raises:
+        SecateurError: with what is wrong and what to do.
+    """
+    section = run.spec.prune
+    if section is None:
+        raise SpecError("the spec has no prune section", "add `prune:` with its threshold")
+    folder = run.results / "prune"
+    with working(run, "prune") as status:
+        model, card = load_model(unpruned_model(run), run.key)
+        narrow, result, steps = _pruned(run, section, model, stream)
+        report = {**_asked(section), **result.as_json()}
+        own = link(run, "prune", parent_sha256=card["sha256"])
+        # Ranges of activations belong to the network before the cut.
+        kept = {name: value for name, value in card.items() if name != "quantization"}
+        card = {**kept, "pruned": True, "step": "prune", "provenance": [*card.get("provenance", []), own]}
+        write_json(folder / "report.json", report)
+        write_text(folder / "report.html", page(result, in_words(section)))
+        save_model(narrow, folder / "model.tlt", run.key, card)
+        if section.output_path:
+            save_model(narrow, run.resolve(section.output_path, folder / "model.tlt"), run.key, card)
+        if steps is not None:
+            steps.forget()
+            Checkpoints(run.work / "prune", run.key).forget()
+        kpi = {
+            "pruning_ratio": report["params_kept_ratio"],
+            "param_count": result.after.params,
+            "size": (folder / "model.tlt").stat().st_size / (1 << 20),
+        }
+        status.write("RUNNING", "pruning_ratio is the share of parameters that is kept", kpi=kpi)
+    print(
+        f"prune  {in_words(section)}: kept {report['macs_kept_ratio']:.1%} of the MACs and "
+        f"{report['params_kept_ratio']:.1%} of {result.before.params:,} parameters",
+        file=stream,
+        flush=True,
+    )
+    _hint(section, result, stream)
+    return report
+
+
+def in_words(section: PruneSpec) -> str:
+    """What the section asks for, on one line."""
+    goal = section.budget or "threshold"
+    words = f"{goal} {getattr(section, goal):g}, importance {section.importance}, ranking {section.ranking}"
+    if goal == "target_latency_ms":
+        words += f", {section.latency_threads} threads, batch {section.latency_batch}"
+    if section.steps > 1:
+        words += f", {section.steps} steps" + ("" if section.trains else " without training")
+    return words
+
+
+def _asked(section: PruneSpec) -> dict[str, Any]:
+    names = ("equalization_criterion", "normalizer", "importance", "ranking", "granularity", "min_num_filters")
+    return {name: getattr(section, name) for name in (*names, "steps", "step_epochs")}
+
+
+def _pruned(
+    run: Run, section: PruneSpec, model: keras.Model, stream: IO[str]
+) -> tuple[keras.Model, PruneReport, Stepwise | None]:
+    identity = _identity(run, section) if section.steps > 1 else {}
+    images, train = None, None
+    if section.needs_images:
+        classes, manifest = read_classmap(run.classmap), read_manifest(run.manifest)
+        images = looked_at(run, section, manifest, classes)
+        if section.trains:
+            train = _short_training(run, section, manifest, classes, identity, stream)
+    if section.steps == 1:
+        return *prune(model, section, images), None
+    steps = Stepwise(model, section, images, _announced(train, section, stream), run.work / "prune", run.key, identity)
+    return *steps.run(), steps
+
+
+def _announced(train: ShortTraining | None, section: PruneSpec, stream: IO[str]) -> ShortTraining:
+    def after_cut(narrow: keras.Model, step: int) -> keras.Model:
+        what = "training" if train else "judging anew"
+        print(f"prune  cut {step} of {section.steps} done, {what}", file=stream, flush=True)
+        return train(narrow, step) if train else narrow
+
+    return after_cut
+
+
+def _short_training(
+    run: Run,
+    section: PruneSpec,
+    manifest: pd.DataFrame,
+    classes: list[str],
+    identity: dict[str, Any],
+    stream: IO[str],
+) -> ShortTraining:
+    short = _short(run, section)
+    teacher = teacher_of(run, short)
+
+    def train(narrow: keras.Model, step: int) -> keras.Model:
+        keras.utils.set_random_seed(short.random_seed)
+        trainer = trainer_of(
+            run,
+            f"prune.{step}",
+            short,
+            configured(narrow, short),
+            manifest,
+            classes,
+            stream=stream,
+            checkpoints=Checkpoints(run.work / "prune", run.key, {**identity, "cut": step}),
+            teacher=teacher,
+        )
+        trainer.finish(trainer.run())
+        return trainer.model
+
+    return train
+
+
+def _short(run: Run, section: PruneSpec) -> TrainSpec:
+    return (run.spec.retrain or run.spec.train).model_copy(update={"num_epochs": section.step_epochs})
+
+
+def _identity(run: Run, section: PruneSpec) -> dict[str, Any]:
+    spec = run.spec
+    identity = {
+        "data": spec.data.model_dump(mode="json"),
+        "augment": spec.augment.model_dump(mode="json"),
+        "prune": section.model_dump(mode="json"),
+        "images": sha256_of(run.manifest) if section.needs_images else "",
+        "trained model": sha256_of(unpruned_model(run)),
+    }
+    if section.trains:
+        identity["retrain"] = _short(run, section).model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS)
+    return identity
+
+
+def _hint(section: PruneSpec, result: PruneReport, stream: IO[str]) -> None:
+    if result.before != result.after:
+        return
+    if section.budget:
+        print("hint: nothing was removed: the model meets the target as it is", file=stream, flush=True)
+        return
+    weakest = min((group.smallest for group in result.groups if not group.fixed), default=0.0)
+    print(
+        f"hint: nothing was removed: the weakest channel has {weakest:.2f}; raise prune.threshold, or say what you "
+        "need with prune.target_macs: 0.5",
+        file=stream,
+        flush=True,
+    )

@@ -1,0 +1,30 @@
+"""The training images that pruning looks at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from secateur.data.pipeline import ImageBatches, ImageFiles, ImageReader
+from secateur.pruning.taylor import LabelledImages
+from secateur.run import Run
+from secateur.spec import PruneSpec
+from secateur.steps.trainer import rows_of_split
+
+
+def looked_at(run: Run, section: PruneSpec, manifest: pd.DataFrame, classes: list[str]) -> LabelledImages:
+    """`prune.images` training images drawn by `prune.random_seed`, as evaluation reads them; all when there are fewer.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    rows, labels = rows_of_split(manifest, "train", classes)
+    chosen = np.sort(np.random.default_rng(section.random_seed).permutation(len(rows))[: section.images])
+    reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.train.n_workers)
+    images = ImageFiles(reader, rows["path"].iloc[chosen].tolist(), training=False)
+    batches = ImageBatches(reader, images, [labels[i] for i in chosen], len(classes), run.spec.train.batch_size_per_gpu)
+    read = [batches[index] for index in range(len(batches))]
+    # The classes of a manifest come in order: mixed, so that every batch of statistics sees several.
+    order = np.random.default_rng(section.random_seed).permutation(len(chosen))
+    pixels, one_hot = (np.concatenate(parts) for parts in zip(*read, strict=True))
+    return LabelledImages(pixels[order], one_hot[order])

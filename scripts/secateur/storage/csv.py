@@ -1,0 +1,32 @@
+"""CSV tables, as pandas frames. Apart from `artifacts` because importing pandas takes a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from secateur.errors import ArtifactError
+from secateur.storage.atomic import write_text
+
+# With pyarrow installed pandas would keep strings as UTF-8, which not all file names are.
+pd.set_option("mode.string_storage", "python")
+
+
+def write_csv(path: Path | str, table: pd.DataFrame, header: bool = True) -> None:
+    """Write `table` without its index as CSV, atomically."""
+    write_text(path, table.to_csv(index=False, header=header, lineterminator="\n"))
+
+
+def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
+    """Read a CSV that `write_csv` wrote: a class called `NA` or `null` stays a string.
+
+    Raises:
+        ArtifactError: the file is missing or is not CSV.
+    """
+    try:
+        table: pd.DataFrame = pd.read_csv(path, keep_default_na=False, encoding_errors="surrogateescape", **options)
+        return table
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot read {path}: {error}", "run the step that makes it again") from error

@@ -1,0 +1,1 @@
+"""What the Snakefile imports: the experiments, the files of each step, what is out of date. Never Keras."""

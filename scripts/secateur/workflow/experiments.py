@@ -1,0 +1,245 @@
+"""The experiments of a configuration: their specs, the points of sweeps and what they share, the files of each.
+
+Light on purpose: no Keras, no TensorFlow, no Snakemake. A dry run imports this module.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from secateur.errors import SecateurError, SpecError, format_error
+from secateur.run import EXPERIMENT_NAME, Run, export_name
+from secateur.spec import Spec, load_spec
+from secateur.storage.atomic import require_writable
+from secateur.workflow.outputs import result_files, step_of
+from secateur.workflow.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
+
+RESULTS, WORK = Path("results"), Path("work")
+
+
+class Experiments:
+    """All experiments of one configuration.
+
+    Args:
+        config: content of config.yaml: `experiments` maps names to spec files, `sweep` names to sweeps.
+        results, work: folders of the durable files and of the checkpoints.
+
+    Raises:
+        SpecError: a bad name, a bad spec, or two experiments with one results_dir.
+    """
+
+    def __init__(self, config: Mapping[str, Any], results: Path = RESULTS, work: Path = WORK) -> None:
+        self.results, self.work = results, work
+        paths = config.get("experiments") or {}
+        self.sweeps = {sweep.name: sweep for sweep in read_sweeps(config)}
+        if not isinstance(paths, Mapping) or not (paths or self.sweeps):
+            raise SpecError(
+                "the configuration names no experiments", "write `experiments:` and `name: spec.yaml` below it"
+            )
+        self.paths = {str(name): str(path) for name, path in paths.items()}
+        for name in [*self.paths, *self.sweeps]:
+            if not EXPERIMENT_NAME.fullmatch(name):
+                raise SpecError(f"'{name}' cannot name an experiment", "use letters, digits, - and _")
+        self.specs = {name: load_spec(path) for name, path in self.paths.items()}
+        self.overrides: dict[str, list[str]] = {}
+        # Experiment -> step -> the experiment that does this step for it.
+        self.owners: dict[str, dict[str, str]] = {}
+        for sweep in self.sweeps.values():
+            self._expand(sweep)
+        self._refuse_shared_results()
+        self._refuse_missing_models()
+
+    def _expand(self, sweep: Sweep) -> None:
+        """Make every point of a sweep an experiment, and one more of each step that points share."""
+        spec = load_spec(sweep.spec)
+        for point in sweep.points():
+            training = sweep.owner(point, AFTER_TRAINING, "train")
+            prune = load_spec(sweep.spec, point.overrides).prune
+            # A short training between two cuts is as `retrain` says.
+            after = AFTER_PRUNING[1:] if prune and prune.trains else AFTER_PRUNING
+            pruning = sweep.owner(point, after, "prune")
+            for owner in (training, pruning, point):
+                self._add(sweep, owner, spec)
+            shared = {step: training.name for step in ("split", "cache", "train") if training.name != point.name}
+            self.owners[pruning.name] = shared if pruning.name != training.name else {}
+            if pruning.name not in (point.name, training.name):
+                self.owners[point.name] = {**shared, "prune": pruning.name}
+
+    def _add(self, sweep: Sweep, point: Point, spec: Spec) -> None:
+        if point.name in self.paths and self.overrides.get(point.name) is None:
+            raise SpecError(f"'{point.name}' names an experiment and a point of a sweep", "rename the experiment")
+        own_files = ("results_dir", "prune.output_path") if spec.prune else ("results_dir",)
+        overrides = [f"{key}=null" for key in own_files] + point.overrides
+        self.paths[point.name], self.overrides[point.name] = sweep.spec, overrides
+        self.specs[point.name] = load_spec(sweep.spec, overrides)
+        self.owners.setdefault(point.name, {})
+
+    def _refuse_shared_results(self) -> None:
+        owner: dict[str, str] = {}
+        for name, spec in self.specs.items():
+            folder = os.path.abspath(spec.results_dir or self.results / name)
+            if folder in owner:
+                raise SpecError(
+                    f"the experiments {owner[folder]} and {name} both write to {folder}",
+                    "give each its own results_dir",
+                )
+            owner[folder] = name
+
+    def _refuse_missing_models(self) -> None:
+        """Specs of TAO can name files of an earlier run by their full path; say so before anything runs."""
+        for name, spec in self.specs.items():
+            for key, path in _model_paths(spec).items():
+                file = self.run(name).resolve(path, Path())
+                made_here = file.is_relative_to(self.results)
+                if path and not made_here and not file.exists():
+                    raise SpecError(
+                        f"{self.paths[name]}: {key}: there is no file {file}",
+                        "write EVALMODEL for the model of this run, or remove the key",
+                    )
+
+    def run(self, name: str) -> Run:
+        """The files of one experiment as the workflow names them."""
+        return Run(name, self.specs[name], self.results / name, self.work / name, self._shared(name))
+
+    def _shared(self, name: str) -> dict[str, Path]:
+        return {step: self.results / owner for step, owner in self.owners.get(name, {}).items()}
+
+    def source(self, name: str) -> dict[str, Any]:
+        """Plain data from which a job makes the same run."""
+        shared = {step: str(folder) for step, folder in self._shared(name).items()}
+        return {
+            "spec": self.paths[name],
+            "overrides": self.overrides.get(name, []),
+            "shared": shared,
+            "results": str(self.results / name),
+            "work": str(self.work / name),
+        }
+
+    def targets(self) -> list[str]:
+        """Every durable file of every experiment: what `rule all` asks for.
+
+        All are listed, not only the last ones: after a failed job Snakemake 9.27 can take a result for up to
+        date whose maker's output is missing (snakemake#3808).
+        """
+        files = [Path(path) for name in self.reported for path in self.all_files(name)]
+        files += [path for sweep in self.sweeps for path in self._sweep_files(sweep)]
+        files.append(self.results / "index.html")
+        return list(dict.fromkeys(str(path) for path in files))
+
+    @property
+    def reported(self) -> list[str]:
+        """The experiments with a page of their own: all but the points of sweeps."""
+        return [name for name in self.specs if name not in self.overrides]
+
+    def all_files(self, name: str) -> list[str]:
+        """Every durable file of an experiment; of a point of a sweep, or of a step that points share, its own part."""
+        if name in self.overrides:
+            files = [path for sweep in self.sweeps for path in self._sweep_files(sweep)]
+            return list(dict.fromkeys(str(path) for path in files if path.is_relative_to(self.results / name)))
+        return [str(path) for path in [*self._files(name), self.results / name / "report.html"]]
+
+    def _files(self, name: str) -> list[Path]:
+        return result_files(self.specs[name], self.run(name).results)
+
+    def _sweep_files(self, name: str) -> list[Path]:
+        """What the front of a sweep is drawn from, and the front."""
+        files = [path for point in self.sweeps[name].points() for path in self.point_files(point.name)]
+        return [*files, *(self.results / "sweeps" / name / file for file in ("front.csv", "front.svg", "front.png"))]
+
+    def point_files(self, name: str) -> list[Path]:
+        """Every durable file of a point, those of other experiments that it shares included; no inference."""
+        by_step = {file: self._shared(name) for file in self._files(name) if self._is_measured(name, file)}
+        own = self.results / name
+        return [
+            shared[step] / file.relative_to(own) if (step := step_of(file.relative_to(own))) in shared else file
+            for file, shared in by_step.items()
+        ]
+
+    def _is_measured(self, name: str, file: Path) -> bool:
+        """What the front needs of a point: no inference, and of the export the model alone."""
+        step = file.relative_to(self.results / name).parts[0]
+        if step != "export":
+            return step not in ("inference", "engine")
+        return file.name.removesuffix(".parity.json") == export_name(self.specs[name])
+
+    def front(self, name: str) -> dict[str, Any]:
+        """Plain data that the front of a sweep is made from: its points and the largest drop allowed."""
+        sweep = self.sweeps[name]
+        points = [{"name": point.name, "values": point.values} for point in sweep.points()]
+        return {"points": points, "max_accuracy_drop": sweep.max_accuracy_drop}
+
+    def point_sources(self, name: str) -> dict[str, dict[str, Any]]:
+        """For each point what a job makes its run from."""
+        return {point.name: self.source(point.name) for point in self.sweeps[name].points()}
+
+    def index(self) -> dict[str, Any]:
+        """Plain data that the page over all experiments is made from."""
+        return {
+            "sources": {name: self.source(name) for name in self.reported},
+            "sweeps": list(self.sweeps),
+        }
+
+    def link_results(self) -> None:
+        """Where a spec has its own results_dir, make `results/<experiment>` a link to it.
+
+        Raises:
+            SpecError: `results/<experiment>` holds other results already.
+            ArtifactError: the folder or the link cannot be made.
+        """
+        for name, spec in self.specs.items():
+            if spec.results_dir and os.path.abspath(spec.results_dir) != os.path.abspath(self.results / name):
+                _link(self.results / name, Path(spec.results_dir))
+
+
+def load_experiments(config: Mapping[str, Any], results: str, work: str) -> Experiments:
+    """The experiments; a mistake in a spec ends the process with our message and exit code."""
+    with readable_errors():
+        return Experiments(config, Path(results), Path(work))
+
+
+class readable_errors:
+    """Ends the process with `error:` and `hint:` in place of a traceback."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, SecateurError):
+            print(format_error(error), file=sys.stderr)
+            raise SystemExit(error.exit_code) from None
+
+
+def run_from(name: str, source: Mapping[str, Any]) -> Run:
+    """The run that `Experiments.source` describes, made in a job's own process.
+
+    Inside the workflow results stand at `<results>/<experiment>`, which may be a link to `results_dir`.
+    """
+    shared = {step: Path(folder) for step, folder in source["shared"].items()}
+    spec = load_spec(source["spec"], source["overrides"])
+    return Run(name, spec, Path(source["results"]), Path(source["work"]), shared)
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink():
+        if link.resolve() == target.resolve():
+            return
+        link.unlink()
+    elif link.exists():
+        raise SpecError(f"{link} holds results, but the spec has results_dir {target}", f"move {link} away")
+    require_writable(target)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(target.resolve())
+
+
+def _model_paths(spec: Spec) -> dict[str, str | None]:
+    return {
+        "train.pretrained_model_path": spec.train.pretrained_model_path,
+        "model.byom_model": spec.model.byom_model,
+        "prune.model_path": spec.prune.model_path if spec.prune else None,
+        "evaluate.model_path": spec.evaluate.model_path,
+        "inference.model_path": spec.inference.model_path,
+        "export.model_path": spec.export.model_path,
+    }

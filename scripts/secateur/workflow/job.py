@@ -1,0 +1,116 @@
+"""What every workflow script does around its step: log, errors, exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, TextIO
+
+from secateur.errors import InterruptedRunError, SecateurError, format_error
+from secateur.run import Run
+from secateur.runtime.gpu import on_gpus
+from secateur.runtime.import_hooks import skip_unused_imports
+from secateur.runtime.onednn import use_onednn
+from secateur.runtime.signals import stoppable
+from secateur.workflow.experiments import run_from
+
+# Errors name their file or key, and their log; lines that go on are indented.
+UNNAMED = ("error:", "hint:", "log:", " ")
+
+
+class Tee:
+    """Text stream to the terminal and to the log.
+
+    What redraws a line stays out of the log. On the terminal, where lines of several experiments stand, each begins
+    with its experiment's name.
+    """
+
+    def __init__(self, console: TextIO, log: TextIO, name: str = "") -> None:
+        self.console, self.log, self.name = console, log, name
+        self.encoding = console.encoding
+        self.at_start = True
+
+    def write(self, text: str) -> int:
+        """Write to both."""
+        if "\r" in text or "\x1b" in text:
+            self.console.write(text)
+            self.at_start = text.endswith(("\n", "\r"))  # a bar that is gone leaves an empty line
+            return len(text)
+        self.console.write("".join(map(self._named, text.splitlines(keepends=True))))
+        self.log.write(text)
+        return len(text)
+
+    def _named(self, line: str) -> str:
+        wanted = self.name and self.at_start and line.strip() and not line.startswith(UNNAMED)
+        self.at_start = line.endswith("\n")
+        return f"{self.name}  {line}" if wanted else line
+
+    def flush(self) -> None:
+        """Flush both."""
+        self.console.flush()
+        self.log.flush()
+
+    def fileno(self) -> int:
+        """The terminal's, so that its width can be asked for."""
+        return self.console.fileno()
+
+    def isatty(self) -> bool:
+        """Whether a person watches."""
+        return self.console.isatty()
+
+
+@contextmanager
+def logged(log_path: str, name: str = "") -> Iterator[IO[str]]:
+    """Send all that this process prints, TensorFlow's C++ included, to the log; yields a stream for people.
+
+    On the terminal lines begin with `name`. An error of ours ends the process with its message, its traceback beside
+    the log, and its exit code.
+    """
+    Path(log_path).parent.mkdir(parents=True, exist_ok=True)
+    console = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+    log = open(log_path, "a", encoding="utf-8", errors="replace", buffering=1)  # noqa: SIM115 - lives as long as the process
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    use_onednn(os.environ)
+    skip_unused_imports()
+    stream: Any = Tee(console, log, name)
+    try:
+        with stoppable():
+            yield stream
+    except SecateurError as error:
+        _keep_traceback(log_path)
+        print(f"{format_error(error)}\nlog: {log_path}", file=stream, flush=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("error: interrupted\nhint: run the same command again to go on", file=stream, flush=True)
+        sys.exit(InterruptedRunError.exit_code)
+    except Exception as error:
+        where = _keep_traceback(log_path)
+        print(f"error: {type(error).__name__}: {error}\nlog: {log_path}, {where}", file=stream, flush=True)
+        sys.exit(1)
+
+
+def _keep_traceback(log_path: str) -> str:
+    """In a file of its own: Snakemake shows the log of a job that failed, and a person reads it. Returns its path."""
+    path = f"{log_path.removesuffix('.log')}.traceback.log"
+    with suppress(OSError), open(path, "a", encoding="utf-8", errors="replace") as file:
+        traceback.print_exc(file=file)
+    return path
+
+
+@contextmanager
+def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
+    """The run of a rule's experiment, with the GPUs that its rule asks for, and the stream for people.
+
+    Args:
+        snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.source, resources, log.
+    """
+    with logged(snakemake.log[0], snakemake.wildcards.experiment) as stream:
+        run = run_from(snakemake.wildcards.experiment, snakemake.params.source)
+        with on_gpus(run, snakemake.rule, snakemake.resources.get("gpu", 0), os.environ, stream) as equipped:
+            yield equipped, stream

@@ -1,0 +1,161 @@
+"""Split: stable, stratified, without leaks; and every folder that cannot be used is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from secateur.data.manifest import read_manifest
+from secateur.data.splitting import split
+from secateur.errors import DataError, SpecError
+from secateur.spec import parse_spec
+from secateur.steps.digits import write_digits
+
+from tests.conftest import write_jpeg
+
+
+def from_source(root, more=""):
+    return parse_spec(f"data: {{source: {root}{more}}}")
+
+
+def from_folders(root):
+    return parse_spec(
+        f"data: {{train_dataset_path: {root}/train, val_dataset_path: {root}/val}}\n"
+        f"evaluate: {{dataset_path: {root}/test}}"
+    )
+
+
+def run(spec, out):
+    report = split(spec, out)
+    return read_manifest(out / "manifest.csv"), report
+
+
+@pytest.fixture
+def three_folders(tmp_path):
+    rng = np.random.default_rng(1)
+    for part in ("train", "val", "test"):
+        for name in ("a", "b"):
+            for number in range(3):
+                write_jpeg(tmp_path / "sets" / part / name / f"{number}.jpg", rng.integers(0, 256, (8, 8, 3)))
+    return tmp_path / "sets"
+
+
+def test_every_class_is_in_every_split(class_folders, tmp_path):
+    table, report = run(from_source(class_folders), tmp_path / "out")
+    assert len(table) == 24
+    assert set(zip(table["split"], table["class"], strict=True)) == {
+        (part, name) for part in ("train", "val", "test") for name in ("dark", "light")
+    }
+    assert json.loads((tmp_path / "out/classmap.json").read_text()) == {"dark": 0, "light": 1}
+    assert report["images_per_split"]["train"] > report["images_per_split"]["val"]
+
+
+def test_manifest_describes_each_image(class_folders, tmp_path):
+    table, _ = run(from_source(class_folders), tmp_path / "out")
+    assert set(zip(table["width"], table["height"], table["mode"], table["depth"], strict=True)) == {(30, 24, "RGB", 8)}
+    assert table["bytes"].min() > 100
+    assert table["sha256"].str.len().unique().tolist() == [64]
+
+
+def test_shares_hold_on_many_images(tmp_path):
+    write_digits(tmp_path / "digits", tmp_path / "digits.csv")
+    table, _ = run(from_source(tmp_path / "digits", ", split: {train: 0.5, val: 0.25, test: 0.25}"), tmp_path / "out")
+    assert len(table) == 1797
+    shares = table["split"].value_counts(normalize=True)
+    assert abs(shares["train"] - 0.5) < 0.03
+    by_class = table[table["split"] == "train"]["class"].value_counts() / table["class"].value_counts()
+    assert by_class.between(0.38, 0.62).all()
+
+
+def test_adding_images_moves_none_of_the_others(class_folders, tmp_path):
+    before, _ = run(from_source(class_folders), tmp_path / "one")
+    rng = np.random.default_rng(3)
+    for number in range(30):
+        write_jpeg(class_folders / "dark" / f"aa{number}.jpg", rng.integers(0, 256, (9, 9, 3)))
+    after, _ = run(from_source(class_folders), tmp_path / "two")
+    old = after[after["path"].isin(before["path"])]
+    assert old["split"].tolist() == before["split"].tolist()
+
+
+def test_another_seed_deals_differently(class_folders, tmp_path):
+    one, _ = run(from_source(class_folders), tmp_path / "one")
+    other, _ = run(from_source(class_folders, ", split: {seed: 7}"), tmp_path / "two")
+    assert one["split"].tolist() != other["split"].tolist()
+
+
+def test_identical_images_are_never_in_two_splits(class_folders, tmp_path):
+    for number in range(12):
+        shutil.copy(class_folders / "dark" / f"{number:02d}.jpg", class_folders / "light" / f"copy{number}.jpg")
+    table, report = run(from_source(class_folders), tmp_path / "out")
+    assert not table["sha256"].duplicated().any()
+    assert len(report["duplicates"]) == 12
+    assert not any(item["same_class"] for item in report["duplicates"])
+
+
+def test_folders_that_are_split_already(three_folders, tmp_path):
+    shutil.copy(three_folders / "test/a/0.jpg", three_folders / "train/a/leak.jpg")
+    table, report = run(from_folders(three_folders), tmp_path / "out")
+    assert table["split"].value_counts().to_dict() == {"train": 6, "val": 6, "test": 6}
+    assert report["duplicates"] == [
+        {"path": f"{three_folders}/train/a/leak.jpg", "same_as": f"{three_folders}/test/a/0.jpg", "same_class": True}
+    ]
+
+
+def test_classes_that_differ_are_named_on_both_sides(three_folders, tmp_path):
+    (three_folders / "val/b").rename(three_folders / "val/c")
+    with pytest.raises(DataError, match=r"only in train .*: b; only in val .*: c"):
+        run(from_folders(three_folders), tmp_path / "out")
+
+
+def test_corrupt_images_are_all_listed(class_folders, tmp_path):
+    good = (class_folders / "dark/00.jpg").read_bytes()
+    (class_folders / "dark/00.jpg").write_bytes(good[: len(good) // 2])
+    (class_folders / "dark/01.jpg").write_bytes(b"")
+    (class_folders / "light/02.jpg").write_text("hello")
+    with pytest.raises(DataError) as error:
+        run(from_source(class_folders), tmp_path / "out")
+    message = error.value.message
+    assert message.startswith("3 image files cannot be read:")
+    for part in ("dark/00.jpg: ", "runcated", "01.jpg: the file is empty", "02.jpg: not an image that can be read"):
+        assert part in message
+    assert len((tmp_path / "out/unreadable.csv").read_text().splitlines()) == 4
+    assert not (tmp_path / "out/manifest.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        (lambda root: shutil.rmtree(root / "dark"), "one class only"),
+        (lambda root: (root / "none").mkdir(), "no images in the class folders none"),
+        (shutil.rmtree, "cannot read the folder"),
+        (lambda root: [shutil.rmtree(root / name) for name in ("dark", "light")], "no class folders"),
+        (lambda root: [path.unlink() for path in sorted((root / "dark").iterdir())[1:]], "no images for"),
+    ],
+)
+def test_folders_that_cannot_be_used(class_folders, tmp_path, prepare, said):
+    prepare(class_folders)
+    with pytest.raises(DataError, match=said):
+        run(from_source(class_folders), tmp_path / "out")
+
+
+def test_num_classes_is_checked(class_folders, tmp_path):
+    with pytest.raises(DataError, match="num_classes is 5"):
+        run(from_source(class_folders, ", num_classes: 5"), tmp_path / "out")
+
+
+def test_a_spec_without_images(tmp_path):
+    with pytest.raises(SpecError, match="train_dataset_path is missing"):
+        run(parse_spec("train: {}"), tmp_path / "out")
+
+
+def test_numeric_and_odd_class_names(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("10", "2", "NA", "a b", "ü,x"):
+        for number in range(4):
+            path = tmp_path / "in" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
+    table, report = run(from_source(tmp_path / "in"), tmp_path / "out")
+    assert report["classes"] == ["10", "2", "NA", "a b", "ü,x"]
+    assert set(table["class"]) == set(report["classes"])
