@@ -23,9 +23,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import numpy as np
 import onnxruntime
+from secateur.export.exported_files import export_name
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.models.file import load_model
-from secateur.run import Run, export_name
+from secateur.run import Run
 from secateur.spec import load_spec
 from secateur.steps.evaluate import evaluate
 from secateur.steps.export import export

@@ -83,10 +83,9 @@ def child(what: str, spec_path: Path) -> None:
 def first_batches(run: object) -> None:
     """Read the manifest and make 100 training batches of 64."""
     from secateur.data.classes import read_classmap
-    from secateur.data.manifest import read_manifest
+    from secateur.data.manifest import read_manifest, rows_of_split
     from secateur.data.pipeline import ImageReader, TrainingBatches
     from secateur.steps.cache import images_of
-    from secateur.steps.trainer import rows_of_split
 
     spec = run.spec
     classes = read_classmap(run.classmap)

@@ -62,9 +62,9 @@ def _one(case: str, folder: Path) -> None:
         _make(folder)
         print("{}")
         return
-    from secateur.export.final_model import load_source
-    from secateur.run import exported_files
+    from secateur.export.exported_files import exported_files
     from secateur.steps.export import write_onnx
+    from secateur.steps.exported_model import load_final_model
 
     _, kind = case.split()
     run = _project(folder, case)
@@ -77,7 +77,7 @@ def _one(case: str, folder: Path) -> None:
     file = exported_files(run.spec)[0]
     target = run.results / "export" / file.name
     target.parent.mkdir(exist_ok=True)
-    write_onnx(load_source(run), file, target)
+    write_onnx(run, load_final_model(run), file, target)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     row = {"peak_gb": round(peak / 2**20, 2), "before_gb": round(before / 2**20, 2), "bytes": target.stat().st_size}
     print(json.dumps({**row, "cpu_s": round(time.process_time() - started, 1), "keras": keras.__version__}))

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from secateur.spec import Spec
+from secateur.spec import Spec, load_spec
 from secateur.spec.spec import TRACKERS
 from secateur.storage.status_log import StatusLog
 from secateur.vault.keys import key_of
@@ -58,6 +58,11 @@ class Run:
         return self.folder("split") / "classmap.json"
 
     @property
+    def trainings(self) -> list[str]:
+        """The trainings of the run, in order."""
+        return ["train", "retrain"] if self.spec.prunes else ["train"]
+
+    @property
     def final_step(self) -> str:
         """The step that makes the final model."""
         return final_step(self.spec)
@@ -69,6 +74,11 @@ class Run:
     def folder(self, step: str) -> Path:
         """Where the files of a step stand."""
         return self.shared.get(step, self.results) / step
+
+    def evaluation(self, stage: str) -> Path:
+        """Where the figures of a model stand; those of a training that is shared stand with that training."""
+        root = self.folder("train").parent if stage == "train" else self.results
+        return root / "evaluate" / stage
 
     def status(self, step: str) -> StatusLog:
         """The status file, on behalf of a step."""
@@ -93,80 +103,6 @@ def final_step(spec: Spec) -> str:
     return "retrain" if spec.prunes else "train"
 
 
-def export_name(spec: Spec) -> str:
-    """File name of the exported model; without an output_path it is the arch, encrypted."""
-    return Path(spec.export.output_path).name if spec.export.output_path else f"{spec.model.arch}.etlt"
-
-
-# What lies beside the exported models, made from the spec and their figures.
-BUNDLE_FILES = (
-    "labels.txt",
-    "preprocessing.json",
-    "metrics.json",
-    "nvinfer_config.txt",
-    "nvinfer_labels.txt",
-    "trtexec.sh",
-    "predict.py",
-    "README.md",
-    "MANIFEST.json",
-)
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A file for deployment.
-
-    Attributes:
-        name: of the file, below `export/`.
-        data_type: its precision.
-        form: the program that it is for.
-    """
-
-    name: str
-    data_type: str
-    form: Literal["onnxruntime", "tensorrt", "tflite", "openvino"]
-
-    @property
-    def sealed(self) -> bool:
-        """Whether it is encrypted."""
-        return self.name.endswith(".etlt")
-
-    @property
-    def parts(self) -> list[str]:
-        """Names of the files that it consists of: OpenVINO keeps the weights in one of their own."""
-        return [self.name, f"{Path(self.name).stem}.bin"] if self.form == "openvino" else [self.name]
-
-    @property
-    def plain_name(self) -> str:
-        """Of the file when it is decrypted."""
-        return f"{self.name.removesuffix('.etlt')}.onnx" if self.sealed else self.name
-
-
-def exported_files(spec: Spec) -> list[Exported]:
-    """The models that `export` writes, the one that the spec names first."""
-    name = export_name(spec)
-    stem, suffix = Path(name).stem, Path(name).suffix
-    files = [Exported(name, spec.exported_type, "onnxruntime")]
-    # The two programs want the same integers at other places, and TensorRT 11 takes its precision from the file.
-    if spec.engine_type == "int8" or spec.engine_type != spec.exported_type:
-        files.append(Exported(f"{stem}.tensorrt{suffix}", spec.engine_type, "tensorrt"))
-    if "tflite" in spec.export.targets:
-        files += [Exported(f"{stem}.tflite", "fp32", "tflite"), Exported(f"{stem}.int8.tflite", "int8", "tflite")]
-    if "openvino" in spec.export.targets:
-        files.append(Exported(f"{stem}.xml", spec.exported_type, "openvino"))
-    return files
-
-
-def parity_path(target: Path) -> Path:
-    """Where the figures of an exported file stand."""
-    return target.with_name(f"{target.name}.parity.json")
-
-
-def calibrates(spec: Spec) -> bool:
-    """Whether ranges of activations are needed."""
-    return any(file.data_type == "int8" and file.form in ("onnxruntime", "tensorrt") for file in exported_files(spec))
-
-
 def given_model(spec: Spec) -> str | None:
     """A model file of the user's own that `evaluate.model_path` names; None for this run's models."""
     path = spec.evaluate.model_path
@@ -177,3 +113,13 @@ def run_of(name: str, spec: Spec, root: Path | str = ".") -> Run:
     """The run of a spec outside the workflow, or inside it with `root` as the working directory."""
     results = Path(spec.results_dir) if spec.results_dir else Path(root) / "results" / name
     return Run(name, spec, results, Path(root) / "work" / name)
+
+
+def run_from(name: str, source: Mapping[str, Any]) -> Run:
+    """The run that `Experiments.source` describes, made in a job's own process.
+
+    Inside the workflow results stand at `<results>/<experiment>`, which may be a link to `results_dir`.
+    """
+    shared = {step: Path(folder) for step, folder in source["shared"].items()}
+    spec = load_spec(source["spec"], source["overrides"])
+    return Run(name, spec, Path(source["results"]), Path(source["work"]), shared)

@@ -19,9 +19,9 @@ from secateur.cli.main import main
 from secateur.data.images import UnreadableImageError, read_image
 from secateur.data.manifest import read_manifest
 from secateur.data.preprocessing import read_fitted, to_array
-from secateur.data.splitting import split
 from secateur.errors import DataError
 from secateur.spec import ModelSpec, parse_spec
+from secateur.steps.split import split
 
 RGB, GRAY = ModelSpec(input_image_size="3,32,32"), ModelSpec(input_image_size="1,32,32")
 GRAY16 = ModelSpec(input_image_size="1,32,32", input_image_depth=16)

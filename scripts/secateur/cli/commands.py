@@ -168,7 +168,7 @@ def _byom(options: Any) -> None:
 
 
 def _pick(options: Any) -> None:
-    from secateur.steps.pareto import pick
+    from secateur.cli.pick import pick
 
     print(pick(options.sweep, options.max_drop, options.by))
 

@@ -16,13 +16,15 @@ from secateur import __version__
 from secateur.cli.commands import add_commands
 from secateur.errors import InterruptedRunError, SecateurError, SpecError, format_error
 from secateur.run import Run, run_of
-from secateur.runtime.gpu import gpus_of, leased, on_gpus
+from secateur.runtime.gpu import leased
 from secateur.runtime.import_hooks import skip_unused_imports
 from secateur.runtime.onednn import use_onednn
 from secateur.runtime.quiet import keras_imported_quietly
 from secateur.runtime.signals import stoppable
 from secateur.spec import load_spec
 from secateur.training.hosts import hosts_of, join
+from secateur.workflow.inputs import gpus_of
+from secateur.workflow.job import on_gpus
 
 # Steps that several hosts can do together.
 TRAININGS = ("train", "retrain")
@@ -161,7 +163,7 @@ def _inference(run: Run) -> None:
 
 
 def _export(run: Run) -> None:
-    from secateur.run import calibrates, exported_files
+    from secateur.export.exported_files import calibrates, exported_files
     from secateur.steps.bundle import bundle
     from secateur.steps.calibrate import calibrate
     from secateur.steps.export import export

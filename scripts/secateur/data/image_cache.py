@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from secateur.data.pipeline import ImageFiles, ImageReader, Stored
 from secateur.errors import ArtifactError
 from secateur.storage.atomic import atomic_file
-from secateur.workflow.staleness import code_digest
 
 MAGIC = b"secateur pack 1\n"
 FOOTER = struct.Struct(f"<Q{len(MAGIC)}s")
@@ -70,7 +69,7 @@ class PackedImages:
         return Stored(pixels, (int(row["from_width"]), int(row["from_height"])))
 
 
-def pack_path(folder: Path, reader: ImageReader, digests: Sequence[str], training: bool) -> Path:
+def pack_path(folder: Path, reader: ImageReader, digests: Sequence[str], training: bool, code: str) -> Path:
     """Where the pack of these images stands, or would stand.
 
     Args:
@@ -78,11 +77,12 @@ def pack_path(folder: Path, reader: ImageReader, digests: Sequence[str], trainin
         reader: decides what is stored of an image.
         digests: of the image files, in order.
         training: whether the images are for training.
+        code: digest of the code that decodes and resizes.
     """
     parts = {
         "geometry": reader.geometry(training),
         "pillow": PIL.__version__,
-        "code": code_digest("pack"),
+        "code": code,
         "images": hashlib.sha256("".join(digests).encode()).hexdigest(),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

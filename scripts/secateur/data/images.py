@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from secateur.data.filesystem import is_url, read_bytes
+from secateur.data.filesystem import files_below, is_url, read_bytes
 from secateur.errors import DataError
 from secateur.spec import ModelSpec
 
@@ -171,3 +171,26 @@ def _sixteen_bit_gray(image: Image.Image) -> Image.Image:
     if image.mode in SIXTEEN_BIT_MODES:
         return Image.fromarray(np.asarray(image, dtype=np.float32))
     return Image.fromarray(np.asarray(image.convert("L"), dtype=np.float32) * SIXTEEN_TO_EIGHT)
+
+
+def image_files(folder: str, key: str = "inference.image_dir") -> list[str]:
+    """Image files below a folder or a URL, sorted; or the one file that `folder` names.
+
+    Args:
+        folder: where.
+        key: of the spec that says so, for errors.
+
+    Raises:
+        DataError: it is missing or holds no images.
+    """
+    if os.path.isfile(folder):
+        return [folder]
+    if not is_url(folder) and not os.path.isdir(folder):
+        raise DataError(f"{key}: no such folder: {folder}", f"mend {key} in the spec")
+    try:
+        found = [path for path in files_below(folder) if is_image(path)]
+    except FileNotFoundError as error:
+        raise DataError(f"{key}: {error}", f"mend {key} in the spec") from error
+    if not found:
+        raise DataError(f"{key}: no images in {folder}", f"mend {key} in the spec")
+    return sorted(found)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from secateur.data.classes import labels_of
 from secateur.data.filesystem import read_bytes
 from secateur.data.images import SIXTEEN_BIT_MODES, UnreadableImageError, decoded
 from secateur.data.similar import NO_HASH, perceptual_hash
@@ -112,3 +113,18 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)}", "run split again")
     return table
+
+
+def rows_of_split(manifest: pd.DataFrame, split: str, classes: list[str]) -> tuple[pd.DataFrame, list[int]]:
+    """Rows and class indices of the images of one split."""
+    rows = manifest[manifest["split"] == split]
+    return rows, labels_of(rows["class"], classes)
+
+
+def measured_rows(manifest: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows of the test split, or of validation where there is no test split; and the split's name."""
+    for split in ("test", "val"):
+        rows = manifest[manifest["split"] == split].reset_index(drop=True)
+        if len(rows):
+            return rows, split
+    raise DataError("the manifest has no test and no validation images", "run split again")

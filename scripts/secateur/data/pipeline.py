@@ -22,13 +22,14 @@ from secateur.data.images import Size, UnreadableImageError, read_resized
 from secateur.data.preprocessing import Pixels, preprocess, read_fitted
 from secateur.errors import DataError
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
-from secateur.workflow.staleness import STORED_BY
 
 # Images, one-hot labels and, where the spec weights classes, a weight an image.
 Batch = tuple[NDArray[np.float32], ...]
 # Batches made ahead of the one in use: enough to hide one slow batch, little memory.
 BATCHES_AHEAD = 4
 GONE = "it is gone or changed since split: put it back, or run split again (snakemake --forcerun split)"
+# Keys of `model` that decide what is stored of an image.
+STORED_BY = {"input_image_size", "input_image_depth", "resize_interpolation_method"}
 SHUFFLE_STREAM, SAMPLE_STREAM, MIXUP_STREAM = 0, 1, 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from secateur.data.assignment import deal, units_of
-from secateur.data.classes import MIN_CLASSES, class_order, write_classmap
+from secateur.data.classes import MIN_CLASSES, class_order
 from secateur.data.filesystem import parent
 from secateur.data.manifest import COLUMNS, examine_all
 from secateur.data.preflight import (
@@ -24,65 +25,91 @@ from secateur.data.preflight import (
 from secateur.data.similar import similar_pairs
 from secateur.data.sources import SPLITS, Listing, listed
 from secateur.errors import DataError, SpecError
-from secateur.report.split_page import page
 from secateur.spec import DataSpec, Spec
-from secateur.storage.atomic import write_json, write_text
-from secateur.storage.csv import write_csv
 
 # Where an image that stands in several folders is kept: never in training when it is measured on.
 PRECEDENCE = {"test": 0, "val": 1, "train": 2, "": 2}
-MAX_LISTED = 50
 # Entries of a list in report.json; findings.csv has all.
 MAX_REPORTED = 1000
 NO_PAIRS = np.empty((0, 2), np.int64)
 
 
-def split(
-    spec: Spec,
-    folder: Path | str,
-    unpack_to: Path | str = "work/cache/unpacked",
-    progress: Callable[[int, int], None] = lambda done, images: None,
-) -> dict[str, Any]:
-    """Write `manifest.csv`, `classmap.json`, `findings.csv`, `report.json` and `report.html` into `folder`.
+@dataclass(frozen=True)
+class Examined:
+    """The images of a spec, examined and not yet divided.
+
+    Attributes:
+        listings: what each root names.
+        classes: names in index order.
+        table: an image a row.
+        findings: what is odd about them; the first table is of the files that cannot be read.
+    """
+
+    listings: dict[str, Listing]
+    classes: list[str]
+    table: pd.DataFrame
+    findings: list[pd.DataFrame]
+
+    @property
+    def unreadable(self) -> pd.DataFrame:
+        """The files that cannot be read: path, reason."""
+        return self.findings[0][["path", "detail"]].rename(columns={"detail": "reason"})
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of a spec, divided.
+
+    Attributes:
+        manifest: an image a row, with the columns of a manifest.
+        classes: names in index order.
+        findings: what is odd about the images.
+        report: counts and the most important findings, plain data.
+    """
+
+    manifest: pd.DataFrame
+    classes: list[str]
+    findings: pd.DataFrame
+    report: dict[str, Any]
+
+
+def examine_images(spec: Spec, unpack_to: Path | str, progress: Callable[[int, int], None]) -> Examined:
+    """Read every image that a spec names.
 
     Args:
         spec: names the images.
-        folder: of the files.
         unpack_to: folder for what archives hold.
         progress: is told now and then how many of how many images are examined.
 
-    Returns:
-        The report.
-
     Raises:
         SpecError: the spec names no images.
-        DataError: folders or images that cannot be used; `unreadable.csv` then lists all of them.
+        DataError: folders that cannot be used, or classes that differ.
     """
-    folder = Path(folder)
     listings = _listings(spec, unpack_to)
     classes = _common_classes(listings)
     _check_number_of_classes(spec.data, listings, classes)
     table = _joined(listings, spec.data.group)
     table = table.join(examine_all(table["path"].tolist(), lambda done: progress(done, len(table))))
-    findings = file_findings(table, listings)
-    _refuse_unreadable(findings[0], folder, spec.data.on_corrupt)
+    return Examined(listings, classes, table, file_findings(table, listings))
+
+
+def divided(examined: Examined, data: DataSpec) -> Split:
+    """Leave out what is unreadable or there twice, and give every image its split.
+
+    Raises:
+        DataError: a class is left without images, or without any in a split.
+    """
+    listings, classes, table = examined.listings, examined.classes, examined.table
     table = table[table["unreadable"].eq("")]
     _refuse_empty_classes(listings, table)
     dropped = table.duplicated("sha256").to_numpy()
-    findings += duplicate_findings(table, dropped)
+    findings = [*examined.findings, *duplicate_findings(table, dropped)]
     table = table[~dropped].sort_values("path", ignore_index=True)
     pairs = similar_pairs(table["looks"].to_numpy())
-    table["split"] = _placed(table, pairs, spec.data)
+    table["split"] = _placed(table, pairs, data)
     _require_every_split(table, classes)
-    findings += placed_findings(table, pairs)
-    found = pd.concat(findings, ignore_index=True)
-    report = _report(listings, table, found, classes)
-    write_csv(folder / "findings.csv", found)
-    write_text(folder / "report.html", page(report, found))
-    write_classmap(folder / "classmap.json", classes)
-    write_json(folder / "report.json", report)
-    write_csv(folder / "manifest.csv", table[COLUMNS])
-    return report
+    found = pd.concat([*findings, *placed_findings(table, pairs)], ignore_index=True)
+    return Split(table[COLUMNS], classes, found, _report(listings, table, found, classes))
 
 
 def image_roots(spec: Spec) -> dict[str, tuple[str, str]]:
@@ -141,24 +168,6 @@ def _folder_below_class(listing: Listing) -> list[str]:
         )
     depth = listing.root.rstrip("/").count("/") + 2
     return [parent(path) if path.count("/") > depth else "" for path in listing.table["path"]]
-
-
-def _refuse_unreadable(bad: pd.DataFrame, folder: Path, policy: str) -> None:
-    """List what cannot be read; refuse it unless the policy is `skip`."""
-    # No output of the workflow, which removes the outputs of a step that fails.
-    listing = folder / "unreadable.csv"
-    if bad.empty:
-        listing.unlink(missing_ok=True)
-        return
-    write_csv(listing, bad[["path", "detail"]].rename(columns={"detail": "reason"}))
-    if policy == "skip":
-        return
-    lines = [f"  {path}: {reason}" for path, reason in bad[["path", "detail"]].head(MAX_LISTED).itertuples(index=False)]
-    more = [f"  and {len(bad) - MAX_LISTED} more"] if len(bad) > MAX_LISTED else []
-    raise DataError(
-        "\n".join([f"{len(bad)} image files cannot be read:", *lines, *more]),
-        f"replace or remove them, or set data.on_corrupt: skip; the whole list is in {listing}",
-    )
 
 
 def _common_classes(listings: dict[str, Listing]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from secateur.run import Exported, exported_files
+from secateur.export.exported_files import Exported, exported_files
 from secateur.spec import Spec
 
 # TAO's defaults (tao-facts 1.1), but for the largest batch, which it has as 1.

@@ -13,16 +13,12 @@ import onnx
 import pandas as pd
 from numpy.typing import NDArray
 
-from secateur.data.classes import read_classmap
 from secateur.data.pipeline import ImageReader
 from secateur.keras_to_onnx.tf2onnx_route import to_onnx_by_tf2onnx
 from secateur.keras_to_onnx.writer import to_onnx
-from secateur.models.file import load_model
 from secateur.quantization.aware import quantisation_aware
 from secateur.quantization.ranges import Ranges, ranges_from_json
-from secateur.run import Run
 from secateur.spec import Spec
-from secateur.steps.evaluate import require_outputs
 
 # Pixels of a batch, so that all activations of a large network fit: 5 images of 224x224.
 BATCH_PIXELS = 1 << 18
@@ -30,11 +26,11 @@ MOST_IMAGES = 64
 
 
 @dataclass(frozen=True)
-class Source:
-    """The final model of a run.
+class FinalModel:
+    """The network that is exported.
 
     Attributes:
-        run: whose.
+        spec: of its run.
         path: of its file.
         model: plain Keras.
         card: what the file says about it.
@@ -42,7 +38,7 @@ class Source:
         ranges: of its activations, where it was trained for int8.
     """
 
-    run: Run
+    spec: Spec
     path: Path
     model: keras.Model
     card: dict[str, Any]
@@ -51,26 +47,13 @@ class Source:
 
     def plain_onnx(self, metadata: dict[str, str] | None = None) -> onnx.ModelProto:
         """The float32 network that takes scaled pixels. Raises ModelError for a layer that cannot be written."""
-        section = self.run.spec.export
+        section = self.spec.export
         convert = to_onnx_by_tf2onnx if section.converter == "tf2onnx" else to_onnx
-        return convert(self.model, layout_inside(self.run.spec), section.target_opset, metadata)
+        return convert(self.model, layout_inside(self.spec), section.target_opset, metadata)
 
     def reference(self, data_type: str) -> keras.Model:
         """What a file of this precision is held against: for int8 the network as training saw it."""
         return quantisation_aware(self.model, self.ranges) if data_type == "int8" and self.ranges else self.model
-
-
-def load_source(run: Run) -> Source:
-    """The model that `export.model_path` names, or the final one.
-
-    Raises:
-        SecateurError: it cannot be read, or has another number of classes.
-    """
-    classes = read_classmap(run.classmap)
-    path = run.resolve(run.spec.export.model_path, run.model(run.final_step))
-    model, card = load_model(path, run.key)
-    require_outputs(model, classes, path)
-    return Source(run, path, model, card, classes, trained_ranges(card, path))
 
 
 def layout_inside(spec: Spec) -> str:
@@ -88,14 +71,14 @@ class Pixels:
     """Images of the manifest as a deployed network gets them: cropped and resized, not scaled.
 
     Args:
-        run: whose spec.
+        spec: how they are cropped and resized.
         paths: of the images.
     """
 
-    def __init__(self, run: Run, paths: list[str]) -> None:
-        self.reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.evaluate.n_workers)
+    def __init__(self, spec: Spec, paths: list[str]) -> None:
+        self.reader = ImageReader(spec.data, spec.augment, spec.model, spec.evaluate.n_workers)
         self.paths = paths
-        _, height, width = run.spec.model.input_image_size
+        _, height, width = spec.model.input_image_size
         self.size = max(1, min(MOST_IMAGES, BATCH_PIXELS // (height * width)))
 
     def batches(self) -> Iterator[NDArray[Any]]:

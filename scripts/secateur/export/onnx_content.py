@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import onnx
 
 from secateur.errors import ModelError
 from secateur.export.embed import with_preprocessing
-from secateur.export.final_model import Source
+from secateur.export.exported_files import Exported
+from secateur.export.final_model import FinalModel
 from secateur.keras_to_onnx.half import to_half
-from secateur.models.provenance import card_of, link
+from secateur.quantization.calibration import Calibration
 from secateur.quantization.placement import Flavour
 from secateur.quantization.qdq import quantised
-from secateur.run import Exported
-from secateur.steps.calibrate import Calibration
 
 
-def onnx_content(source: Source, file: Exported, calibration: Calibration | None) -> bytes:
+def onnx_content(final: FinalModel, file: Exported, calibration: Calibration | None, metadata: dict[str, str]) -> bytes:
     """The serialised network.
 
     Args:
-        source: what is exported.
+        final: what is exported.
         file: which file of it.
         calibration: for int8.
+        metadata: text entries of the file.
 
     Raises:
         ModelError: a layer that cannot be written, or a network that cannot be quantised.
     """
-    spec = source.run.spec
-    proto = source.plain_onnx(_metadata(source))
+    spec = final.spec
+    proto = final.plain_onnx(metadata)
     if file.data_type == "int8":
         proto = _in_integers(proto, file, calibration)
     elif file.data_type == "fp16":
@@ -46,9 +43,3 @@ def _in_integers(proto: onnx.ModelProto, file: Exported, calibration: Calibratio
         raise ModelError(f"{file.name}: int8 needs export/calibration.json", "run the calibrate step")
     flavour: Flavour = "tensorrt" if file.form == "tensorrt" else "onnxruntime"
     return quantised(proto, calibration.ranges, flavour, calibration.wanted(proto))
-
-
-def _metadata(source: Source) -> dict[str, str]:
-    run, card = source.run, source.card
-    chain: list[dict[str, Any]] = [*card.get("provenance", []), link(run, "export", parent_sha256=card["sha256"])]
-    return {name: json.dumps(value) for name, value in card_of(run, chain, source.classes).items()}

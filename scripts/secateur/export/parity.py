@@ -7,43 +7,50 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from secateur.data.classes import labels_of
-from secateur.data.manifest import read_manifest
 from secateur.errors import ModelError
 from secateur.evaluation.metrics import classification_metrics
-from secateur.export.final_model import Pixels, Source
+from secateur.export.exported_files import Exported
+from secateur.export.final_model import FinalModel, Pixels
 from secateur.export.runners import Runner
-from secateur.run import Exported
 from secateur.spec import Spec
-from secateur.steps.evaluate import measured_rows
 
 # Two likeliest classes closer than this are a tie, which rounding may decide either way.
 TIE = 2e-4
 
 
-def measured_parity(source: Source, file: Exported, runner: Runner) -> dict[str, Any]:
-    """Run Keras and the exported file on every test image (validation where there are none).
+def measured_parity(
+    final: FinalModel, file: Exported, runner: Runner, rows: pd.DataFrame, split: str
+) -> dict[str, Any]:
+    """Run Keras and the exported file on every image that is measured on.
+
+    Args:
+        final: what was exported.
+        file: which file of it.
+        runner: runs the file.
+        rows: the images, rows of the manifest.
+        split: their split.
 
     Returns:
         Agreement, largest difference, and the accuracy of both.
     """
-    rows, split = measured_rows(read_manifest(source.run.manifest))
-    labels = np.array(labels_of(rows["class"], source.classes))
-    pixels = Pixels(source.run, list(rows["path"]))
-    by_keras, by_file = _answers(source.reference(file.data_type), pixels, runner)
+    labels = np.array(labels_of(rows["class"], final.classes))
+    pixels = Pixels(final.spec, list(rows["path"]))
+    by_keras, by_file = _answers(final.reference(file.data_type), pixels, runner)
     agree = (by_keras.argmax(axis=1) == by_file.argmax(axis=1)) | _ties(by_keras)
 
-    top_k = source.run.spec.evaluate.top_k
-    own, keras_own = (classification_metrics(p, labels, source.classes, top_k) for p in (by_file, by_keras))
+    top_k = final.spec.evaluate.top_k
+    own, keras_own = (classification_metrics(p, labels, final.classes, top_k) for p in (by_file, by_keras))
     return {
         "file": file.name,
         "data_type": file.data_type,
         "form": file.form,
         "images": len(labels),
         "split": split,
-        "model_sha256": source.card["sha256"],
+        "model_sha256": final.card["sha256"],
         "top_1_agreement": float(agree.mean()),
         "max_difference": float(np.abs(by_keras - by_file).max()),
         "accuracy": own,

@@ -6,13 +6,10 @@ Inside, four-dimensional tensors are NCHW, whatever layout the input has; Keras 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import keras
-import numpy as np
 import onnx
 from keras import layers
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from secateur import __version__
@@ -22,10 +19,9 @@ from secateur.keras_to_onnx.layers import (
     EMITTERS,
     NHWC_TO_NCHW,
     activation_name,
-    emit_activation,
-    scale_and_offset,
     unknown_layer,
 )
+from secateur.keras_to_onnx.nodes import Nodes
 from secateur.models.graph import Call, TensorId, calls_of, outputs_of
 from secateur.vault.age import ONNX_END
 
@@ -58,21 +54,16 @@ def to_onnx(
     return Writer(model, layout, opset).write(metadata or {})
 
 
-class Writer:
+class Writer(Nodes):
     """Collects nodes and constants while the calls of one model are written."""
 
     def __init__(self, model: keras.Model, layout: str, opset: int) -> None:
-        self.model, self.layout, self.opset = model, layout, opset
+        super().__init__(opset)
+        self.model, self.layout = model, layout
         self.calls = calls_of(model)
         self.consumers = Counter(tensor for call in self.calls for tensor in call.inputs)
         self.consumers.update(outputs_of(model))
-        self.nodes: list[onnx.NodeProto] = []
-        self.made: set[str] = set()
-        self.constants: dict[str, NDArray[Any]] = {}
         self.names: dict[TensorId, str] = {}
-        self.folded: dict[TensorId, Any] = {}
-        # Output of a padding that the convolution behind it does itself -> ONNX pads.
-        self.padding: dict[TensorId, list[int]] = {}
         self._plan_folding()
         self._plan_padding()
 
@@ -158,35 +149,3 @@ class Writer:
         if self.layout == "nchw":
             return INPUT_NAME
         return self.node("Transpose", [INPUT_NAME], "input_nchw", perm=NHWC_TO_NCHW)
-
-    def node(self, op: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """Add a node with one output; returns the output's name."""
-        output = f"{name}:0" if f"{name}:0" not in self.made else f"{name}:{len(self.nodes)}"
-        self.made.add(output)
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
-        return output
-
-    def constant(self, name: str, values: NDArray[Any]) -> str:
-        """Add an initializer; calls of a shared layer share it."""
-        if name not in self.constants:
-            # `np.ascontiguousarray` would make a vector of a scalar.
-            self.constants[name] = np.asarray(values, order="C")
-        return name
-
-    def affine(self, call: Call, kernel: NDArray[Any], channel_axis: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """Kernel and bias of a layer with the batch normalisation that follows it folded in, float32."""
-        layer = call.layer
-        bias = np.asarray(layer.get_weights()[1], np.float64) if layer.use_bias else None
-        norm = self.folded.get(call.outputs[0])
-        if norm is not None:
-            scale, offset = scale_and_offset(norm)
-            shape = [1] * kernel.ndim
-            shape[channel_axis] = -1
-            kernel = kernel.astype(np.float64) * scale.reshape(shape)
-            bias = offset if bias is None else bias * scale + offset
-        return np.asarray(kernel, np.float32), None if bias is None else bias.astype(np.float32)
-
-    def activated(self, layer: Any, value: str) -> str:
-        """Apply the activation that is part of a layer."""
-        kind = activation_name(layer)
-        return value if kind == "linear" else emit_activation(self, kind, value, f"{layer.name}_{kind}", layer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -113,3 +114,13 @@ def copied(
 def _functional(model: keras.Model) -> keras.Model:
     """The functional model that a built Sequential keeps inside; any other model itself."""
     return getattr(model, "_functional", None) or model
+
+
+def require_outputs(model: keras.Model, classes: list[str], path: Path | str) -> None:
+    """The model must have one output a class. Raises ModelError."""
+    outputs = model.output_shape[-1]
+    if outputs != len(classes):
+        raise ModelError(
+            f"{path}: the model has {outputs} outputs, the class map {len(classes)} classes",
+            "use the model that was trained on these classes",
+        )

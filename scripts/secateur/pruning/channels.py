@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 # What stands at each position of a tensor's last axis: the identity of the channel there.
 Channels = NDArray[np.int64]
+# A figure for each channel: how much it matters.
+Statistics = NDArray[np.float64]
 
 
 class ChannelIds:

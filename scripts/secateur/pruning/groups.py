@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from secateur.errors import SpecError
 from secateur.pruning.channel_graph import ChannelGraph
-from secateur.pruning.importance import Statistics
+from secateur.pruning.channels import Statistics
 from secateur.spec import PruneSpec
 from secateur.spec.patterns import matching
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 
 from secateur.errors import ModelError
 from secateur.pruning.channel_graph import ChannelGraph
-from secateur.pruning.channels import ChannelIds, Channels
+from secateur.pruning.channels import ChannelIds, Channels, Statistics
+from secateur.pruning.groups import Coupled
 from secateur.pruning.taylor import LabelledImages, taylor_importance
 from secateur.spec import PruneSpec
 
-if TYPE_CHECKING:
-    from secateur.pruning.groups import Coupled
-
-Statistics = NDArray[np.float64]
 Normalizer = Literal["max", "L2"]
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from secateur.errors import ModelError, SpecError
 from secateur.models.cost import Cost
+from secateur.pruning.channels import Statistics
 from secateur.pruning.groups import Coupled, coupled_groups, kept_channels
-from secateur.pruning.importance import Statistics, statistics_of
+from secateur.pruning.importance import statistics_of
 from secateur.pruning.layer_rules import channel_graph
 from secateur.pruning.surgery import Cut, CutCost, rebuild
 from secateur.pruning.taylor import LabelledImages

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from secateur.quantization.placement import (
     quantised_tensors,
 )
 from secateur.quantization.ranges import Ranges
+from secateur.quantization.sensitivity import unit_of_nodes
 
 Array = NDArray[np.float32]
 # TensorRT's calibrator has as many bins and levels (onnxruntime.quantization has them as defaults too).
@@ -127,3 +129,21 @@ class _Histograms:
         with contextlib.redirect_stdout(io.StringIO()):
             found: dict[str, Any] = self.collector.compute_collection_result()
         return {name: (float(pair[0]), float(pair[1])) for name, pair in found.items()}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `export/calibration.json` says.
+
+    Attributes:
+        ranges: of the activations.
+        in_float: names of layers that stay in float.
+    """
+
+    ranges: Ranges
+    in_float: tuple[str, ...] = ()
+
+    def wanted(self, proto: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
+        """Whether a node shall compute in integers."""
+        units = unit_of_nodes(Network(proto))
+        return lambda node: units.get(node.name) not in self.in_float

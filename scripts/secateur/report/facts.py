@@ -1,25 +1,18 @@
-"""All that a run has written, read back for its report. Light: no Keras."""
+"""All that a run has written, as its report shows it. Light: no Keras."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from secateur.data.classes import read_classmap
-from secateur.data.manifest import read_manifest
-from secateur.errors import ArtifactError
 from secateur.evaluation.accuracy import standard_error
-from secateur.run import Run, exported_files, given_model, parity_path
-from secateur.storage.atomic import read_json
-from secateur.storage.csv import read_csv
+from secateur.spec import Spec
 
 TITLES = {"train": "trained", "retrain": "pruned and retrained", "given": "given by the spec"}
-TEXTS = {"path": str, "class": str, "predicted": str}
 
 
 @dataclass(frozen=True)
@@ -51,69 +44,48 @@ class Stage:
         return standard_error(self.metrics["top_1"], self.metrics["images"])
 
 
+@dataclass(frozen=True)
 class Facts:
-    """The files of one run.
+    """The figures of one run.
 
-    Args:
-        run: whose results are complete.
-
-    Raises:
-        ArtifactError: a file is missing.
+    Attributes:
+        spec: of the run.
+        final_step: the step that made the final model.
+        classes: names in index order.
+        manifest: images and splits.
+        split: content of `split/report.json`.
+        trainings: step -> its metrics.
+        histories: step -> an epoch a row.
+        pruning: content of `prune/report.json`; None where nothing was pruned.
+        stages: the models that were evaluated.
+        exported: figures and bytes of each exported file.
+        latency: content of `export/latency.json`.
+        engine: figures of the TensorRT engine; None where there is none.
     """
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.classes = read_classmap(run.classmap)
-        self.manifest = read_manifest(run.manifest)
-        self.split = read_json(run.folder("split") / "report.json")
-        self.trainings = {
-            step: read_json(run.folder(step) / "metrics.json")
-            for step in (("train", "retrain") if run.spec.prunes else ("train",))
-        }
-        self.histories = {step: read_csv(run.folder(step) / "history.csv") for step in self.trainings}
-        self.pruning = read_json(run.folder("prune") / "report.json") if run.spec.prunes else None
-        # Of the models of this spec: the folder may hold figures of an earlier one.
-        names = [*self.trainings, *(["given"] if given_model(run.spec) else [])]
-        self.stages = [self._stage(name) for name in names if (self._evaluation(name) / "metrics.json").is_file()]
-        if not any(stage.name == run.final_step for stage in self.stages):
-            path = self._evaluation(run.final_step) / "metrics.json"
-            raise ArtifactError(f"cannot read {path}: No such file or directory", "evaluate the final model first")
-        folder = run.results / "export"
-        self.exported = [
-            {**read_json(parity_path(folder / file.name)), "bytes": _bytes(folder, file.parts)}
-            for file in exported_files(run.spec)
-        ]
-        self.latency = read_json(folder / "latency.json")
-        engine = run.results / "engine" / "metrics.json"
-        self.engine = read_json(engine) if engine.is_file() else None
-
-    def _evaluation(self, name: str) -> Path:
-        # The points of a sweep share the first training, and with it the folder of its evaluation.
-        root = self.run.folder("train").parent if name == "train" else self.run.results
-        return root / "evaluate" / name
-
-    def _stage(self, name: str) -> Stage:
-        folder = self._evaluation(name)
-        metrics = read_json(folder / "metrics.json")
-        model = Path(metrics["model"])
-        return Stage(
-            name,
-            metrics,
-            read_csv(folder / "predictions.csv", dtype=TEXTS),
-            read_csv(folder / "confusion.csv", dtype={0: str}).iloc[:, 1:].to_numpy(np.int64),
-            model.stat().st_size if model.is_file() else 0,
-        )
+    spec: Spec
+    final_step: str
+    classes: list[str]
+    manifest: pd.DataFrame
+    split: dict[str, Any]
+    trainings: dict[str, dict[str, Any]]
+    histories: dict[str, pd.DataFrame]
+    pruning: dict[str, Any] | None
+    stages: list[Stage]
+    exported: list[dict[str, Any]]
+    latency: dict[str, Any]
+    engine: dict[str, Any] | None
 
     @cached_property
     def final(self) -> Stage:
         """The evaluation of the final model."""
-        return next(stage for stage in self.stages if stage.name == self.run.final_step)
+        return next(stage for stage in self.stages if stage.name == self.final_step)
 
     @cached_property
     def unpruned(self) -> Stage | None:
         """The evaluation of the model that was pruned; None where nothing was, or it was not evaluated."""
         found = (stage for stage in self.stages if stage.name == "train")
-        return next(found, None) if self.run.spec.prunes else None
+        return next(found, None) if self.spec.prunes else None
 
     def latency_of(self, network: str) -> dict[str, Any] | None:
         """One thread, one image: the figures of a network whose name begins so."""
@@ -124,7 +96,3 @@ class Facts:
 def is_single(case: dict[str, Any]) -> bool:
     """Whether a case of `latency.json` is one image on one thread."""
     return bool(case["threads"] == 1 and case["batch"] == 1)
-
-
-def _bytes(folder: Path, parts: list[str]) -> int:
-    return sum((folder / part).stat().st_size for part in parts)

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from secateur.steps.pareto import COSTS, UNPRUNED
+from secateur.evaluation.pareto_front import COSTS, UNPRUNED
 from secateur.storage.atomic import write_bytes
 
 INK, FRONT, POINT, CHOSEN = "#3b4440", "#2f7d5b", "#9aa6a0", "#c2491d"

@@ -17,7 +17,7 @@ from secateur.data.preprocessing import Pixels
 from secateur.errors import DataError
 from secateur.evaluation.saliency import GradCam
 from secateur.report.html import data_uri
-from secateur.run import Run
+from secateur.spec import Spec
 
 TILE = 72  # pixels a side of a sample
 GAP = 4
@@ -68,9 +68,8 @@ def mosaic(tiles: list[Picture], across: int) -> Image.Image:
     return whole
 
 
-def augmented(run: Run, reader: ImageReader, manifest: pd.DataFrame) -> str:
+def augmented(spec: Spec, reader: ImageReader, manifest: pd.DataFrame) -> str:
     """A mosaic of training images as the network sees them in an epoch, mixup included; empty where they are gone."""
-    spec = run.spec
     rng = np.random.default_rng(spec.train.random_seed)
     paths = manifest.loc[manifest["split"].eq("train"), "path"].to_numpy()
     chosen = rng.choice(paths, min(AUGMENTED, len(paths)), replace=False)

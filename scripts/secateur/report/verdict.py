@@ -16,7 +16,7 @@ SURE = 2.0
 
 def sentences(facts: Facts) -> list[str]:
     """The outcome in words."""
-    final, spec = facts.final, facts.run.spec
+    final, spec = facts.final, facts.spec
     error = final.standard_error
     said = [
         f"The {'pruned' if spec.prunes else 'trained'} {spec.model.arch} labels {final.metrics['top_1']:.1%} of "
@@ -66,7 +66,7 @@ def _shipped(facts: Facts) -> str:
     speed = ""
     if timed:
         first = facts.latency["cases"][0]["network"]
-        ratio = f", {timed['ratio']:.2f} times the time of the {first} network" if facts.run.spec.prunes else ""
+        ratio = f", {timed['ratio']:.2f} times the time of the {first} network" if facts.spec.prunes else ""
         speed = f" An image takes {timed['p50_ms']:.3g} ms on one thread of this machine's CPU{ratio}."
     return (
         f"The exported {file['file']} ({file['data_type']}) has {decimal_bytes(file['bytes'])} and gives the same "
@@ -76,7 +76,7 @@ def _shipped(facts: Facts) -> str:
 
 def table(facts: Facts) -> list[dict[str, Any]]:
     """A row a network: name, top-1, its standard error, MACs, parameters, bytes, milliseconds; None where unknown."""
-    times = {"train": "unpruned" if facts.run.spec.prunes else "trained", "retrain": "pruned"}
+    times = {"train": "unpruned" if facts.spec.prunes else "trained", "retrain": "pruned"}
     rows = [
         {
             "name": stage.title,

@@ -17,16 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
 from secateur.errors import ArtifactError
 from secateur.storage.locks import acquire, acquire_now, holder_of, write_holder
-
-if TYPE_CHECKING:
-    from secateur.run import Run
-    from secateur.spec import Spec
 
 VISIBLE, OURS, FOLDER = "CUDA_VISIBLE_DEVICES", "SECATEUR_GPUS", "SECATEUR_GPU_LOCKS"
 BACKEND = "KERAS_BACKEND"
@@ -34,35 +28,6 @@ NO_DEVICE = "-1"
 SECONDS_BETWEEN_LOOKS = 0.1
 LISTED = re.compile(r"^(?P<indent>\s*)(?:GPU (?P<index>\d+)|MIG).*\(UUID: (?P<uuid>[^)\s]+)\)")
 Say = Callable[[str], None]
-
-
-@contextmanager
-def on_gpus(run: Run, step: str, count: int, environment: MutableMapping[str, str], stream: IO[str]) -> Iterator[Run]:
-    """The run with the GPUs that it has leased; see `leased`.
-
-    On several it is JAX that trains, where the environment names no `KERAS_BACKEND`: TensorFlow's `keras.distribution`
-    is not made for use.
-    """
-
-    def say(words: str) -> None:
-        print(f"{step}  {words}", file=stream, flush=True)
-
-    backend = environment.get(BACKEND)
-    with leased(count if several_on(backend) else min(count, 1), environment, say) as held:
-        if len(held) > 1 and backend is None:
-            environment[BACKEND] = "jax"
-        if held:
-            say(f"on GPU {' and '.join(held)}")
-        yield replace(run, devices=tuple(held))
-
-
-def gpus_of(spec: Spec, step: str) -> int:
-    """How many GPUs a step of this spec works with."""
-    if step == "prune":
-        return int(spec.prune is not None and spec.prune.needs_images)
-    if step in ("train", "retrain"):
-        return ((spec.retrain if step == "retrain" else None) or spec.train).gpus
-    return int(step in ("evaluate", "inference", "engine"))
 
 
 def several_on(backend: str | None) -> bool:

@@ -14,8 +14,9 @@ from secateur.export.bundle.nvinfer import nvinfer_config, nvinfer_labels
 from secateur.export.bundle.triton import triton_config
 from secateur.export.bundle.trtexec import trtexec_script
 from secateur.export.engine_options import engine_options, engine_source
+from secateur.export.exported_files import BUNDLE_FILES, Exported, calibrates, exported_files, parity_path
 from secateur.export.input_scaling import preprocessing_of
-from secateur.run import BUNDLE_FILES, Exported, Run, calibrates, exported_files, parity_path
+from secateur.run import Run
 from secateur.steps.context import working
 from secateur.storage.atomic import read_json, write_bytes, write_json, write_text
 
@@ -41,7 +42,7 @@ def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
         counts = read_manifest(run.manifest)["split"].value_counts()
         images = {str(split): int(count) for split, count in counts.items()}
         sizes = {file.name: sum((folder / part).stat().st_size for part in file.parts) for file in files}
-        card = model_card(run, classes, images, parities, read_json(folder / "latency.json"), sizes)
+        card = model_card(run.name, run.spec, classes, images, parities, read_json(folder / "latency.json"), sizes)
         write_text(folder / "README.md", card)
         manifest = manifest_of(folder, _members(run, folder), parities[0]["model_sha256"])
         write_json(folder / MANIFEST, manifest)

@@ -14,6 +14,7 @@ from secateur.run import Run
 from secateur.steps.context import working
 from secateur.storage.atomic import require_space, write_json
 from secateur.storage.locks import locked
+from secateur.workflow.staleness import code_digest
 
 
 def images_of(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool = False) -> Images:
@@ -60,7 +61,7 @@ def cache_step(run: Run, stream: IO[str]) -> dict[str, Any]:
 
 
 def _pack(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool) -> Path:
-    return pack_path(_folder(run), reader, rows["sha256"].tolist(), training)
+    return pack_path(_folder(run), reader, rows["sha256"].tolist(), training, code_digest("pack"))
 
 
 def _folder(run: Run) -> Path:

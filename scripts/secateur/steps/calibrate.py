@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,36 +10,17 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from secateur.data.manifest import read_manifest
-from secateur.export.final_model import Pixels, Source, load_source, spread
+from secateur.data.images import image_files
+from secateur.data.manifest import read_manifest, rows_of_split
+from secateur.export.final_model import FinalModel, Pixels, spread
 from secateur.export.runners import scaled_input
-from secateur.quantization.calibration import measured_ranges
-from secateur.quantization.placement import Network
+from secateur.quantization.calibration import Calibration, measured_ranges
 from secateur.quantization.ranges import Ranges, ranges_from_json
-from secateur.quantization.sensitivity import Exclusions, spared, unit_of_nodes
+from secateur.quantization.sensitivity import Exclusions, spared
 from secateur.run import Run
 from secateur.steps.context import working
-from secateur.steps.inference import image_files
-from secateur.steps.trainer import rows_of_split
+from secateur.steps.exported_model import load_final_model
 from secateur.storage.atomic import read_json, write_json
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What `export/calibration.json` says.
-
-    Attributes:
-        ranges: of the activations.
-        in_float: names of layers that stay in float.
-    """
-
-    ranges: Ranges
-    in_float: tuple[str, ...] = ()
-
-    def wanted(self, proto: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
-        """Whether a node shall compute in integers."""
-        units = unit_of_nodes(Network(proto))
-        return lambda node: units.get(node.name) not in self.in_float
 
 
 def calibration_path(run: Run) -> Path:
@@ -65,10 +45,10 @@ def calibrate(run: Run, stream: IO[str]) -> dict[str, Any]:
         SecateurError: with what is wrong and what to do.
     """
     with working(run, "calibrate", "export") as status:
-        source = load_source(run)
-        proto = source.plain_onnx()
-        ranges, how = _ranges(source, proto)
-        left = _exclusions(source, proto, ranges)
+        final = load_final_model(run)
+        proto = final.plain_onnx()
+        ranges, how = _ranges(run, final, proto)
+        left = _exclusions(run, final, proto, ranges)
         result = {**how, **(left.as_json() if left else {"in_float": []}), **ranges.as_json()}
         write_json(calibration_path(run), result)
         status.write("RUNNING", f"ranges of {len(ranges.of)} activations")
@@ -79,12 +59,12 @@ def calibrate(run: Run, stream: IO[str]) -> dict[str, Any]:
     return result
 
 
-def _ranges(source: Source, proto: onnx.ModelProto) -> tuple[Ranges, dict[str, Any]]:
-    section = source.run.spec.export
-    if source.ranges is not None:
-        return source.ranges, {"source": "training (qat)"}
-    paths = calibration_paths(source.run)
-    ranges = measured_ranges(proto, _inputs(source.run, paths), section.calibration.method)
+def _ranges(run: Run, final: FinalModel, proto: onnx.ModelProto) -> tuple[Ranges, dict[str, Any]]:
+    section = run.spec.export
+    if final.ranges is not None:
+        return final.ranges, {"source": "training (qat)"}
+    paths = calibration_paths(run)
+    ranges = measured_ranges(proto, _inputs(run, paths), section.calibration.method)
     return ranges, {"source": f"{len(paths)} images", "method": section.calibration.method}
 
 
@@ -101,13 +81,13 @@ def calibration_paths(run: Run) -> list[str]:
 
 def _inputs(run: Run, paths: list[str]) -> Iterator[NDArray[np.float32]]:
     """Batches as the float network takes them."""
-    return (scaled_input(pixels, run.spec) for pixels in Pixels(run, paths).batches())
+    return (scaled_input(pixels, run.spec) for pixels in Pixels(run.spec, paths).batches())
 
 
-def _exclusions(source: Source, proto: onnx.ModelProto, ranges: Ranges) -> Exclusions | None:
-    limit = source.run.spec.export.int8_max_drop
+def _exclusions(run: Run, final: FinalModel, proto: onnx.ModelProto, ranges: Ranges) -> Exclusions | None:
+    limit = run.spec.export.int8_max_drop
     if limit is None:
         return None
-    rows, labels = rows_of_split(read_manifest(source.run.manifest), "val", source.classes)
-    batches = list(_inputs(source.run, list(rows["path"])))
+    rows, labels = rows_of_split(read_manifest(run.manifest), "val", final.classes)
+    batches = list(_inputs(run, list(rows["path"])))
     return spared(proto, ranges, batches, np.array(labels), limit)

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from secateur.errors import ModelError
 from secateur.export.engine_options import EngineOptions, engine_options, engine_source
-from secateur.export.final_model import load_source
-from secateur.export.parity import measured_parity, require_agreement
+from secateur.export.exported_files import Exported
+from secateur.export.parity import require_agreement
 from secateur.export.runners import Runner, fed
 from secateur.keras_to_onnx.writer import INPUT_NAME, OUTPUT_NAME
-from secateur.run import Exported, Run
+from secateur.run import Run
 from secateur.spec import Spec
 from secateur.steps.context import working
+from secateur.steps.exported_model import load_final_model, parity_of
 from secateur.storage.atomic import write_bytes, write_json
 from secateur.vault.files import read_sealed
 
@@ -65,7 +66,8 @@ def build_engine(run: Run, stream: IO[str]) -> dict[str, Any]:
         content = read_sealed(path, run.key) if file.sealed else path.read_bytes()
         engine = serialized_engine(content, options)
         with engine_runner(engine, spec, options) as runner:
-            parity = measured_parity(load_source(run), Exported("model.engine", options.data_type, "tensorrt"), runner)
+            file_of_engine = Exported("model.engine", options.data_type, "tensorrt")
+            parity = parity_of(run, load_final_model(run), file_of_engine, runner)
         require_agreement(parity, spec)
         for target in dict.fromkeys(
             (folder / "model.engine", run.resolve(spec.export.engine_file, folder / "model.engine"))

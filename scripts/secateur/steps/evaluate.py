@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from secateur.data.classes import labels_of, read_classmap
-from secateur.data.manifest import read_manifest
+from secateur.data.manifest import measured_rows, read_manifest
 from secateur.data.pipeline import ImageBatches, ImageReader
-from secateur.errors import DataError, ModelError
 from secateur.evaluation.metrics import classification_metrics, confusion
 from secateur.models.cost import cost_of
 from secateur.models.file import load_model
+from secateur.models.graph import require_outputs
 from secateur.quantization.aware import as_deployed
 from secateur.run import Run
 from secateur.steps.cache import images_of
@@ -65,25 +65,6 @@ def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[st
         flush=True,
     )
     return metrics
-
-
-def require_outputs(model: keras.Model, classes: list[str], path: Path | str) -> None:
-    """The model must have one output a class. Raises ModelError."""
-    outputs = model.output_shape[-1]
-    if outputs != len(classes):
-        raise ModelError(
-            f"{path}: the model has {outputs} outputs, the class map {len(classes)} classes",
-            "use the model that was trained on these classes",
-        )
-
-
-def measured_rows(manifest: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Rows of the test split, or of validation where there is no test split; and the split's name."""
-    for split in ("test", "val"):
-        rows = manifest[manifest["split"] == split].reset_index(drop=True)
-        if len(rows):
-            return rows, split
-    raise DataError("the manifest has no test and no validation images", "run split again")
 
 
 def predict_rows(

@@ -10,15 +10,17 @@ from typing import IO, Any
 import onnx
 import onnxruntime
 
-from secateur.export.final_model import Source, load_source
+from secateur.export.exported_files import Exported, exported_files, parity_path
+from secateur.export.final_model import FinalModel
 from secateur.export.onnx_content import onnx_content
-from secateur.export.parity import measured_parity, require_agreement
+from secateur.export.parity import require_agreement
 from secateur.export.runners import onnx_runner
-from secateur.export.targets import TARGETS
 from secateur.quantization.integers import integer_check
-from secateur.run import Exported, Run, exported_files, parity_path
+from secateur.run import Run
 from secateur.steps.calibrate import read_calibration
 from secateur.steps.context import working
+from secateur.steps.export_targets import TARGETS
+from secateur.steps.exported_model import load_final_model, onnx_metadata, parity_of
 from secateur.storage.atomic import atomic_file, require_space, write_json
 from secateur.vault import age
 
@@ -42,7 +44,7 @@ def export(run: Run, name: str, stream: IO[str]) -> dict[str, Any]:
     target = run.results / "export" / file.name
     with working(run, "export", lock=f"export-{file.name}.lock") as status:
         write = TARGETS.get(file.form, write_onnx)
-        parity = write(load_source(run), file, target)
+        parity = write(run, load_final_model(run), file, target)
         write_json(parity_path(target), parity)
         size = sum(target.with_name(part).stat().st_size for part in file.parts)
         kpi = {"size": size / (1 << 20), "max_difference": parity["max_difference"]}
@@ -63,17 +65,16 @@ def in_words(parity: Mapping[str, Any], size_bytes: int) -> str:
     return f"{words}, {layers['in_integers']} of {layers['layers_with_weights']} layers in integers"
 
 
-def write_onnx(source: Source, file: Exported, target: Path) -> dict[str, Any]:
+def write_onnx(run: Run, final: FinalModel, file: Exported, target: Path) -> dict[str, Any]:
     """An `.onnx` file, or the same sealed as `.etlt`; once more where `export.output_path` is another place.
 
     Raises:
         ModelError: it answers differently from Keras.
     """
-    run = source.run
     calibration = read_calibration(run) if file.data_type == "int8" else None
-    content = onnx_content(source, file, calibration)
+    content = onnx_content(final, file, calibration, onnx_metadata(run, final))
     parity = {
-        **measured_parity(source, file, onnx_runner(content, run.spec)),
+        **parity_of(run, final, file, onnx_runner(content, run.spec)),
         **_layers_in_integers(content, file),
         "converter": run.spec.export.converter,
         "opset": run.spec.export.target_opset,

@@ -9,15 +9,15 @@ from typing import IO, Any
 import pandas as pd
 
 from secateur.evaluation.accuracy import standard_error
+from secateur.evaluation.pareto_front import COSTS, on_front
+from secateur.export.exported_files import exported_files
 from secateur.report import figures
 from secateur.report.facts import is_single
 from secateur.report.page import render
 from secateur.report.words import counted
-from secateur.run import Run, exported_files
+from secateur.run import Run, run_from
 from secateur.spec.effective import flattened
-from secateur.steps.pareto import COSTS, on_front
 from secateur.storage.atomic import read_json, write_text
-from secateur.workflow.experiments import run_from
 
 INDEX = "index.html"
 # What accuracy is drawn against; file size and latency differ in precision, and are in the table.
@@ -57,8 +57,8 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
 
 def experiment(name: str, run: Run) -> dict[str, Any]:
     """One row of the table: figures of the final model and of the file that was exported."""
-    metrics = read_json(run.results / "evaluate" / run.final_step / "metrics.json")
-    first = read_json(run.folder("train").parent / "evaluate" / "train" / "metrics.json")
+    metrics = read_json(run.evaluation(run.final_step) / "metrics.json")
+    first = read_json(run.evaluation("train") / "metrics.json")
     file, folder = exported_files(run.spec)[0], run.results / "export"
     cases = read_json(folder / "latency.json")["cases"]
     timed = next(case for case in cases if is_single(case) and case["network"].startswith("exported"))

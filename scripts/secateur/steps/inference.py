@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import IO
 
@@ -11,16 +10,15 @@ import numpy as np
 import pandas as pd
 
 from secateur.data.classes import read_classmap
-from secateur.data.filesystem import files_below, is_url
-from secateur.data.images import UnreadableImageError, is_image
+from secateur.data.images import UnreadableImageError, image_files
 from secateur.data.pipeline import ImageReader
 from secateur.data.preprocessing import Pixels
-from secateur.errors import DataError, SpecError
+from secateur.errors import SpecError
 from secateur.models.file import load_model
+from secateur.models.graph import require_outputs
 from secateur.quantization.aware import as_deployed
 from secateur.run import Run
 from secateur.steps.context import working
-from secateur.steps.evaluate import require_outputs
 from secateur.storage.csv import write_csv
 
 
@@ -52,29 +50,6 @@ def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
         print(f"inference  skipped {path}: {reason}", file=stream)
     print(f"inference  {len(results)} images labelled, {len(skipped)} skipped", file=stream, flush=True)
     return results
-
-
-def image_files(folder: str, key: str = "inference.image_dir") -> list[str]:
-    """Image files below a folder or a URL, sorted; or the one file that `folder` names.
-
-    Args:
-        folder: where.
-        key: of the spec that says so, for errors.
-
-    Raises:
-        DataError: it is missing or holds no images.
-    """
-    if os.path.isfile(folder):
-        return [folder]
-    if not is_url(folder) and not os.path.isdir(folder):
-        raise DataError(f"{key}: no such folder: {folder}", f"mend {key} in the spec")
-    try:
-        found = [path for path in files_below(folder) if is_image(path)]
-    except FileNotFoundError as error:
-        raise DataError(f"{key}: {error}", f"mend {key} in the spec") from error
-    if not found:
-        raise DataError(f"{key}: no images in {folder}", f"mend {key} in the spec")
-    return sorted(found)
 
 
 def label_images(

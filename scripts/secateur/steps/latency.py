@@ -8,12 +8,13 @@ from typing import IO, Any
 
 import onnxruntime
 
-from secateur.export.final_model import load_source
+from secateur.export.exported_files import exported_files
 from secateur.export.timing import Percentiles, percentiles_ms
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.models.file import load_model
-from secateur.run import Run, exported_files
+from secateur.run import Run
 from secateur.steps.context import working
+from secateur.steps.exported_model import load_final_model
 from secateur.steps.trainer import unpruned_model
 from secateur.storage.atomic import write_json
 from secateur.vault.files import read_sealed
@@ -60,14 +61,14 @@ def _networks(run: Run) -> dict[str, bytes]:
     file = exported_files(run.spec)[0]
     path = run.results / "export" / file.name
     exported = read_sealed(path, run.key) if file.sealed else path.read_bytes()
-    source = load_source(run)
+    final = load_final_model(run)
     found = {}
     if run.spec.prunes:
         unpruned = load_model(unpruned_model(run), run.key)[0]
         found["unpruned fp32"] = to_onnx(unpruned).SerializeToString()
-        found["pruned fp32"] = to_onnx(source.model).SerializeToString()
+        found["pruned fp32"] = to_onnx(final.model).SerializeToString()
     else:
-        found["trained fp32"] = to_onnx(source.model).SerializeToString()
+        found["trained fp32"] = to_onnx(final.model).SerializeToString()
     found[f"exported {file.data_type}"] = exported
     return found
 

@@ -10,25 +10,17 @@ from typing import IO, Any
 
 import pandas as pd
 
-from secateur.errors import DataError, SpecError
 from secateur.evaluation.accuracy import standard_error
+from secateur.evaluation.pareto_front import COSTS, UNPRUNED, advice, on_front, recommended
+from secateur.export.exported_files import export_name
 from secateur.export.timing import latencies_ms
 from secateur.models.provenance import onnx_chain, require_measured_on
-from secateur.run import Run, export_name
+from secateur.run import Run, run_from
 from secateur.spec import Spec
 from secateur.storage.atomic import read_json
 from secateur.storage.csv import write_csv
 from secateur.vault import files as sealed
-from secateur.workflow.experiments import RESULTS, run_from
 
-UNPRUNED = "unpruned"
-# Costs that accuracy is weighed against -> what they are called in a figure.
-COSTS = {
-    "macs": "multiply-accumulates",
-    "params": "parameters",
-    "onnx_bytes": "bytes of the exported ONNX",
-    "latency_ms": "latency in ms",
-}
 MEASURED_TOGETHER = 8  # sessions of ONNX Runtime that are open at once, the reference not counted
 
 
@@ -92,8 +84,7 @@ def _unpruned(runs: Mapping[str, Run]) -> list[Measured]:
 
 def _metrics(run: Run, stage: str, sha256: str) -> dict[str, Any]:
     """What was measured on the model of this digest. Raises ModelError for figures of another."""
-    folder = run.folder("train").parent if stage == "train" else run.results
-    path = folder / "evaluate" / stage / "metrics.json"
+    path = run.evaluation(stage) / "metrics.json"
     metrics = dict(read_json(path))
     require_measured_on(metrics, sha256, path)
     return metrics
@@ -150,78 +141,3 @@ def _latencies(networks: list[Measured], spec: Spec) -> tuple[list[float], list[
         times += others
         ratios += [other / first for other in others]
     return times, ratios
-
-
-def on_front(table: pd.DataFrame, cost: str) -> list[bool]:
-    """Whether no other network is at least as accurate and as cheap, and better in one of the two (Pareto)."""
-    pairs = list(zip(table["top_1"], table[cost], strict=True))
-    return [
-        not any(top >= own_top and price <= own_price and (top, price) != (own_top, own_price) for top, price in pairs)
-        for own_top, own_price in pairs
-    ]
-
-
-def recommended(table: pd.DataFrame, max_drop: float, cost: str = "macs") -> int | None:
-    """Index of the cheapest network that loses at most `max_drop`; None when every point loses more."""
-    points = table[~table["name"].str.startswith(UNPRUNED)]
-    good = points[points["accuracy_drop"] <= max_drop + 1e-9]
-    return None if good.empty else int(good.sort_values([cost, "accuracy_drop"]).index[0])
-
-
-def advice(table: pd.DataFrame, max_drop: float, cost: str = "macs") -> str:
-    """The recommended point in words, or that there is none."""
-    best = recommended(table, max_drop, cost)
-    if best is None:
-        return _none_within(table, max_drop)
-    return f"recommended: {described(table, best)}\n  the least {COSTS[cost]} of those that lose at most {max_drop:g}"
-
-
-def _none_within(table: pd.DataFrame, max_drop: float) -> str:
-    closest = table[~table["name"].str.startswith(UNPRUNED)]["accuracy_drop"].min()
-    return f"no point loses at most {max_drop:.3f} of top-1 accuracy; the least lost is {closest:.3f}"
-
-
-def described(table: pd.DataFrame, index: int) -> str:
-    """A network's name, accuracy and cost; shares are of the first row, which is unpruned where anything is."""
-    row, first = table.loc[index], table.loc[0]
-    return (
-        f"{row['name']}\n"
-        f"  top-1 {row['top_1']:.4f} ± {row['standard_error']:.4f}, {row['accuracy_drop']:+.4f} lost\n"
-        f"  MACs {row['macs']:,} ({row['macs'] / first['macs']:.1%} kept), parameters {row['params']:,} "
-        f"({row['params'] / first['params']:.1%} kept)\n"
-        f"  ONNX {row['onnx_bytes']:,} bytes, latency {row['latency_ms']:.3g} ms ({row['latency_ratio']:.2f} times "
-        f"{first['name']})"
-    )
-
-
-def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) -> str:
-    """What `secateur pick` prints.
-
-    Args:
-        name: of the sweep, or the path of its folder or table.
-        max_drop: most top-1 accuracy to lose; None: the point that the sweep itself recommends, by MACs.
-        cost: a key of COSTS.
-        results: root of the results.
-
-    Raises:
-        DataError: there is no such table.
-        SpecError: every point loses more.
-    """
-    given = Path(name)
-    candidates = [given, given / "front.csv", results / "sweeps" / name / "front.csv"]
-    path = next((path for path in candidates if path.is_file()), None)
-    if path is None:
-        raise DataError(f"there is no sweep '{name}': no file {candidates[-1]}", "run snakemake with the sweep first")
-    table = pd.read_csv(path)
-    missing = {"name", "top_1", "accuracy_drop", *COSTS} - set(table.columns)
-    if missing:
-        raise DataError(f"{path}: no column {', '.join(sorted(missing))}", "give the front.csv of a sweep")
-    hint = "allow a larger --max-drop, or add milder values to the sweep"
-    if max_drop is None:
-        chosen = table[table["recommended"]]
-        if chosen.empty:
-            raise SpecError("no point met the max_accuracy_drop of this sweep", hint)
-        return f"recommended: {described(table, int(chosen.index[0]))}"
-    if recommended(table, max_drop, cost) is None:
-        raise SpecError(_none_within(table, max_drop), hint)
-    return advice(table, max_drop, cost)

@@ -11,7 +11,6 @@ from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.errors import SpecError
 from secateur.models.file import load_model, save_model
-from secateur.models.provenance import link
 from secateur.pruning.prune_report import PruneReport
 from secateur.pruning.pruner import prune
 from secateur.pruning.stepwise import ShortTraining, Stepwise
@@ -19,6 +18,7 @@ from secateur.report.pruning_page import page
 from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import PruneSpec, TrainSpec
 from secateur.steps.context import working
+from secateur.steps.model_card import link
 from secateur.steps.pruning_images import looked_at
 from secateur.steps.trainer import teacher_of, trainer_of, unpruned_model
 from secateur.storage.atomic import sha256_of, write_json, write_text

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from secateur.data.manifest import rows_of_split
 from secateur.data.pipeline import ImageBatches, ImageFiles, ImageReader
 from secateur.pruning.taylor import LabelledImages
 from secateur.run import Run
 from secateur.spec import PruneSpec
-from secateur.steps.trainer import rows_of_split
 
 
 def looked_at(run: Run, section: PruneSpec, manifest: pd.DataFrame, classes: list[str]) -> LabelledImages:

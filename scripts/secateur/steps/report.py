@@ -11,15 +11,17 @@ from secateur.data.pipeline import ImageReader
 from secateur.errors import ModelError
 from secateur.evaluation.metrics import calibration_bins
 from secateur.evaluation.saliency import GradCam
+from secateur.export.exported_files import exported_files
 from secateur.models.file import load_model
 from secateur.report import figures, verdict
 from secateur.report.facts import Facts
 from secateur.report.page import render
 from secateur.report.pictures import augmented, gallery, samples
 from secateur.report.words import decimal_bytes
-from secateur.run import Run, exported_files
+from secateur.run import Run
 from secateur.spec.effective import effective
 from secateur.steps.context import working
+from secateur.steps.run_facts import read_facts
 from secateur.storage.atomic import write_text
 
 REPORT = "report.html"
@@ -35,16 +37,16 @@ def report(run: Run, stream: IO[str]) -> str:
         SecateurError: a file of the run is missing or cannot be used.
     """
     with working(run, "report", ".", lock="report"):
-        facts = Facts(run)
+        facts = read_facts(run)
         model, card = load_model(run.model(run.final_step), run.key)
-        text = render("report.html", **_content(facts, model, card.get("provenance", [])))
+        text = render("report.html", **_content(run, facts, model, card.get("provenance", [])))
         write_text(run.results / REPORT, text)
     print(f"report  {run.results / REPORT}  {decimal_bytes(len(text.encode()))}", file=stream, flush=True)
     return text
 
 
-def _content(facts: Facts, model: keras.Model, chain: list[dict[str, Any]]) -> dict[str, Any]:
-    run, final = facts.run, facts.final
+def _content(run: Run, facts: Facts, model: keras.Model, chain: list[dict[str, Any]]) -> dict[str, Any]:
+    final = facts.final
     reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.evaluate.n_workers)
     best = {step: metrics["best_epoch"] for step, metrics in facts.trainings.items()}
     confidence, correct = (final.predictions[name].to_numpy() for name in ("confidence", "correct"))
@@ -57,7 +59,7 @@ def _content(facts: Facts, model: keras.Model, chain: list[dict[str, Any]]) -> d
         "sentences": verdict.sentences(facts),
         "networks": verdict.table(facts),
         "samples": samples(facts.manifest, facts.classes),
-        "augmented": augmented(run, reader, facts.manifest),
+        "augmented": augmented(run.spec, reader, facts.manifest),
         "curves": figures.curves(facts.histories, best),
         "matrix": len(facts.classes) <= MOST_IN_MATRIX,
         "pairs": confused_pairs(final.confusion, facts.classes),

@@ -5,15 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import IO, Any
 
-from secateur.data.splitting import split
+import pandas as pd
+
+from secateur.data.classes import write_classmap
+from secateur.data.splitting import divided, examine_images
+from secateur.errors import DataError
+from secateur.report.split_page import page
 from secateur.run import Run
+from secateur.spec import Spec
 from secateur.steps.context import working
 from secateur.steps.shared_split import shared_split
-from secateur.storage.atomic import read_json
+from secateur.storage.atomic import read_json, write_json, write_text
+from secateur.storage.csv import write_csv
 
 MAX_SAID = 10
+MAX_LISTED = 50
 SECONDS_BETWEEN_LINES = 30
 
 
@@ -44,6 +53,57 @@ def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     for words in report["warnings"]:
         print(f"split  warning: {words}", file=stream)
     return report
+
+
+def split(
+    spec: Spec,
+    folder: Path | str,
+    unpack_to: Path | str = "work/cache/unpacked",
+    progress: Callable[[int, int], None] = lambda done, images: None,
+) -> dict[str, Any]:
+    """Write `manifest.csv`, `classmap.json`, `findings.csv`, `report.json` and `report.html` into `folder`.
+
+    Args:
+        spec: names the images.
+        folder: of the files.
+        unpack_to: folder for what archives hold.
+        progress: is told now and then how many of how many images are examined.
+
+    Returns:
+        The report.
+
+    Raises:
+        SpecError: the spec names no images.
+        DataError: folders or images that cannot be used; `unreadable.csv` then lists all of them.
+    """
+    folder = Path(folder)
+    examined = examine_images(spec, unpack_to, progress)
+    _refuse_unreadable(examined.unreadable, folder, spec.data.on_corrupt)
+    result = divided(examined, spec.data)
+    write_csv(folder / "findings.csv", result.findings)
+    write_text(folder / "report.html", page(result.report, result.findings))
+    write_classmap(folder / "classmap.json", result.classes)
+    write_json(folder / "report.json", result.report)
+    write_csv(folder / "manifest.csv", result.manifest)
+    return result.report
+
+
+def _refuse_unreadable(bad: pd.DataFrame, folder: Path, policy: str) -> None:
+    """List what cannot be read; refuse it unless the policy is `skip`."""
+    # No output of the workflow, which removes the outputs of a step that fails.
+    listing = folder / "unreadable.csv"
+    if bad.empty:
+        listing.unlink(missing_ok=True)
+        return
+    write_csv(listing, bad)
+    if policy == "skip":
+        return
+    lines = [f"  {path}: {reason}" for path, reason in bad.head(MAX_LISTED).itertuples(index=False)]
+    more = [f"  and {len(bad) - MAX_LISTED} more"] if len(bad) > MAX_LISTED else []
+    raise DataError(
+        "\n".join([f"{len(bad)} image files cannot be read:", *lines, *more]),
+        f"replace or remove them, or set data.on_corrupt: skip; the whole list is in {listing}",
+    )
 
 
 def _say(stream: IO[str], items: list[dict[str, Any]], words: Callable[[dict[str, Any]], str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,11 +18,12 @@ from secateur.data.classes import read_classmap
 from secateur.data.manifest import read_manifest
 from secateur.models.cost import cost_of
 from secateur.models.file import load_model, save_model
-from secateur.models.provenance import card_of, link, split_link, versions
+from secateur.models.provenance import versions
 from secateur.quantization.aware import plain_network, quantisation_aware
 from secateur.run import DATA_WITHOUT_EFFECT, WITHOUT_EFFECT_ON_RESULTS, Run
 from secateur.spec import TrainSpec
 from secateur.steps.context import working
+from secateur.steps.model_card import card_of, link, split_link
 from secateur.steps.trainer import teacher_of, trainer_of
 from secateur.storage.atomic import sha256_of, write_json
 from secateur.storage.csv import write_csv
@@ -82,11 +83,15 @@ class _Step:
             self.chain = [split_link(self.run_files, len(manifest))]
             with (
                 distributed(self.section.gpus) as self.devices,
-                tracked(self.run_files, self.step, self.section, self.stream) as trackers,
+                self._tracked() as trackers,
             ):
                 metrics = self._trained(manifest, classes, status, trackers)
             status.write("RUNNING", f"{self.step} wrote its model", kpi={"val_accuracy": metrics["val_accuracy"]})
         return metrics
+
+    def _tracked(self) -> AbstractContextManager[Trackers]:
+        run = self.run_files
+        return tracked(run.name, self.step, run.spec, self.section, run.work / self.step, self.stream)
 
     @contextmanager
     def _working(self) -> Iterator[StatusLog]:

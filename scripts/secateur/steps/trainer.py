@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secateur.data.classes import labels_of
+from secateur.data.manifest import rows_of_split
 from secateur.data.pipeline import ImageBatches, ImageReader, TrainingBatches
 from secateur.errors import DataError, SpecError
 from secateur.models.file import load_model
@@ -109,9 +109,3 @@ def unpruned_model(run: Run) -> Path:
     path = run.spec.prune.model_path if run.spec.prune else None
     # The final model comes after pruning: when pruning starts, EVALMODEL is the trained one.
     return run.model("train") if path in (None, "EVALMODEL") else run.resolve(path, run.model("train"))
-
-
-def rows_of_split(manifest: pd.DataFrame, split: str, classes: list[str]) -> tuple[pd.DataFrame, list[int]]:
-    """Rows and class indices of the images of one split."""
-    rows = manifest[manifest["split"] == split]
-    return rows, labels_of(rows["class"], classes)

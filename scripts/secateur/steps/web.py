@@ -10,8 +10,9 @@ from typing import IO
 
 from secateur.data.classes import read_classmap
 from secateur.errors import ModelError
+from secateur.export.exported_files import export_name
 from secateur.export.input_scaling import preprocessing_of
-from secateur.run import Run, export_name
+from secateur.run import Run
 from secateur.steps.context import working
 from secateur.storage.atomic import write_text
 

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from secateur.errors import InterruptedRunError
-from secateur.run import Run
-from secateur.spec import TrainSpec
+from secateur.spec import Spec, TrainSpec
 from secateur.spec.spec import TRACKERS
 
 SUMMARY = ("best_epoch", "val_accuracy", "val_loss", "params", "macs", "training_images", "seconds")
@@ -32,8 +31,8 @@ PACKAGE_ROOT = Path(__file__).parent.parent.parent
 class Trackers:
     """The trackers of one training; without any, all of this does nothing."""
 
-    def __init__(self, run: Run, step: str, section: TrainSpec, stream: IO[str]) -> None:
-        self.run, self.step, self.section, self.stream = run, step, section, stream
+    def __init__(self, start: Mapping[str, Any], folder: Path, section: TrainSpec, stream: IO[str]) -> None:
+        self.start, self.folder, self.section, self.stream = start, folder, section, stream
         self.summary: dict[str, Any] = {}
         self._processes: list[_Process] | None = None
 
@@ -56,19 +55,13 @@ class Trackers:
             process.wait(max(0.0, end - time.monotonic()))
 
     def _started(self, resumed: bool) -> list[_Process]:
-        start = {
-            "experiment": self.run.name,
-            "step": self.step,
-            # The key is not part of it.
-            "config": self.run.spec.model_dump(mode="json", exclude={"key", "results_dir"}),
-            "resumed": resumed,
-        }
+        start = {**self.start, "resumed": resumed}
         processes = []
         for name in TRACKERS:
             section = getattr(self.section, name)
             if section is None:
                 continue
-            folder = self.run.work / self.step / name
+            folder = self.folder / name
             try:
                 processes.append(_Process(name, folder, {**start, "options": section.model_dump()}, self.stream))
             except OSError as error:
@@ -77,16 +70,21 @@ class Trackers:
 
 
 @contextmanager
-def tracked(run: Run, step: str, section: TrainSpec, stream: IO[str]) -> Iterator[Trackers]:
+def tracked(
+    experiment: str, step: str, spec: Spec, section: TrainSpec, folder: Path, stream: IO[str]
+) -> Iterator[Trackers]:
     """Trackers that are told how the block ended.
 
     Args:
-        run: whose training; trackers keep their files below its work folder.
+        experiment: its name.
         step: `train` or `retrain`.
+        spec: of the experiment; its key is not told.
         section: the sections `mlflow`, `wandb` and `clearml` of it choose the trackers.
+        folder: where the trackers keep their files.
         stream: for people: where a run can be seen, or why not.
     """
-    trackers = Trackers(run, step, section, stream)
+    config = spec.model_dump(mode="json", exclude={"key", "results_dir"})
+    trackers = Trackers({"experiment": experiment, "step": step, "config": config}, folder, section, stream)
     try:
         yield trackers
     except BaseException as error:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from secateur.errors import SecateurError, SpecError, format_error
-from secateur.run import EXPERIMENT_NAME, Run, export_name
+from secateur.export.exported_files import export_name
+from secateur.run import EXPERIMENT_NAME, Run
 from secateur.spec import Spec, load_spec
 from secateur.storage.atomic import require_writable
 from secateur.workflow.outputs import result_files, step_of
@@ -210,16 +211,6 @@ class readable_errors:
         if isinstance(error, SecateurError):
             print(format_error(error), file=sys.stderr)
             raise SystemExit(error.exit_code) from None
-
-
-def run_from(name: str, source: Mapping[str, Any]) -> Run:
-    """The run that `Experiments.source` describes, made in a job's own process.
-
-    Inside the workflow results stand at `<results>/<experiment>`, which may be a link to `results_dir`.
-    """
-    shared = {step: Path(folder) for step, folder in source["shared"].items()}
-    spec = load_spec(source["spec"], source["overrides"])
-    return Run(name, spec, Path(source["results"]), Path(source["work"]), shared)
 
 
 def _link(link: Path, target: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from secateur.data.filesystem import is_file_source
-from secateur.run import BUNDLE_FILES, Exported, Run, export_name, exported_files, given_model
-from secateur.runtime.gpu import gpus_of
+from secateur.export.exported_files import BUNDLE_FILES, Exported, export_name, exported_files
+from secateur.run import Run, given_model
 from secateur.spec import Spec
 from secateur.workflow.experiments import Experiments
 from secateur.workflow.outputs import export_names, page_files
@@ -161,3 +161,12 @@ class Inputs:
     def gpus(self, name: str, step: str) -> int:
         """Devices that a step works with."""
         return gpus_of(self._spec(name), step)
+
+
+def gpus_of(spec: Spec, step: str) -> int:
+    """How many GPUs a step of this spec works with."""
+    if step == "prune":
+        return int(spec.prune is not None and spec.prune.needs_images)
+    if step in ("train", "retrain"):
+        return ((spec.retrain if step == "retrain" else None) or spec.train).gpus
+    return int(step in ("evaluate", "inference", "engine"))

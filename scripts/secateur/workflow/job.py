@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, TextIO
 
 from secateur.errors import InterruptedRunError, SecateurError, format_error
-from secateur.run import Run
-from secateur.runtime.gpu import on_gpus
+from secateur.run import Run, run_from
+from secateur.runtime.gpu import BACKEND, leased, several_on
 from secateur.runtime.import_hooks import skip_unused_imports
 from secateur.runtime.onednn import use_onednn
 from secateur.runtime.signals import stoppable
-from secateur.workflow.experiments import run_from
 
 # Errors name their file or key, and their log; lines that go on are indented.
 UNNAMED = ("error:", "hint:", "log:", " ")
@@ -114,3 +114,23 @@ def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
         run = run_from(snakemake.wildcards.experiment, snakemake.params.source)
         with on_gpus(run, snakemake.rule, snakemake.resources.get("gpu", 0), os.environ, stream) as equipped:
             yield equipped, stream
+
+
+@contextmanager
+def on_gpus(run: Run, step: str, count: int, environment: MutableMapping[str, str], stream: IO[str]) -> Iterator[Run]:
+    """The run with the GPUs that it has leased; see `leased`.
+
+    On several it is JAX that trains, where the environment names no `KERAS_BACKEND`: TensorFlow's `keras.distribution`
+    is not made for use.
+    """
+
+    def say(words: str) -> None:
+        print(f"{step}  {words}", file=stream, flush=True)
+
+    backend = environment.get(BACKEND)
+    with leased(count if several_on(backend) else min(count, 1), environment, say) as held:
+        if len(held) > 1 and backend is None:
+            environment[BACKEND] = "jax"
+        if held:
+            say(f"on GPU {' and '.join(held)}")
+        yield replace(run, devices=tuple(held))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from secateur.run import BUNDLE_FILES, calibrates, exported_files, given_model
+from secateur.export.exported_files import BUNDLE_FILES, calibrates, exported_files
+from secateur.run import given_model
 from secateur.spec import Spec
 
 OF_SPLIT = ("manifest.csv", "classmap.json", "findings.csv", "report.json", "report.html")

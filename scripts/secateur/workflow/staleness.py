@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from secateur.data.listing import listing_digest
-from secateur.run import WITHOUT_EFFECT_ON_RESULTS, exported_files
+from secateur.export.exported_files import exported_files
+from secateur.run import WITHOUT_EFFECT_ON_RESULTS
 from secateur.spec import Spec, TrainSpec
 
 DIGITS, DIGITS_INDEX = "data/digits", "data/digits.csv"

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from secateur.data.manifest import read_manifest
 from secateur.data.similar import MAX_DISTANCE, NO_HASH, perceptual_hash, similar_pairs
-from secateur.data.splitting import split
 from secateur.spec import parse_spec
+from secateur.steps.split import split
 
 from tests.conftest import write_jpeg
 

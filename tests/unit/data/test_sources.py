@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from secateur.data.images import image_files
 from secateur.data.manifest import read_manifest
 from secateur.data.pipeline import ImageReader
-from secateur.data.splitting import split
 from secateur.errors import DataError
 from secateur.spec import parse_spec
-from secateur.steps.inference import image_files
+from secateur.steps.split import split
 from secateur.workflow.staleness import section_params
 
 from tests.conftest import write_jpeg

@@ -8,8 +8,10 @@ import time
 
 import pytest
 from secateur.run import run_of
-from secateur.runtime.gpu import devices, gpus_of, leased, lock_folder, on_gpus
+from secateur.runtime.gpu import devices, leased, lock_folder
 from secateur.spec import load_spec
+from secateur.workflow.inputs import gpus_of
+from secateur.workflow.job import on_gpus
 
 TWO = """GPU 0: NVIDIA A100 (UUID: GPU-aaaa)
 GPU 1: NVIDIA A100 (UUID: GPU-bbbb)

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 from secateur.cli.main import main
+from secateur.cli.pick import pick
 from secateur.errors import DataError, SpecError
+from secateur.evaluation.pareto_front import advice, on_front, recommended
 from secateur.report.pareto_figure import draw
-from secateur.steps.pareto import advice, on_front, pick, recommended
 
 
 def table():

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from secateur.data.manifest import read_manifest
-from secateur.data.splitting import split
 from secateur.errors import DataError, SpecError
 from secateur.spec import parse_spec
 from secateur.steps.digits import write_digits
+from secateur.steps.split import split
 
 from tests.conftest import write_jpeg
 

@@ -41,7 +41,7 @@ def run_with(tmp_path: Path, tracker: str, **options: Any) -> Run:
 def follow(run: Run, rows: tuple[dict[str, float], ...] = ROWS, first: int = 1) -> str:
     """A training of these epochs; returns what people read."""
     stream = io.StringIO()
-    with tracked(run, "train", run.spec.train, stream) as told:
+    with tracked(run.name, "train", run.spec, run.spec.train, run.work / "train", stream) as told:
         for epoch, row in enumerate(rows, first):
             told.epoch(epoch, row)
         told.summary = {"val_accuracy": 0.5, "params": 1234, "device": "cpu"}
@@ -97,7 +97,10 @@ def test_a_training_that_goes_on_keeps_its_mlflow_run(server: str, tmp_path: Pat
     from mlflow import MlflowClient
 
     run = run_with(tmp_path, "mlflow", tracking_uri=server, experiment="second")
-    with pytest.raises(InterruptedRunError), tracked(run, "train", run.spec.train, io.StringIO()) as told:
+    with (
+        pytest.raises(InterruptedRunError),
+        tracked(run.name, "train", run.spec, run.spec.train, run.work / "train", io.StringIO()) as told,
+    ):
         told.epoch(1, ROWS[0])
         raise InterruptedRunError("train was stopped", "run it again")
     client = MlflowClient(server)

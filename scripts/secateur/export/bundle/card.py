@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from secateur.export.engine_options import engine_source
-from secateur.run import Exported, Run, exported_files
+from secateur.export.exported_files import Exported, exported_files
+from secateur.spec import Spec
 
 FORMS = {
     "onnxruntime": "ONNX Runtime, and what else reads ONNX",
@@ -17,7 +18,8 @@ FORMS = {
 
 
 def model_card(
-    run: Run,
+    name: str,
+    spec: Spec,
     classes: Sequence[str],
     images: Mapping[str, int],
     parities: Sequence[Mapping[str, Any]],
@@ -27,7 +29,8 @@ def model_card(
     """The text of the file.
 
     Args:
-        run: whose model.
+        name: of the experiment.
+        spec: of the experiment.
         classes: names in index order.
         images: split -> number of images.
         parities: figures of each exported file.
@@ -35,21 +38,20 @@ def model_card(
         sizes: file -> bytes, with the parts that belong to it.
     """
     parts = [
-        f"# {run.name}\n",
-        _what(run, classes, images),
+        f"# {name}\n",
+        _what(spec, classes, images),
         "## Figures\n",
         _figures(parities, sizes),
         _worst(parities[0]),
         "## Latency\n",
         _latency(latency),
         "## How to run it\n",
-        _how(run),
+        _how(spec),
     ]
     return "\n".join(parts)
 
 
-def _what(run: Run, classes: Sequence[str], images: Mapping[str, int]) -> str:
-    spec = run.spec
+def _what(spec: Spec, classes: Sequence[str], images: Mapping[str, int]) -> str:
     channels, height, width = spec.model.input_image_size
     counts = ", ".join(f"{count:,} {split}" for split, count in images.items())
     made = "pruned and retrained" if spec.prunes else "trained"
@@ -108,8 +110,8 @@ def _latency(latency: Mapping[str, Any]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _how(run: Run) -> str:
-    file, engine = exported_files(run.spec)[0], engine_source(run.spec)
+def _how(spec: Spec) -> str:
+    file, engine = exported_files(spec)[0], engine_source(spec)
     lines = []
     if file.sealed:
         lines.append(_decrypt(file))
@@ -121,7 +123,7 @@ def _how(run: Run) -> str:
         f"* Triton: the folder `triton` is a model repository{_triton_remark(file)}.",
         "* `MANIFEST.json` has the SHA-256 of every file.",
     ]
-    if "web" in run.spec.export.targets:
+    if "web" in spec.export.targets:
         lines.append("* `try.html` runs the model in a browser, without a server or a network.")
     return "\n".join(lines) + "\n"
 

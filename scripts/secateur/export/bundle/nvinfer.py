@@ -6,9 +6,9 @@ Gst-nvinfer).
 
 from __future__ import annotations
 
+from secateur.export.exported_files import Exported
 from secateur.export.input_scaling import fed_scaling
 from secateur.keras_to_onnx.writer import OUTPUT_NAME
-from secateur.run import Exported
 from secateur.spec import Spec
 
 NETWORK_MODES = {"fp32": 0, "int8": 1, "fp16": 2}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 
 from secateur.export.engine_options import EngineOptions
+from secateur.export.exported_files import Exported
 from secateur.keras_to_onnx.writer import INPUT_NAME
-from secateur.run import Exported
 
 
 def trtexec_script(options: EngineOptions, file: Exported) -> str:

@@ -11,17 +11,19 @@ from typing import Any
 import keras
 
 from secateur.errors import ModelError
-from secateur.export.final_model import Pixels, Source
+from secateur.export.exported_files import Exported, calibrates
+from secateur.export.final_model import FinalModel, Pixels
 from secateur.export.onnx_content import onnx_content
-from secateur.export.parity import measured_parity, require_agreement
+from secateur.export.parity import require_agreement
 from secateur.export.runners import openvino_runner, tflite_runner
-from secateur.run import Exported, calibrates
+from secateur.run import Run
 from secateur.runtime.quiet import silenced
 from secateur.steps.calibrate import calibration_paths, read_calibration
+from secateur.steps.exported_model import onnx_metadata, parity_of
 from secateur.storage.atomic import write_bytes
 
 # The file's parity figures, once it is written.
-WriteTarget = Callable[[Source, Exported, Path], dict[str, Any]]
+WriteTarget = Callable[[Run, FinalModel, Exported, Path], dict[str, Any]]
 # Package that runs a target's files -> what installs it.
 PACKAGES = {"tflite": ("ai_edge_litert", "ai-edge-litert"), "openvino": ("openvino", "openvino")}
 
@@ -32,21 +34,21 @@ def _require_package(form: str) -> None:
         raise ModelError(f"export.targets: {form} needs the package {package}", f"pip install {package}")
 
 
-def write_tflite(source: Source, file: Exported, target: Path) -> dict[str, Any]:
+def write_tflite(run: Run, final: FinalModel, file: Exported, target: Path) -> dict[str, Any]:
     """A `.tflite` file with float32 input (scaled pixels, NHWC) and output; int8 inside where the file's type says so.
 
     Raises:
         ModelError: the packages are missing, TensorFlow cannot convert the network, or it answers otherwise.
     """
     _require_package("tflite")
-    content = _tflite(source, file.data_type)
-    parity = measured_parity(source, file, tflite_runner(content, source.run.spec))
-    require_agreement(parity, source.run.spec)
+    content = _tflite(run, final, file.data_type)
+    parity = parity_of(run, final, file, tflite_runner(content, run.spec))
+    require_agreement(parity, run.spec)
     write_bytes(target, content)
     return parity
 
 
-def _tflite(source: Source, data_type: str) -> bytes:
+def _tflite(run: Run, final: FinalModel, data_type: str) -> bytes:
     if keras.backend.backend() != "tensorflow":
         raise ModelError("export.targets tflite needs the TensorFlow backend", "unset KERAS_BACKEND")
     import tensorflow as tf  # noqa: PLC0415 - this target alone needs it
@@ -54,12 +56,12 @@ def _tflite(source: Source, data_type: str) -> bytes:
         convert_variables_to_constants_v2 as frozen,
     )
 
-    signature = tf.TensorSpec((1, *source.model.input_shape[1:]), tf.float32, name="input_1")
-    answer = tf.function(lambda images: source.model(images, training=False))
+    signature = tf.TensorSpec((1, *final.model.input_shape[1:]), tf.float32, name="input_1")
+    answer = tf.function(lambda images: final.model(images, training=False))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen(answer.get_concrete_function(signature))])
     if data_type == "int8":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: _one_by_one(source)
+        converter.representative_dataset = lambda: _one_by_one(run)
     try:
         with silenced():
             return bytes(converter.convert())
@@ -69,13 +71,13 @@ def _tflite(source: Source, data_type: str) -> bytes:
         ) from error
 
 
-def _one_by_one(source: Source) -> Iterator[list[Any]]:
-    for batch in Pixels(source.run, calibration_paths(source.run)).scaled():
+def _one_by_one(run: Run) -> Iterator[list[Any]]:
+    for batch in Pixels(run.spec, calibration_paths(run)).scaled():
         for image in batch:
             yield [image[None]]
 
 
-def write_openvino(source: Source, file: Exported, target: Path) -> dict[str, Any]:
+def write_openvino(run: Run, final: FinalModel, file: Exported, target: Path) -> dict[str, Any]:
     """OpenVINO's `.xml` with its `.bin` beside it, of the same network and precision as the ONNX file.
 
     Raises:
@@ -84,13 +86,13 @@ def write_openvino(source: Source, file: Exported, target: Path) -> dict[str, An
     _require_package("openvino")
     import openvino  # noqa: PLC0415 - an extra
 
-    calibration = read_calibration(source.run) if calibrates(source.run.spec) else None
-    network = openvino.Core().read_model(onnx_content(source, file, calibration))
+    calibration = read_calibration(run) if calibrates(run.spec) else None
+    network = openvino.Core().read_model(onnx_content(final, file, calibration, onnx_metadata(run, final)))
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".openvino-") as folder:
         made = Path(folder) / target.name
         openvino.save_model(network, made, compress_to_fp16=False)
-        parity = measured_parity(source, file, openvino_runner(made, source.run.spec))
-        require_agreement(parity, source.run.spec)
+        parity = parity_of(run, final, file, openvino_runner(made, run.spec))
+        require_agreement(parity, run.spec)
         for suffix in (".bin", ".xml"):
             write_bytes(target.with_suffix(suffix), made.with_suffix(suffix).read_bytes())
     return parity

@@ -1,0 +1,44 @@
+"""`secateur pick`: the cheapest point of a finished sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from secateur.errors import DataError, SpecError
+from secateur.evaluation.pareto_front import COSTS, advice, described, none_within, recommended
+from secateur.workflow.experiments import RESULTS
+
+
+def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) -> str:
+    """What `secateur pick` prints.
+
+    Args:
+        name: of the sweep, or the path of its folder or table.
+        max_drop: most top-1 accuracy to lose; None: the point that the sweep itself recommends, by MACs.
+        cost: a key of COSTS.
+        results: root of the results.
+
+    Raises:
+        DataError: there is no such table.
+        SpecError: every point loses more.
+    """
+    given = Path(name)
+    candidates = [given, given / "front.csv", results / "sweeps" / name / "front.csv"]
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        raise DataError(f"there is no sweep '{name}': no file {candidates[-1]}", "run snakemake with the sweep first")
+    table = pd.read_csv(path)
+    missing = {"name", "top_1", "accuracy_drop", *COSTS} - set(table.columns)
+    if missing:
+        raise DataError(f"{path}: no column {', '.join(sorted(missing))}", "give the front.csv of a sweep")
+    hint = "allow a larger --max-drop, or add milder values to the sweep"
+    if max_drop is None:
+        chosen = table[table["recommended"]]
+        if chosen.empty:
+            raise SpecError("no point met the max_accuracy_drop of this sweep", hint)
+        return f"recommended: {described(table, int(chosen.index[0]))}"
+    if recommended(table, max_drop, cost) is None:
+        raise SpecError(none_within(table, max_drop), hint)
+    return advice(table, max_drop, cost)
