@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur.spec import Spec, load_spec
-from secateur.spec.spec import TRACKERS
+from secateur.spec.tracker_specs import TRACKERS
 from secateur.storage.status_log import StatusLog
 from secateur.vault.keys import key_of
 

@@ -15,10 +15,13 @@ from secateur.spec.fields import (
     Section,
     Share,
     listed,
+    no_effect,
+    spec_key,
 )
+from secateur.spec.train_spec import OWN_RESULTS
 
 DataType = Literal["fp32", "fp16", "int8"]
-# Files of these targets are plain: a pass phrase would protect nothing beside them.
+# Files of these targets are plain: a passphrase would protect nothing beside them.
 Target = Literal["tflite", "openvino", "web"]
 # Top-1 agreement with Keras and largest difference of a probability that an exported file must meet without `parity`.
 PARITY: dict[str, tuple[float, float]] = {"fp32": (1.0, 1e-4), "fp16": (0.99, 0.05), "int8": (0.9, 1.0)}
@@ -27,22 +30,23 @@ PARITY: dict[str, tuple[float, float]] = {"fp32": (1.0, 1e-4), "fp16": (0.99, 0.
 class CalibrationSpec(Section):
     """Own addition: how ranges of activations are measured for int8."""
 
-    images: PositiveInt = Field(512, description="training images that are looked at")
-    method: Annotated[Literal["minmax", "entropy", "percentile"], Folded] = Field(
+    images: PositiveInt = spec_key(512, "number of training images", "calibrate", "export")
+    method: Annotated[Literal["minmax", "entropy", "percentile"], Folded] = spec_key(
         "minmax",
-        description="range of an activation: least to largest value; the one that tells least different a "
-        "distribution; or without the furthest 0.01 %",
+        "range of an activation: minmax = full range, entropy = least KL divergence, percentile = without the "
+        "outermost 0.01 %",
+        "calibrate",
     )
 
 
 class ParitySpec(Section):
     """Own addition: what an exported file must meet on the test images, or the run stops."""
 
-    min_top_1_agreement: Share | None = Field(
-        None, description="share of images with the same answer as Keras; absent: fp32 1, fp16 0.99, int8 0.9"
+    min_top_1_agreement: Share | None = spec_key(
+        None, "share of images with the same answer as Keras; absent: fp32 1, fp16 0.99, int8 0.9", "export", "engine"
     )
-    max_difference: Share | None = Field(
-        None, description="largest difference of a probability; absent: fp32 0.0001, fp16 0.05, int8 1"
+    max_difference: Share | None = spec_key(
+        None, "largest difference of a probability; absent: fp32 0.0001, fp16 0.05, int8 1", "export", "engine"
     )
 
     def limits(self, data_type: str) -> tuple[float, float]:
@@ -57,45 +61,70 @@ class ParitySpec(Section):
 class ExportSpec(Section):
     """The file for deployment."""
 
-    model_path: OptionalPath = Field(None, description="absent or EVALMODEL: the final model")
-    output_path: OptionalPath = Field(None, description="suffix .etlt: encrypted; .onnx: plain")
-    data_type: Annotated[DataType | None, Folded] = Field(
-        None, description="precision; absent: int8 where the final model was trained with qat, else fp32"
+    model_path: OptionalPath = spec_key(
+        None, "absent or EVALMODEL: the final model", "calibrate", "export", "latency", "engine"
     )
-    layout: Annotated[Literal["nchw", "nhwc"], Folded] = Field("nchw", description="own addition: input layout")
-    embed_preprocessing: bool = Field(
-        False, description="own addition: the file takes plain pixels, NHWC in RGB order, and scales them itself"
+    output_path: OptionalPath = spec_key(
+        None, "suffix .etlt: encrypted; .onnx: plain", "export", "latency", "bundle", "web", "engine"
     )
-    calibration: CalibrationSpec = Field(default_factory=CalibrationSpec)
-    int8_max_drop: Fraction | None = Field(
+    data_type: Annotated[DataType | None, Folded] = spec_key(
+        None, "precision; absent: int8 if the final model was trained with qat, else fp32", "export", "bundle", "engine"
+    )
+    layout: Annotated[Literal["nchw", "nhwc"], Folded] = spec_key(
+        "nchw", "own addition: input layout", "calibrate", "export", "bundle", "web", "engine", "pareto"
+    )
+    embed_preprocessing: bool = spec_key(
+        False,
+        "own addition: the file takes plain pixels, NHWC in RGB order, and scales them itself",
+        "calibrate",
+        "export",
+        "bundle",
+        "web",
+        "engine",
+    )
+    calibration: CalibrationSpec = Field(default_factory=CalibrationSpec, description="ranges for int8")
+    int8_max_drop: Fraction | None = spec_key(
         None,
-        description="own addition: top-1 that int8 may lose on the validation images; the layers that hurt most stay "
-        "in float until it holds. Absent: all layers are int8",
+        "own addition: top-1 accuracy that int8 may lose on the validation images; the layers that lose most stay in "
+        "float until the limit holds. Absent: all layers are int8",
+        "calibrate",
     )
-    parity: ParitySpec = Field(default_factory=ParitySpec)
-    targets: Annotated[list[Annotated[Target, Folded]], BeforeValidator(listed)] = Field(
-        [], description="own addition: more files beside the ONNX one: TFLite in fp32 and int8, OpenVINO, a web page"
+    parity: ParitySpec = Field(default_factory=ParitySpec, description="what the file must meet")
+    targets: Annotated[list[Annotated[Target, Folded]], BeforeValidator(listed)] = spec_key(
+        [], "own addition: more files beside the ONNX file: TFLite in fp32 and int8, OpenVINO, a web page", "bundle"
     )
-    converter: Annotated[Literal["direct", "tf2onnx"], Folded] = Field("direct", description="own addition")
-    target_opset: int = Field(13, ge=13, le=18, description="ONNX operator set")
-    engine_file: OptionalPath = Field(
-        None, description="also write the TensorRT engine here; with it, or with `gen_trt_engine`, one is built"
+    converter: Annotated[Literal["direct", "tf2onnx"], Folded] = spec_key(
+        "direct", "own addition: program that writes the ONNX file", "calibrate", "export"
     )
-    engine_data_type: Annotated[DataType | None, Folded] = Field(
-        None, description="own addition: precision of the TensorRT engine; absent: that of the exported file"
+    target_opset: int = spec_key(13, "ONNX operator set", "calibrate", "export", "pareto", ge=13, le=18)
+    engine_file: OptionalPath = spec_key(
+        None, "also write the TensorRT engine here; this key or `gen_trt_engine` asks for an engine", "engine"
     )
-    max_workspace_size: PositiveFloat | None = Field(None, description="TensorRT: GB; absent: 2")
-    cal_image_dir: Annotated[list[str], BeforeValidator(listed)] = Field(
-        [], description="int8: folders of images to calibrate with, in place of training images"
+    engine_data_type: Annotated[DataType | None, Folded] = spec_key(
+        None, "own addition: precision of the TensorRT engine; absent: that of the exported file", "bundle", "engine"
     )
-    cal_cache_file: OptionalPath = None
-    cal_data_file: OptionalPath = None
-    batch_size: PositiveInt | None = Field(None, description="int8: with `batches`, how many images calibrate")
-    batches: PositiveInt | None = Field(None, description="int8: with `batch_size`, how many images calibrate")
-    min_batch_size: PositiveInt | None = Field(None, description="TensorRT: smallest batch; absent: 1")
-    opt_batch_size: PositiveInt | None = Field(None, description="TensorRT: batch to be fastest at; absent: 1")
-    max_batch_size: PositiveInt | None = Field(None, description="TensorRT: largest batch; absent: 8")
-    results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
+    max_workspace_size: PositiveFloat | None = spec_key(
+        None, "TensorRT: GB of memory for building; absent: 2", "bundle", "engine"
+    )
+    cal_image_dir: Annotated[list[str], BeforeValidator(listed)] = spec_key(
+        [],
+        "int8: folders of images to calibrate with, instead of training images",
+        "calibrate",
+        "export",
+        place=True,
+    )
+    cal_cache_file: OptionalPath = no_effect(None, "ranges are kept in export/calibration.json")
+    cal_data_file: OptionalPath = no_effect(None, "the calibration images are read again")
+    batch_size: PositiveInt | None = spec_key(
+        None, "int8: images per calibration batch; needs `batches`", "calibrate", "export"
+    )
+    batches: PositiveInt | None = spec_key(
+        None, "int8: number of calibration batches; needs `batch_size`", "calibrate", "export"
+    )
+    min_batch_size: PositiveInt | None = spec_key(None, "TensorRT: smallest batch; absent: 1", "bundle", "engine")
+    opt_batch_size: PositiveInt | None = spec_key(None, "TensorRT: most usual batch; absent: 1", "bundle", "engine")
+    max_batch_size: PositiveInt | None = spec_key(None, "TensorRT: largest batch; absent: 8", "bundle", "engine")
+    results_dir: OptionalPath = no_effect(None, OWN_RESULTS)
 
     @field_validator("output_path")
     @classmethod
@@ -135,7 +164,7 @@ class ExportSpec(Section):
 
 
 class GenTrtEngineSpec(Section):
-    """V2: asks for a TensorRT engine; its options are read as those of `export` (`vintages`)."""
+    """V2: asks for a TensorRT engine; its options are read as those of `export`."""
 
     class TensorRT(Section):
         """What is left of it when its keys have their V1 names."""
@@ -143,8 +172,8 @@ class GenTrtEngineSpec(Section):
         class Calibration(Section):
             """Likewise."""
 
-        calibration: Calibration | None = None
+        calibration: Calibration | None = Field(None, description="read as keys of export")
 
-    onnx_file: OptionalPath = None
-    results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
-    tensorrt: TensorRT | None = None
+    onnx_file: OptionalPath = no_effect(None, "the engine is built from the file that export writes")
+    results_dir: OptionalPath = no_effect(None, OWN_RESULTS)
+    tensorrt: TensorRT | None = Field(None, description="read as keys of export")

@@ -1,11 +1,33 @@
-"""What the sections of the spec share: strictness, and types of values."""
+"""What the sections of the spec share: strictness, types of values, and how a key says what it affects."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+# What a key can affect: the files of one step, or something that several steps depend on.
+#   pixels    what a network gets of an image outside training: every step that reads images
+#   training  what a training sees and does: train with the keys of `train`, retrain with those of `retrain`
+Effect = Literal[
+    "split",
+    "cache",
+    "pixels",
+    "training",
+    "prune",
+    "evaluate",
+    "inference",
+    "calibrate",
+    "export",
+    "latency",
+    "engine",
+    "bundle",
+    "web",
+    "pareto",
+]
+EFFECTS: tuple[Effect, ...] = get_args(Effect)
 
 
 class Section(BaseModel):
@@ -14,6 +36,49 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=(), hide_input_in_errors=True
     )
+
+
+class About:
+    """What a key says of itself beside its type and its description; stands in the metadata of its field.
+
+    Args:
+        affects: whose files change with the value; none for a key that acts and changes no file.
+        place: whether the value names images. What counts is the images, not the name.
+        no_effect: why the key does nothing; empty for a key that acts.
+    """
+
+    def __init__(self, affects: tuple[Effect, ...] = (), place: bool = False, no_effect: str = "") -> None:
+        self.affects, self.place, self.no_effect = affects, place, no_effect
+
+
+def spec_key(default: Any, description: str, *affects: Effect, place: bool = False, **limits: Any) -> Any:
+    """A key that acts.
+
+    Args:
+        default: its value where the spec does not name it; a callable makes it.
+        description: for the reference and for editors.
+        affects: whose files change with it; none where the key acts and changes no file, as a number of threads.
+        place: whether it names images.
+        limits: as pydantic's `Field` takes them.
+    """
+    return _field(default, description, About(affects, place), limits)
+
+
+def no_effect(default: Any, why: str) -> Any:
+    """A key that is accepted because TAO has it, and does nothing here."""
+    return _field(default, f"no effect: {why}", About(no_effect=why), {})
+
+
+def _field(default: Any, description: str, about: About, limits: dict[str, Any]) -> Any:
+    made = {"default_factory": default} if callable(default) else {"default": default}
+    field: Any = Field(**made, description=description, **limits)
+    field.metadata.append(about)
+    return field
+
+
+def about(field: FieldInfo) -> About | None:
+    """What a key says of itself; None for a section."""
+    return next((entry for entry in field.metadata if isinstance(entry, About)), None)
 
 
 def _folded(value: Any) -> Any:

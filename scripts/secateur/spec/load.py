@@ -14,10 +14,12 @@ from pydantic import BaseModel, ValidationError
 
 from secateur.errors import SpecError
 from secateur.spec.architectures import FIXED, family_name
+from secateur.spec.model_spec import ModelSpec
 from secateur.spec.notices import Notice
 from secateur.spec.prune_spec import BUDGETS
-from secateur.spec.spec import TRACKERS, ModelSpec, Spec
+from secateur.spec.spec import Spec
 from secateur.spec.tao_releases import to_v1
+from secateur.spec.tracker_specs import TRACKERS
 from secateur.spec.yaml_file import Source, parse_source, read_source
 
 # The pass phrase that TAO's documents and sample specs all use.

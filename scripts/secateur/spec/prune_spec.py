@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from secateur.spec.fields import Folded, OptionalPath, PositiveFloat, PositiveInt, Section
+from secateur.spec.fields import Folded, OptionalPath, PositiveFloat, PositiveInt, Section, no_effect, spec_key
+from secateur.spec.train_spec import OWN_RESULTS
 
 # What a cut can be asked to meet in place of a threshold.
 BUDGETS = ("target_macs", "target_params", "target_size_mb", "target_latency_ms")
@@ -17,61 +18,73 @@ def _norm_name(value: Any) -> Any:
 
 
 class PruneSpec(Section):
-    """Pruning of whole channels (tao-facts 2)."""
+    """Pruning of whole channels."""
 
-    model_path: OptionalPath = Field(None, description="absent: the model that train made")
-    output_path: OptionalPath = Field(None, description="also write the pruned model here")
-    normalizer: Annotated[Literal["max", "L2"], BeforeValidator(_norm_name)] = Field("max")
+    model_path: OptionalPath = spec_key(None, "absent: the model that train made", "prune")
+    output_path: OptionalPath = spec_key(None, "also write the pruned model here", "prune")
+    normalizer: Annotated[Literal["max", "L2"], BeforeValidator(_norm_name)] = spec_key(
+        "max", "what the importance of the channels of a layer is divided by: the largest, or their L2 norm", "prune"
+    )
     equalization_criterion: Annotated[Literal["union", "intersection", "arithmetic_mean", "geometric_mean"], Folded] = (
-        Field("union")
+        spec_key(
+            "union",
+            "which importance counts for layers that must keep the same channels: the largest, the smallest, a mean",
+            "prune",
+        )
     )
-    granularity: PositiveInt = Field(8, description="kept channels are a multiple of this")
-    threshold: Annotated[float, Field(ge=0)] | None = Field(
-        0.1, description="channels with a normalised importance above this are kept; not a share"
+    granularity: PositiveInt = spec_key(8, "the number of kept channels is a multiple of this", "prune")
+    threshold: Annotated[float, Field(ge=0)] | None = spec_key(
+        0.1, "channels with a normalised importance above this are kept; not a share", "prune"
     )
-    target_macs: PositiveFloat | None = Field(
-        None, description="own addition, in place of threshold: MACs to keep; up to 1 a share of the model's, else MACs"
+    target_macs: PositiveFloat | None = spec_key(
+        None, "own addition, instead of threshold: MACs to keep; a value up to 1 is a share of the model's", "prune"
     )
-    target_params: PositiveFloat | None = Field(
-        None, description="own addition, in place of threshold: parameters to keep; up to 1 a share, else a number"
+    target_params: PositiveFloat | None = spec_key(
+        None, "own addition, instead of threshold: parameters to keep; a value up to 1 is a share", "prune"
     )
-    target_size_mb: PositiveFloat | None = Field(
-        None, description="own addition, in place of threshold: size of the exported fp32 ONNX, 1 MB = 1,000,000 bytes"
+    target_size_mb: PositiveFloat | None = spec_key(
+        None, "own addition, instead of threshold: size of the exported fp32 ONNX, 1 MB = 1,000,000 bytes", "prune"
     )
-    target_latency_ms: PositiveFloat | None = Field(
-        None,
-        description="own addition, in place of threshold: latency of ONNX Runtime, measured on this CPU",
+    target_latency_ms: PositiveFloat | None = spec_key(
+        None, "own addition, instead of threshold: latency of ONNX Runtime, measured on this CPU", "prune"
     )
-    latency_threads: PositiveInt = Field(1, description="own addition: threads of ONNX Runtime for target_latency_ms")
-    latency_batch: PositiveInt = Field(1, description="own addition: images a call for target_latency_ms")
-    ranking: Annotated[Literal["layer", "global", "uniform"], Folded] = Field(
+    latency_threads: PositiveInt = spec_key(
+        1, "own addition: threads of ONNX Runtime for target_latency_ms and for a sweep", "prune", "pareto"
+    )
+    latency_batch: PositiveInt = spec_key(
+        1, "own addition: images per call for target_latency_ms and for a sweep", "prune", "pareto"
+    )
+    ranking: Annotated[Literal["layer", "global", "uniform"], Folded] = spec_key(
         "layer",
-        description="own addition: normalise importance within each layer, or over the whole network, or take the same "
-        "share of each layer; a threshold is that share then",
+        "own addition: layer normalises importance within each layer, global over the whole network; uniform removes "
+        "the same share of each layer, and threshold is that share",
+        "prune",
     )
-    importance: Annotated[Literal["l2", "l1", "bn_scale", "taylor", "random"], Folded] = Field(
-        "l2", description="own addition: what a channel is judged by"
+    importance: Annotated[Literal["l2", "l1", "bn_scale", "taylor", "random"], Folded] = spec_key(
+        "l2", "own addition: how the importance of a channel is measured", "prune"
     )
-    images: PositiveInt = Field(512, description="own addition: training images that taylor and recalibrate_bn look at")
-    recalibrate_bn: bool = Field(
-        False, description="own addition: measure the batch normalisations' statistics anew after the cut"
+    images: PositiveInt = spec_key(512, "own addition: training images for taylor and recalibrate_bn", "prune")
+    recalibrate_bn: bool = spec_key(
+        False, "own addition: measure the statistics of batch normalisation again after the cut", "prune"
     )
-    steps: PositiveInt = Field(
-        1, description="own addition: reach a target in this many cuts, with a short training after each but the last"
+    steps: PositiveInt = spec_key(
+        1, "own addition: number of cuts to reach a target, with a short training between two cuts", "prune"
     )
-    step_epochs: int = Field(
+    step_epochs: int = spec_key(
         1,
+        "own addition: epochs between cuts, other settings from retrain; 0 only measures the importance again",
+        "prune",
         ge=0,
-        description="own addition: epochs of each short training, which is as retrain says otherwise; 0: channels are "
-        "judged anew after each cut, and nothing is trained",
     )
-    random_seed: int = Field(42, ge=0, lt=2**31, description="own addition: of importance random and of `images`")
-    min_num_filters: PositiveInt = Field(16, description="never keep fewer than this")
-    excluded_layers: list[str] = Field(
-        [], description="layers that keep every channel: names, or patterns with * and ?"
+    random_seed: int = spec_key(
+        42, "own addition: seed of importance random and of the choice of `images`", "prune", ge=0, lt=2**31
     )
-    byom_model_path: OptionalPath = Field(None, description="no effect yet")
-    results_dir: OptionalPath = Field(None, description="no effect: steps write under the run's results_dir")
+    min_num_filters: PositiveInt = spec_key(16, "a layer never keeps fewer channels than this", "prune")
+    excluded_layers: list[str] = spec_key(
+        [], "layers that keep every channel: names, or patterns with * and ?", "prune"
+    )
+    byom_model_path: OptionalPath = no_effect(None, "a pruned model is read from its own file")
+    results_dir: OptionalPath = no_effect(None, OWN_RESULTS)
 
     @field_validator("excluded_layers", mode="before")
     @classmethod

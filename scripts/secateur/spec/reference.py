@@ -11,8 +11,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from secateur.spec.load import NO_EFFECT
-from secateur.spec.spec import DistillSpec, RetrainSpec, Spec
+from secateur.spec.spec import Spec
 from secateur.spec.tao_releases import KEYS, SECTIONS
+from secateur.spec.train_spec import DistillSpec, RetrainSpec
 
 INTRODUCTION = """# Configuration
 

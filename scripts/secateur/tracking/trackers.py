@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from secateur.errors import InterruptedRunError
 from secateur.spec import Spec, TrainSpec
-from secateur.spec.spec import TRACKERS
+from secateur.spec.tracker_specs import TRACKERS
 
 SUMMARY = ("best_epoch", "val_accuracy", "val_loss", "params", "macs", "training_images", "seconds")
 # After a training its trackers have this long to send the rest; less where somebody waits for it to stop.

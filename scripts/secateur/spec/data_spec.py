@@ -1,0 +1,81 @@
+"""The data section: where the images are, how they are split, how pixels become network input."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from secateur.spec.fields import Bytes, Folded, OptionalPath, Section, Share, spec_key
+
+
+class SplitSpec(Section):
+    """Own addition: how images of `data.source` are split."""
+
+    train: Share = spec_key(0.7, "share of the images for training", "split")
+    val: Share = spec_key(0.1, "share of the images for validation", "split")
+    test: Share = spec_key(0.2, "share of the images for the final test", "split")
+    seed: int = spec_key(42, "another seed gives another split", "split", ge=0)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            raise ValueError(f"train + val + test must be 1, not {self.train + self.val + self.test:g}")
+        if not (self.train and self.val):
+            raise ValueError("train and val need a share above 0")
+        return self
+
+
+class DataSpec(Section):
+    """Where the images are and how pixels become network input."""
+
+    train_dataset_path: OptionalPath = spec_key(
+        None, "folder with a folder of training images per class", "split", place=True
+    )
+    val_dataset_path: OptionalPath = spec_key(
+        None, "folder with a folder of validation images per class", "split", place=True
+    )
+    preprocess_mode: Annotated[Literal["caffe", "torch", "tf"], Folded] = spec_key(
+        "torch", "how pixels are scaled", "pixels"
+    )
+    image_mean: list[float] | None = spec_key(None, "mean in BGR order; caffe mode only", "pixels")
+    num_classes: int | None = spec_key(None, "checked against the class folders when given", "split", ge=2)
+    source: OptionalPath = spec_key(
+        None,
+        "own addition: images that are to be split: class folders; train, val and test folders; a table "
+        "(.csv, .parquet); Pascal VOC; a zip or tar; path or URL",
+        "split",
+        place=True,
+    )
+    split: SplitSpec = Field(default_factory=SplitSpec, description="own addition: shares of `source`")
+    on_corrupt: Annotated[Literal["fail", "skip"], Folded] = spec_key(
+        "fail", "own addition: what happens when an image file cannot be read", "split"
+    )
+    multi_label: Annotated[Literal["first", "largest", "drop"], Folded] = spec_key(
+        "first",
+        "own addition: the class of a Pascal VOC image with several classes: that of its first object, or of its "
+        "largest box; drop leaves the image out",
+        "split",
+    )
+    group: Annotated[Literal["none", "folder", "similar"], Folded] = spec_key(
+        "none",
+        "own addition: keep related images in one split: folder = same subfolder, similar = near-duplicates; the "
+        "column `group` of a table always counts",
+        "split",
+    )
+    cache: Annotated[Literal["auto", "always", "never"] | Bytes, Folded] = spec_key(
+        "auto",
+        "own addition: keep decoded images in a file; auto: if it fits in half the RAM and half the free disk; or a "
+        "limit such as `20 GB`",
+        "cache",
+    )
+    sampling: Annotated[Literal["natural", "balanced"], Folded] = spec_key(
+        "natural", "own addition: balanced trains on every class equally often", "training"
+    )
+
+    @field_validator("image_mean")
+    @classmethod
+    def _one_or_three_means(cls, means: list[float] | None) -> list[float] | None:
+        if means is not None and len(means) not in (0, 1, 3):
+            raise ValueError(f"image_mean needs 3 values (BGR) or 1 (gray), not {len(means)}")
+        return means or None
