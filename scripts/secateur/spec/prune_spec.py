@@ -17,7 +17,7 @@ def _norm_name(value: Any) -> Any:
 
 
 class PruneSpec(Section):
-    """Pruning of whole channels (tao-facts 2)."""
+    """Pruning of whole channels."""
 
     model_path: OptionalPath = Field(None, description="absent: the model that train made")
     output_path: OptionalPath = Field(None, description="also write the pruned model here")

@@ -1,6 +1,7 @@
 """The typed spec: one model a section, with the specification's names, ranges and defaults.
 
-Defaults are those of the specification's tables where they state one, else of TAO's code (tao-facts 1.1).
+Defaults are those of the specification's tables where they state one, else of TAO's code: see
+docs/decisions/spec-defaults.md.
 Fields marked `own addition` are not in the specification.
 """
 
