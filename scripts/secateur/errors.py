@@ -1,4 +1,7 @@
-"""Errors that a user is meant to read, each with its exit code and one thing to do."""
+"""Errors that a user is meant to read, each with its exit code and one thing to do.
+
+See docs/decisions/signals-and-exit-codes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""faults.md section 7, rows D1 to D12: images and folders that are wrong, hostile or odd."""
+"""Rows D1 to D12 of docs/reliability.md: images and folders that are wrong, hostile or odd."""
 
 import io
 import itertools

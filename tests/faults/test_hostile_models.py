@@ -1,4 +1,7 @@
-"""Model files of strangers (faults.md M1 to M5): refused with exit 5 or 6, nothing written, nothing imported."""
+"""Rows M1 to M5 of docs/reliability.md, model files of strangers: refused with exit 5 or 6.
+
+Nothing is written, and nothing is imported.
+"""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""faults.md section 7, rows K1 to K8: keys and sealed files."""
+"""Rows K1 to K8 of docs/reliability.md: keys and sealed files."""
 
 import io
 import os

@@ -1,4 +1,7 @@
-"""faults.md section 7, rows P1, X1 and X2: what is shipped, and where it runs. P2: tests/unit/export/test_bundle.py."""
+"""Rows P1, X1 and X2 of docs/reliability.md: what is shipped, and where it runs.
+
+P2: tests/unit/export/test_bundle.py.
+"""
 
 import os
 import subprocess

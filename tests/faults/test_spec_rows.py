@@ -1,4 +1,4 @@
-"""faults.md section 7, rows S1 to S5: spec files that are wrong, hostile or contradictory."""
+"""Rows S1 to S5 of docs/reliability.md: spec files that are wrong, hostile or contradictory."""
 
 import resource
 import time

@@ -1,4 +1,4 @@
-"""faults.md section 7, rows W1 to W10: kills, full disks, locks, resumption."""
+"""Rows W1 to W10 of docs/reliability.md: kills, full disks, locks, resumption."""
 
 import errno
 import io

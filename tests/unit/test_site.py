@@ -26,4 +26,5 @@ def test_the_site_is_built_offline_without_warnings(repository, tmp_path):
 def test_every_page_is_in_the_navigation(repository):
     navigation = yaml.safe_load((repository / "mkdocs.yml").read_text())["nav"]
     listed = set(re.findall(r"[\w/-]+\.md", str(navigation)))
-    assert {page.name for page in (repository / "docs").glob("*.md")} <= listed
+    docs = repository / "docs"
+    assert {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")} <= listed

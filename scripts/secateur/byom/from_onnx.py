@@ -1,4 +1,7 @@
-"""From an ONNX file to a flat Keras model that computes the same."""
+"""From an ONNX file to a flat Keras model that computes the same.
+
+See docs/decisions/own-networks.md.
+"""
 
 from __future__ import annotations
 

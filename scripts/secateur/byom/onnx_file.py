@@ -25,7 +25,7 @@ LEFT_OUT = ["ConvBNFusion", "MatMulAddFusion", "TransposeOptimizer"]
 
 
 def read_onnx(path: Path | str) -> onnx.ModelProto:
-    """Read and check a file (faults.md section 2).
+    """Read and check a file; what is refused, and why: docs/decisions/untrusted-models.md.
 
     Raises:
         ArtifactError: it cannot be read.

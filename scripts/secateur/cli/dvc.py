@@ -1,6 +1,8 @@
 """`dvc.yaml`: one stage that calls Snakemake, since Snakemake alone knows what follows from what.
 
 Light on purpose, as `workflow`. Why one stage, and why `.snakemake/metadata` is an output of it: docs/dvc.md.
+
+See docs/decisions/dvc-stage.md.
 """
 
 from __future__ import annotations

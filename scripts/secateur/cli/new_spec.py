@@ -1,4 +1,7 @@
-"""`secateur new`: a commented spec for a folder of images, with choices made from the images and the machine."""
+"""`secateur new`: a commented spec for a folder of images, with choices made from the images and the machine.
+
+See docs/decisions/pruning-ways.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Dealing images to train, val and test by their content, so that adding some moves none of the others."""
+"""Dealing images to train, val and test by their content, so that adding some moves none of the others.
+
+See docs/decisions/who-goes-where.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Augmentation while training (tao-facts 1.7 and 1.8), every draw from the generator that is given."""
+"""Augmentation while training, every draw from the generator that is given: docs/decisions/crops-and-colours.md."""
 
 from __future__ import annotations
 

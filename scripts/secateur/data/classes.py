@@ -23,7 +23,7 @@ def labels_of(names: Iterable[str], classes: Sequence[str]) -> list[int]:
 
 
 def write_classmap(path: Path | str, names: list[str]) -> None:
-    """Write {class name: index} (tao-facts 1.6)."""
+    """Write {class name: index}, as TAO does: docs/decisions/class-order.md."""
     write_json(path, {name: index for index, name in enumerate(names)})
 
 

@@ -1,6 +1,8 @@
 """Batches for training and evaluation, the same for every backend.
 
 What a batch holds depends on the seed, the epoch and the position alone, not on the number of workers.
+
+See docs/decisions/image-input.md.
 """
 
 from __future__ import annotations

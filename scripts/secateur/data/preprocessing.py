@@ -1,7 +1,9 @@
-"""From a decoded image to network input: geometry and scaling, the one place where they are (tao-facts 1.6 and 1.7).
+"""From a decoded image to network input: geometry and scaling, the one place where they are.
 
 Training, validation, evaluation, inference and pruning all call these functions; `preprocessing.json` of an export
 describes them for other programs.
+
+See docs/decisions/torch-preprocessing.md.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from secateur.export.exported_files import Exported, exported_files
 from secateur.spec import Spec
 
-# TAO's defaults (tao-facts 1.1), but for the largest batch, which it has as 1.
+# TAO's defaults, but for the largest batch, which it has as 1: docs/decisions/tensorrt.md.
 WORKSPACE_GB, SMALLEST_BATCH, BEST_BATCH, LARGEST_BATCH = 2.0, 1, 1, 8
 
 

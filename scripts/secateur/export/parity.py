@@ -1,4 +1,7 @@
-"""The gate: an exported file must answer as Keras does on the test images, or the run stops."""
+"""The gate: an exported file must answer as Keras does on the test images, or the run stops.
+
+See docs/decisions/export-gate.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How long ONNX Runtime takes on this machine's CPU."""
+"""How long ONNX Runtime takes on this machine's CPU.
+
+See docs/decisions/latency.md.
+"""
 
 from __future__ import annotations
 

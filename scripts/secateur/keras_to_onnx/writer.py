@@ -1,6 +1,8 @@
 """Write a flat Keras model as ONNX without TensorFlow: one node a layer, batch normalisation folded.
 
 Inside, four-dimensional tensors are NCHW, whatever layout the input has; Keras computes in NHWC.
+
+See docs/decisions/onnx-writer.md.
 """
 
 from __future__ import annotations

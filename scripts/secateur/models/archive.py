@@ -1,4 +1,7 @@
-"""The Keras archive in a model file, looked at as data: no Keras, no code of the file's (faults.md section 2)."""
+"""The Keras archive in a model file, looked at as data: no Keras, no code of the file's.
+
+What is refused, and why: docs/decisions/untrusted-models.md.
+"""
 
 from __future__ import annotations
 

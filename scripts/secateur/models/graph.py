@@ -1,4 +1,7 @@
-"""A functional Keras model as a flat list of layer calls, in the order of computation."""
+"""A functional Keras model as a flat list of layer calls, in the order of computation.
+
+See docs/decisions/flat-graphs.md.
+"""
 
 from __future__ import annotations
 

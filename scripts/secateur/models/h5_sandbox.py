@@ -2,6 +2,8 @@
 
 A damaged heap sends libhdf5 round in circles for ever, deep in C where no signal reaches it; other damage has made it
 crash. So the weights of a model are read once by a process that may be killed, and only then by this one.
+
+See docs/decisions/untrusted-models.md.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Each tensor is described by the identities of the channels along its last axis. 
 new channels; a merge ties the channels it adds or multiplies; concatenation, flattening and reshaping move
 identities about. What a layer's weights must be sliced by is then read off its input and output.
 How each kind of layer does this stands in `follow`.
+
+See docs/decisions/pruning-groups.md.
 """
 
 from __future__ import annotations

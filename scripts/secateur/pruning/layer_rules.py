@@ -141,7 +141,7 @@ def _depthwise(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Chann
 
 
 def _transposed(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """Its input side is sliced; its own filters are never pruned (tao-facts 2.3)."""
+    """Its input side is sliced; its own filters are never pruned, as in TAO."""
     layer = call.layer
     if layer.name not in graph.consumed:
         graph.ends.append(layer.name)
@@ -189,7 +189,7 @@ def _permute(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channel
 
 
 def _merge(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """Tie the operands position by position; an operand of one channel is broadcast and stays (tao-facts 2.2)."""
+    """Tie the operands position by position; an operand of one channel is broadcast and stays."""
     widest = max(inputs, key=len)
     for channels in inputs:
         if channels is widest:

@@ -1,4 +1,4 @@
-"""Structured pruning: whole channels go (rules in tao-facts 2)."""
+"""Structured pruning: whole channels go. The rules: docs/decisions/pruning-groups.md and pruning-counts.md."""
 
 from __future__ import annotations
 

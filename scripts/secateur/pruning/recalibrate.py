@@ -2,6 +2,8 @@
 
 Known as adaptive batch normalisation (Li et al., EagleEye, arXiv:2007.02491): the means and variances that a
 network was trained with no longer hold once channels are cut, and a few images are enough to find those that do.
+
+See docs/decisions/recalibration.md.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ After Jacob et al., Quantization and Training of Neural Networks for Efficient I
 (arXiv:1712.05877): values and kernels are rounded to 255 levels on the way forward, and gradients pass through as if
 they were not (Bengio et al., arXiv:1308.3432). Plain Keras operations, so that one trainer, its checkpoints and every
 backend serve it; the result is a plain network, with the ranges beside it.
+
+See docs/decisions/int8.md.
 """
 
 from __future__ import annotations

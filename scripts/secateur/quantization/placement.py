@@ -3,6 +3,8 @@
 TensorRT fuses whole blocks itself and wants quantisation only where a convolution or dense layer reads, and at the
 inputs of residual additions, of squeeze-and-excitation products and of averages. ONNX Runtime takes an operator as
 integers only when all that it reads and makes is quantised, so there nearly everything is.
+
+See docs/decisions/int8.md.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Snakemake counts GPUs and never says which one (snakemake#281). Here a job takes devices through locks on files, one a
 device, that the kernel frees when their holder dies, however that happens.
+
+See docs/decisions/gpu-locks.md.
 """
 
 from __future__ import annotations

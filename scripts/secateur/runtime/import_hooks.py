@@ -1,4 +1,7 @@
-"""Imports that libraries make at their start and nothing here needs."""
+"""Imports that libraries make at their start and nothing here needs.
+
+See docs/decisions/imports.md.
+"""
 
 from __future__ import annotations
 

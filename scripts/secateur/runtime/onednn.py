@@ -1,4 +1,7 @@
-"""How TensorFlow computes on a CPU."""
+"""How TensorFlow computes on a CPU.
+
+See docs/decisions/keras-backends.md.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Signals that ask a job to stop: at once outside a training, between two batches inside one.
 
 SIGTERM comes from `kill`, a container or a batch system, SIGUSR2 from SLURM near a job's time limit, SIGINT is Ctrl-C.
+
+See docs/decisions/signals-and-exit-codes.md.
 """
 
 from __future__ import annotations

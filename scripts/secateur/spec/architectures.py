@@ -56,7 +56,7 @@ _NEVER_BATCH_NORM = {
 _NO_DROPOUT = {"dropout": (0.0, "the specification has this rate for VGG and SqueezeNet only")}
 _PADDING = {"padding": (None, "how its windows pad is part of the network")}
 _AS_IN_FILE = "the network is taken as its file has it"
-# Options that a family lacks: what the network does in any case, and why (tao-facts 3.2).
+# Options that a family lacks: what the network does in any case, and why; see docs/decisions/backbones.md.
 FIXED: dict[str, dict[str, tuple[Any, str]]] = {
     "resnet": {**_NO_DROPOUT},
     "efficientnet": {

@@ -1,7 +1,7 @@
 """A whole experiment: the root of the typed spec, with the specification's names, ranges and defaults.
 
 Each section has a file: data_spec, augment_spec, model_spec, train_spec (retrain too), prune_spec, evaluate_spec,
-inference_spec, export_spec. Defaults are those of the specification's tables where they state one, else of TAO's code.
+inference_spec, export_spec. Defaults: docs/decisions/spec-defaults.md.
 Fields marked `own addition` are not in the specification.
 """
 

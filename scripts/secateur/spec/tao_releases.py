@@ -1,6 +1,6 @@
 """One table that turns specs of other TAO releases into the words of the specification (V1).
 
-V0 mirrors the TF1 protobuf sections; V2 is TAO 5 and 6 (tao-facts 1.0).
+V0 mirrors the TF1 protobuf sections; V2 is TAO 5 and 6: docs/decisions/spec-releases.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Text protos, the spec files of TAO's TF1 releases, as sections and keys of V0 (tao-facts 1.0)."""
+"""Text protos, the spec files of TAO's TF1 releases, as sections and keys of V0: docs/decisions/spec-releases.md."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 It runs only where TensorRT and a GPU are. Up to TensorRT 10 the precision is a builder's flag; from 11 on networks are
 strongly typed, and the precision is that of the file (TensorRT 11 release notes), which `export` writes in that of the
 engine. Calls follow the Python bindings of TensorRT 10.9 and 11.4 and of cuda-python 13.4.
+
+See docs/decisions/tensorrt.md.
 """
 
 from __future__ import annotations

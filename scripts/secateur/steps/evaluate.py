@@ -1,4 +1,7 @@
-"""The evaluate step: one pass over the test images, every figure from it."""
+"""The evaluate step: one pass over the test images, every figure from it.
+
+See docs/decisions/evaluation.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The one way in which files are written: complete under their final name, or not at all."""
+"""The one way in which files are written: complete under their final name, or not at all.
+
+See docs/decisions/atomic-files.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`status.json`: one JSON object a line, in the shape that TAO's tools read (tao-facts 1.12)."""
+"""`status.json`: one JSON object a line, in the shape that TAO's tools read: docs/decisions/status-file.md."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 Each tracker runs in a process of its own (`secateur.tracking.process`). Their libraries wait for servers, replace
 functions of other libraries and handle signals: none of that may reach a training, which neither waits for a tracker
 nor ends with one.
+
+See docs/decisions/trackers-and-telemetry.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Sealed files that each hold all that a training needs to go on, to the bit."""
+"""Sealed files that each hold all that a training needs to go on, to the bit.
+
+See docs/decisions/checkpoints.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Make a model ready to be fitted: optimizer with its schedule, loss, metrics."""
+"""Make a model ready to be fitted: optimizer with its schedule, loss, metrics.
+
+See docs/decisions/keras-backends.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Apply `reg_config` and `bn_config` to a model, fresh or loaded (tao-facts 1.3 and 1.5)."""
+"""Apply `reg_config` and `bn_config` to a model, fresh or loaded.
+
+See docs/decisions/batch-normalisation.md and optimizer-options.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Start from the weights of another model."""
+"""Start from the weights of another model.
+
+See docs/decisions/pretrained-weights.md.
+"""
 
 from __future__ import annotations
 

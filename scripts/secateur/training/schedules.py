@@ -1,4 +1,4 @@
-"""Learning-rate schedules of the specification, as functions of progress (tao-facts 1.2, design section 3)."""
+"""Learning-rate schedules of the specification, as functions of progress: docs/decisions/learning-rate-schedules.md."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ sealed with a passphrase. The layout, from the age specification (C2SP age.md):
     <file key, wrapped>
     --- <header MAC>
     <16-byte nonce> <payload in chunks of 64 KiB, each with a 16-byte tag>
+
+See docs/decisions/age-files.md.
 """
 
 from __future__ import annotations
@@ -183,7 +185,7 @@ def nvidia_container() -> NvidiaContainerError:
 def looks_like_nvidia(start: bytes) -> bool:
     """TAO writes the length of the input's name in four little-endian bytes, then the name, then the payload.
 
-    The length 0 means ONNX; its payload follows at once (tao-facts 4.1).
+    The length 0 means ONNX; its payload follows at once.
     """
     if len(start) < len(MAGIC):
         return False

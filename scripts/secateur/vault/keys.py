@@ -1,4 +1,7 @@
-"""The encryption key: found where the spec says, and kept out of everything that is written."""
+"""The encryption key: found where the spec says, and kept out of everything that is written.
+
+See docs/decisions/the-key.md.
+"""
 
 from __future__ import annotations
 

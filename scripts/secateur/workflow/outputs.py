@@ -1,4 +1,7 @@
-"""The durable files that an experiment's results consist of. Light, as `workflow`."""
+"""The durable files that an experiment's results consist of. Light, as `workflow`.
+
+See docs/decisions/snakemake-traps.md.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """What decides a step's result: the sections of the spec, the listing of the images, the code.
 
 Light on purpose, as `workflow`: a dry run imports this module.
+
+See docs/decisions/snakemake-traps.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""AlexNet (Krizhevsky et al., 2012), one column, without local response normalisation (tao-facts 3.2)."""
+"""AlexNet (Krizhevsky et al., 2012), one column, without local response normalisation: docs/decisions/backbones.md."""
 
 from __future__ import annotations
 

@@ -62,10 +62,10 @@ def build(spec: ModelSpec, num_classes: int) -> keras.Model:
 def freeze(model: keras.Model, spec: ModelSpec) -> None:
     """Mark the layers of `freeze_blocks`, and with `freeze_bn` every batch normalisation, as not trainable.
 
-    The batch normalisation of a frozen block goes on training unless `freeze_bn` (tao-facts 1.11).
+    The batch normalisation of a frozen block goes on training unless `freeze_bn`: docs/decisions/freeze-ids.md.
 
     Raises:
-        SpecError: an id that no layer of the network has (tao-facts 3.1).
+        SpecError: an id that no layer of the network has.
     """
     blocks = _blocks(model, spec)
     asked = set(spec.freeze_blocks or ())

@@ -1,4 +1,4 @@
-"""CSPDarkNet 19, 53 and tiny (Wang et al., arXiv:1911.11929 and 2011.08036), tao-facts 3.2."""
+"""CSPDarkNet 19, 53 and tiny (Wang et al., arXiv:1911.11929 and 2011.08036): docs/decisions/backbones.md."""
 
 from __future__ import annotations
 

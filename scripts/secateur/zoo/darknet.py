@@ -1,4 +1,4 @@
-"""DarkNet 19 (Redmon and Farhadi, arXiv:1612.08242) and 53 (arXiv:1804.02767), tao-facts 3.2."""
+"""DarkNet 19 (Redmon and Farhadi, arXiv:1612.08242) and 53 (arXiv:1804.02767): docs/decisions/backbones.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""EfficientNet b0 to b7 (Tan and Le, arXiv:1905.11946) as TAO's TF2 backend builds it (tao-facts 3.2)."""
+"""EfficientNet b0 to b7 (Tan and Le, arXiv:1905.11946) as TAO's TF2 backend builds it.
+
+See docs/decisions/backbones.md.
+"""
 
 from __future__ import annotations
 

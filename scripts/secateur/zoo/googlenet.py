@@ -1,6 +1,6 @@
 """GoogLeNet (Szegedy et al., arXiv:1409.4842) without local response normalisation and auxiliary heads.
 
-As TAO builds it (tao-facts 3.2).
+As TAO builds it: docs/decisions/backbones.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""MobileNet v1 (Howard et al., arXiv:1704.04861) and v2 (Sandler et al., arXiv:1801.04381), tao-facts 3.2.
+"""MobileNet v1 (Howard et al., arXiv:1704.04861) and v2 (Sandler et al., arXiv:1801.04381), as in TAO.
 
-Layer names are those of keras.applications.
+Layer names are those of keras.applications. See docs/decisions/backbones.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ResNet (He et al., arXiv:1512.03385) as TAO builds it (tao-facts 3.2).
+"""ResNet (He et al., arXiv:1512.03385) as TAO builds it: docs/decisions/backbones.md.
 
 The stride is on the first convolution of a block. The first block of every stage has a projection.
 """

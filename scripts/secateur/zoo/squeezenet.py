@@ -1,4 +1,7 @@
-"""SqueezeNet (Iandola et al., arXiv:1602.07360), version 1.0 without bypasses, as TAO builds it (tao-facts 3.2)."""
+"""SqueezeNet (Iandola et al., arXiv:1602.07360), version 1.0 without bypasses, as TAO builds it.
+
+See docs/decisions/backbones.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""VGG (Simonyan and Zisserman, arXiv:1409.1556) as TAO builds it (tao-facts 3.2)."""
+"""VGG (Simonyan and Zisserman, arXiv:1409.1556) as TAO builds it.
+
+See docs/decisions/backbones.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels: the table of tao-facts 1.6 and the geometry of 1.7."""
+"""Pixels: the table of docs/decisions/torch-preprocessing.md, and the geometry of crops-and-colours.md."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""faults.md row P2: every file beside the model, parsed back, says what the spec does."""
+"""Row P2 of docs/reliability.md: every file beside the model, parsed back, says what the spec does."""
 
 import configparser
 import importlib.util

@@ -1,4 +1,4 @@
-"""Counts and choices by hand (tao-facts 2.1 and 2.7)."""
+"""Counts and choices by hand (docs/decisions/pruning-counts.md)."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ from secateur.spec import load_spec
 from secateur.spec.convert import converted
 from secateur.spec.effective import effective
 
-# The shape of TAO's TF1 specs (tao-facts 1.0), with its three places that choose by a message's name.
+# The shape of TAO's TF1 specs, with its three places that choose by a message's name.
 TF1 = """
 # a classification spec
 model_config {

@@ -1,4 +1,4 @@
-"""Learning rates against the reference values of tao-facts 1.2 and the design's decisions."""
+"""Learning rates against values of TAO's, and the choices of docs/decisions/learning-rate-schedules.md."""
 
 import math
 

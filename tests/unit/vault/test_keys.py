@@ -1,4 +1,4 @@
-"""Where the key comes from, and what is refused as one (faults.md K7)."""
+"""Where the key comes from, and what is refused as one (row K7 of docs/reliability.md)."""
 
 import os
 import traceback

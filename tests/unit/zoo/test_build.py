@@ -10,7 +10,7 @@ from secateur.spec import ModelSpec
 from secateur.spec.architectures import ARCHITECTURES
 from secateur.zoo import build
 
-# tao-facts 3.3: parameters without the head, and features.
+# Parameters without the head, and features, counted from TAO's structures: docs/decisions/backbones.md.
 COUNTS = {
     "efficientnet-b0": (4_049_564, 1280),
     "efficientnet-b1": (6_575_232, 1280),
@@ -233,7 +233,7 @@ def test_freeze_blocks_of_efficientnet():
     assert frozen == {"top_conv", "block1a_dwconv", "block1a_se_reduce", "block1a_se_expand", "block1a_project_conv"}
 
 
-# tao-facts 3.1.
+# docs/decisions/freeze-ids.md.
 FREEZE_IDS = {
     "resnet_10": range(5),
     "vgg_16": range(1, 6),
