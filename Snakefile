@@ -11,7 +11,8 @@ sys.path.insert(0, f"{workflow.current_basedir}/scripts")
 
 from secateur.workflow.experiments import load_experiments, readable_errors
 from secateur.workflow.inputs import Inputs
-from secateur.workflow.staleness import code_digest
+from secateur.workflow.outputs import EXPORT_RULES, rule_outputs
+from secateur.workflow.staleness import DIGITS, DIGITS_INDEX, code_of
 
 # A graph of thousands of jobs is no garbage: looking through it again and again takes a tenth of a dry run's time.
 gc.set_threshold(100_000)
@@ -37,11 +38,15 @@ EXPERIMENTS = load_experiments(
 INPUTS = Inputs(EXPERIMENTS)
 
 
+def outputs(step, rule=""):
+    return rule_outputs(step, directory, rule)
+
+
 wildcard_constraints:
     experiment=r"[A-Za-z0-9][A-Za-z0-9_.\-]*",
-    stage="train|retrain|given",
-    file=r"[^/]+\.(onnx|etlt|tflite)",
-    name=r"[^/]+",
+    stage="train|retrain|external",
+    file=r"[^/]+\.(onnx|etlt|tflite|html)",
+    stem=r"[^/]+",
     sweep=r"[A-Za-z0-9][A-Za-z0-9_.\-]*",
 
 
@@ -60,7 +65,7 @@ include: "rules/retrain.smk"
 include: "rules/evaluate.smk"
 include: "rules/inference.smk"
 include: "rules/export.smk"
-include: "rules/front.smk"
+include: "rules/pareto.smk"
 include: "rules/report.smk"
 
 

@@ -74,12 +74,12 @@ def chain(run: Run) -> dict[str, object]:
     for name, step in (
         ("split", lambda: split_step(run, sys.stderr)),
         ("train", lambda: train(run, sys.stderr)),
-        ("evaluate unpruned", lambda: evaluate(run, "train", run.model("train"), sys.stderr)),
+        ("evaluate unpruned", lambda: evaluate(run, sys.stderr, "train")),
         ("prune", lambda: prune_step(run, sys.stderr)),
-        ("evaluate right after the cut", lambda: evaluate(run, "given", run.model("prune"), sys.stderr)),
+        ("evaluate right after the cut", lambda: evaluate(run, sys.stderr, "external")),
         ("retrain", lambda: retrain(run, sys.stderr)),
-        ("evaluate retrained", lambda: evaluate(run, "retrain", run.model("retrain"), sys.stderr)),
-        ("export", lambda: export(run, export_name(run.spec), sys.stderr)),
+        ("evaluate retrained", lambda: evaluate(run, sys.stderr, "retrain")),
+        ("export", lambda: export(run, sys.stderr, export_name(run.spec))),
     ):
         if name == "train" and run.model("train").exists():
             continue

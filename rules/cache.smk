@@ -2,14 +2,13 @@ rule cache:
     input:
         unpack(lambda wildcards: INPUTS.manifest(wildcards.experiment)),
     output:
-        "<results>/{experiment}/cache/packs.json",
+        **outputs("cache"),
     log:
         "<logs>/{experiment}/cache.log",
     conda:
         "../envs/secateur.yaml"
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "cache"),
-        code=code_digest("cache"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "cache"),
     script:
         "../scripts/cache.py"

@@ -1,12 +1,12 @@
 rule digits:
     output:
-        index="data/digits.csv",
-        images=directory("data/digits"),
+        index=DIGITS_INDEX,
+        images=directory(DIGITS),
     log:
         "<logs>/digits.log",
     conda:
         "../envs/secateur.yaml"
     params:
-        code=code_digest("digits"),
+        code=code_of("digits"),
     script:
         "../scripts/digits.py"

@@ -5,9 +5,7 @@ rule evaluate:
             wildcards.experiment, wildcards.stage
         ),
     output:
-        metrics="<results>/{experiment}/evaluate/{stage}/metrics.json",
-        predictions="<results>/{experiment}/evaluate/{stage}/predictions.csv",
-        confusion="<results>/{experiment}/evaluate/{stage}/confusion.csv",
+        **outputs("evaluate"),
     log:
         "<logs>/{experiment}/evaluate_{stage}.log",
     conda:
@@ -15,8 +13,7 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "evaluate"),
-        code=code_digest("evaluate"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "evaluate"),
     script:
         "../scripts/evaluate.py"

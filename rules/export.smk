@@ -1,98 +1,59 @@
 rule calibrate:
     input:
         unpack(lambda wildcards: INPUTS.manifest(wildcards.experiment)),
-        model=lambda wildcards: INPUTS.exported_model(wildcards.experiment),
+        model=lambda wildcards: INPUTS.model_to_export(wildcards.experiment),
     output:
-        "<results>/{experiment}/export/calibration.json",
+        **outputs("calibrate"),
     log:
         "<logs>/{experiment}/calibrate.log",
     conda:
         "../envs/secateur.yaml"
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "calibrate"),
-        code=code_digest("calibrate"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "calibrate"),
     script:
         "../scripts/calibrate.py"
 
 
-rule export:
-    input:
-        unpack(lambda wildcards: INPUTS.export(wildcards.experiment, wildcards.file)),
-    output:
-        model="<results>/{experiment}/export/{file}",
-        parity="<results>/{experiment}/export/{file}.parity.json",
-    log:
-        "<logs>/{experiment}/export_{file}.log",
-    conda:
-        "../envs/secateur.yaml"
-    params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.export_params(
-            wildcards.experiment, wildcards.file
-        ),
-        code=code_digest("export"),
-    script:
-        "../scripts/export.py"
+# A rule for each form that a file for deployment has: one file, or two that belong together.
+for NAME, FILES in EXPORT_RULES.items():
 
-
-rule openvino:
-    input:
-        unpack(
-            lambda wildcards: INPUTS.export(
-                wildcards.experiment, f"{wildcards.name}.xml"
-            )
-        ),
-    output:
-        model="<results>/{experiment}/export/{name}.xml",
-        weights="<results>/{experiment}/export/{name}.bin",
-        parity="<results>/{experiment}/export/{name}.xml.parity.json",
-    log:
-        "<logs>/{experiment}/export_{name}.xml.log",
-    conda:
-        "../envs/secateur.yaml"
-    params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.export_params(
-            wildcards.experiment, f"{wildcards.name}.xml"
-        ),
-        code=code_digest("export"),
-    script:
-        "../scripts/export.py"
-
-
-rule web:
-    input:
-        unpack(lambda wildcards: INPUTS.latency(wildcards.experiment)),
-        classmap=lambda wildcards: INPUTS.manifest(wildcards.experiment)["classmap"],
-    output:
-        "<results>/{experiment}/export/try.html",
-    log:
-        "<logs>/{experiment}/web.log",
-    conda:
-        "../envs/secateur.yaml"
-    params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "web"),
-        code=code_digest("web"),
-    script:
-        "../scripts/web.py"
+    rule:
+        name:
+            NAME
+        input:
+            unpack(
+                lambda wildcards, model=FILES["model"]: INPUTS.export(
+                    wildcards.experiment, model.format(**wildcards)
+                )
+            ),
+        output:
+            **outputs("export", NAME),
+        log:
+            f"<logs>/{{experiment}}/export_{FILES['model']}.log",
+        conda:
+            "../envs/secateur.yaml"
+        params:
+            run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+            out_of_date=lambda wildcards, model=FILES["model"]: INPUTS.params(
+                wildcards.experiment, "export", model.format(**wildcards)
+            ),
+        script:
+            "../scripts/export.py"
 
 
 rule latency:
     input:
         unpack(lambda wildcards: INPUTS.latency(wildcards.experiment)),
-        classmap=lambda wildcards: INPUTS.manifest(wildcards.experiment)["classmap"],
     output:
-        "<results>/{experiment}/export/latency.json",
+        **outputs("latency"),
     log:
         "<logs>/{experiment}/latency.log",
     conda:
         "../envs/secateur.yaml"
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "latency"),
-        code=code_digest("latency"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "latency"),
     script:
         "../scripts/latency.py"
 
@@ -101,24 +62,14 @@ rule bundle:
     input:
         lambda wildcards: INPUTS.bundle(wildcards.experiment),
     output:
-        labels="<results>/{experiment}/export/labels.txt",
-        preprocessing="<results>/{experiment}/export/preprocessing.json",
-        metrics="<results>/{experiment}/export/metrics.json",
-        nvinfer="<results>/{experiment}/export/nvinfer_config.txt",
-        nvinfer_labels="<results>/{experiment}/export/nvinfer_labels.txt",
-        trtexec="<results>/{experiment}/export/trtexec.sh",
-        predict="<results>/{experiment}/export/predict.py",
-        readme="<results>/{experiment}/export/README.md",
-        manifest="<results>/{experiment}/export/MANIFEST.json",
-        triton=directory("<results>/{experiment}/export/triton"),
+        **outputs("bundle"),
     log:
         "<logs>/{experiment}/bundle.log",
     conda:
         "../envs/secateur.yaml"
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "bundle"),
-        code=code_digest("bundle"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "bundle"),
     script:
         "../scripts/bundle.py"
 
@@ -127,8 +78,7 @@ rule engine:
     input:
         lambda wildcards: INPUTS.engine(wildcards.experiment),
     output:
-        engine="<results>/{experiment}/engine/model.engine",
-        metrics="<results>/{experiment}/engine/metrics.json",
+        **outputs("engine"),
     log:
         "<logs>/{experiment}/engine.log",
     conda:
@@ -136,8 +86,7 @@ rule engine:
     resources:
         gpu=1,
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "engine"),
-        code=code_digest("engine"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "engine"),
     script:
         "../scripts/engine.py"

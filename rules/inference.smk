@@ -2,8 +2,7 @@ rule inference:
     input:
         lambda wildcards: INPUTS.inference(wildcards.experiment),
     output:
-        result="<results>/{experiment}/inference/result.csv",
-        unreadable="<results>/{experiment}/inference/unreadable.csv",
+        **outputs("inference"),
     log:
         "<logs>/{experiment}/inference.log",
     conda:
@@ -11,8 +10,7 @@ rule inference:
     resources:
         gpu=1,
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "inference"),
-        code=code_digest("inference"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "inference"),
     script:
         "../scripts/inference.py"

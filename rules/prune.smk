@@ -2,9 +2,7 @@ rule prune:
     input:
         unpack(lambda wildcards: INPUTS.prune(wildcards.experiment)),
     output:
-        model="<results>/{experiment}/prune/model.tlt",
-        report="<results>/{experiment}/prune/report.json",
-        page="<results>/{experiment}/prune/report.html",
+        **outputs("prune"),
     log:
         "<logs>/{experiment}/prune.log",
     conda:
@@ -12,8 +10,7 @@ rule prune:
     resources:
         gpu=lambda wildcards: INPUTS.gpus(wildcards.experiment, "prune"),
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "prune"),
-        code=code_digest("prune"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "prune"),
     script:
         "../scripts/prune.py"

@@ -2,14 +2,14 @@ rule report:
     input:
         lambda wildcards: INPUTS.report(wildcards.experiment),
     output:
-        "<results>/{experiment}/report.html",
+        **outputs("report"),
     log:
         "<logs>/{experiment}/report.log",
     conda:
         "../envs/secateur.yaml"
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        code=code_digest("report"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "report"),
     script:
         "../scripts/report.py"
 
@@ -18,7 +18,7 @@ rule index:
     input:
         INPUTS.index(),
     output:
-        "<results>/index.html",
+        **outputs("index"),
     log:
         "<logs>/index.log",
     localrule: True
@@ -26,6 +26,6 @@ rule index:
         "../envs/secateur.yaml"
     params:
         index=EXPERIMENTS.index(),
-        code=code_digest("report"),
+        code=code_of("index"),
     script:
         "../scripts/index.py"

@@ -2,11 +2,9 @@ rule retrain:
     input:
         unpack(lambda wildcards: INPUTS.retrain(wildcards.experiment)),
         # With or without it the pixels are the same: a training is not repeated for it.
-        packs=ancient(lambda wildcards: INPUTS.packs(wildcards.experiment)),
+        image_cache=ancient(lambda wildcards: INPUTS.image_cache(wildcards.experiment)),
     output:
-        model="<results>/{experiment}/retrain/model.tlt",
-        history="<results>/{experiment}/retrain/history.csv",
-        metrics="<results>/{experiment}/retrain/metrics.json",
+        **outputs("retrain"),
     log:
         "<logs>/{experiment}/retrain.log",
     conda:
@@ -14,8 +12,7 @@ rule retrain:
     resources:
         gpu=lambda wildcards: INPUTS.gpus(wildcards.experiment, "retrain"),
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "retrain"),
-        code=code_digest("train"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "retrain"),
     script:
         "../scripts/retrain.py"

@@ -3,11 +3,9 @@ rule train:
         unpack(lambda wildcards: INPUTS.manifest(wildcards.experiment)),
         start=lambda wildcards: INPUTS.start_model(wildcards.experiment),
         # With or without it the pixels are the same: a training is not repeated for it.
-        packs=ancient(lambda wildcards: INPUTS.packs(wildcards.experiment)),
+        image_cache=ancient(lambda wildcards: INPUTS.image_cache(wildcards.experiment)),
     output:
-        model="<results>/{experiment}/train/model.tlt",
-        history="<results>/{experiment}/train/history.csv",
-        metrics="<results>/{experiment}/train/metrics.json",
+        **outputs("train"),
     log:
         "<logs>/{experiment}/train.log",
     conda:
@@ -15,8 +13,7 @@ rule train:
     resources:
         gpu=lambda wildcards: INPUTS.gpus(wildcards.experiment, "train"),
     params:
-        source=lambda wildcards: EXPERIMENTS.source(wildcards.experiment),
-        sections=lambda wildcards: INPUTS.params(wildcards.experiment, "train"),
-        code=code_digest("train"),
+        run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
+        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "train"),
     script:
         "../scripts/train.py"

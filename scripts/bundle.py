@@ -1,8 +1,5 @@
 """Rule bundle: what lies beside the exported models."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.bundle import bundle
-
-    bundle(run, stream)
+run_step(snakemake, "bundle")

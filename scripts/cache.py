@@ -1,8 +1,5 @@
-"""Rule cache: decoded images in files, where they fit."""
+"""Rule cache: decoded images in files, if they fit."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.cache import cache_step
-
-    cache_step(run, stream)
+run_step(snakemake, "cache")

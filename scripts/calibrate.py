@@ -1,8 +1,5 @@
 """Rule calibrate: ranges of activations for int8."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.calibrate import calibrate
-
-    calibrate(run, stream)
+run_step(snakemake, "calibrate")

@@ -1,7 +1,5 @@
 """Rule digits: scikit-learn's digits as class folders."""
 
-from secateur.steps.digits import write_digits
-from secateur.workflow.job import logged
+from secateur.workflow.job import run_common_step
 
-with logged(snakemake.log[0]):
-    write_digits(snakemake.output.images, snakemake.output.index)
+run_common_step(snakemake, "digits", folder=snakemake.output.images, index=snakemake.output.index)

@@ -1,8 +1,5 @@
 """Rule engine: a TensorRT engine."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.engine import build_engine
-
-    build_engine(run, stream)
+run_step(snakemake, "engine")

@@ -1,10 +1,5 @@
-"""Rule evaluate: every figure of one model."""
+"""Rule evaluate: all figures of one model."""
 
-from pathlib import Path
+from secateur.workflow.job import run_step
 
-from secateur.workflow.job import job
-
-with job(snakemake) as (run, stream):
-    from secateur.steps.evaluate import evaluate
-
-    evaluate(run, snakemake.wildcards.stage, Path(snakemake.input.model), stream)
+run_step(snakemake, "evaluate", stage=snakemake.wildcards.stage)

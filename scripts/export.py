@@ -1,10 +1,7 @@
-"""Rules export and openvino: one file for deployment."""
+"""Rules export and export_pair: one file for deployment."""
 
 from pathlib import Path
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.export import export
-
-    export(run, Path(snakemake.output.model).name, stream)
+run_step(snakemake, "export", name=Path(snakemake.output.model).name)

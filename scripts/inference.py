@@ -1,8 +1,5 @@
 """Rule inference: labels for a folder of images."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.inference import inference
-
-    inference(run, stream)
+run_step(snakemake, "inference")

@@ -1,8 +1,5 @@
 """Rule latency: the networks side by side in ONNX Runtime."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.latency import measure_latency
-
-    measure_latency(run, stream)
+run_step(snakemake, "latency")

@@ -1,8 +1,5 @@
-"""Rule prune: whole channels go."""
+"""Rule prune: whole channels are removed."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.prune import prune_step
-
-    prune_step(run, stream)
+run_step(snakemake, "prune")

@@ -1,8 +1,5 @@
-"""Rule report: one page that shows what happened."""
+"""Rule report: one page that shows all results."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.report import report
-
-    report(run, stream)
+run_step(snakemake, "report")

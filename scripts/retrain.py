@@ -1,8 +1,5 @@
-"""Rule retrain: the pruned network recovers."""
+"""Rule retrain: the pruned network is trained."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.train import retrain
-
-    retrain(run, stream)
+run_step(snakemake, "retrain")

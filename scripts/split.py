@@ -1,8 +1,5 @@
-"""Rule split: folders of images to manifest and class map."""
+"""Rule split: the images are read and split."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.split import split_step
-
-    split_step(run, stream)
+run_step(snakemake, "split")

@@ -1,8 +1,5 @@
 """Rule train: the first training."""
 
-from secateur.workflow.job import job
+from secateur.workflow.job import run_step
 
-with job(snakemake) as (run, stream):
-    from secateur.steps.train import train
-
-    train(run, stream)
+run_step(snakemake, "train")

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
 import keras
 import numpy as np
 from secateur.data.filesystem import files_below
-from secateur.data.image_cache import open_pack, pack_path, write_pack
+from secateur.data.image_cache import cache_path, open_image_cache, write_image_cache
 from secateur.data.pipeline import ImageFiles, ImageReader, Images, TrainingBatches
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec, TrainSpec
 from secateur.storage.atomic import write_json
@@ -83,9 +83,9 @@ def _ways(paths: list[str], options: argparse.Namespace) -> dict[str, Callable[[
     spec = ModelSpec(arch=options.arch, input_image_size=(3, options.side, options.side), use_batch_norm=True)
     reader = ImageReader(DataSpec(), AugmentSpec(), spec, WORKERS)
     files = ImageFiles(reader, paths, training=True)
-    pack = pack_path(options.work, reader, paths, training=True)
+    pack = cache_path(options.work, reader, paths, training=True)
     if not pack.exists():
-        write_pack(pack, files, 0)
+        write_image_cache(pack, files, 0)
     labels = np.arange(len(paths)) % CLASSES
 
     def batches(images: Images) -> TrainingBatches:
@@ -97,7 +97,7 @@ def _ways(paths: list[str], options: argparse.Namespace) -> dict[str, Callable[[
         learner.fit(source, shuffle=False, verbose=0)
 
     again = Again(batches(files)[0], options.batches)
-    cached = open_pack(pack, reader, len(paths))
+    cached = open_image_cache(pack, reader, len(paths))
     return {
         "model": lambda: fit(again),
         "input": lambda: _drain(batches(files)),

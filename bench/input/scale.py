@@ -60,7 +60,7 @@ def measured(what: str, spec: Path) -> dict[str, float]:
 
 def child(what: str, spec_path: Path) -> None:
     """Do one step; print seconds and peak memory."""
-    from secateur.data.listing import listing_digest
+    from secateur.data.contents import ContentIndex, contents_digest
     from secateur.run import run_of
     from secateur.spec import load_spec
 
@@ -68,7 +68,7 @@ def child(what: str, spec_path: Path) -> None:
     run = run_of("scale", spec, spec_path.parent)
     start = time.monotonic()
     if what == "listing":
-        listing_digest([str(spec.data.source)])
+        contents_digest([str(spec.data.source)], ContentIndex(Path("images.index")))
     elif what == "split":
         from secateur.steps.split import split_step
 
@@ -85,7 +85,7 @@ def first_batches(run: object) -> None:
     from secateur.data.classes import read_classmap
     from secateur.data.manifest import read_manifest, rows_of_split
     from secateur.data.pipeline import ImageReader, TrainingBatches
-    from secateur.steps.cache import images_of
+    from secateur.steps.run_images import images_of
 
     spec = run.spec
     classes = read_classmap(run.classmap)

@@ -30,7 +30,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 from secateur.data.filesystem import files_below
-from secateur.data.image_cache import open_pack, pack_path, write_pack
+from secateur.data.image_cache import cache_path, open_image_cache, write_image_cache
 from secateur.data.pipeline import ImageFiles, ImageReader, Images, TrainingBatches
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
 from secateur.storage.atomic import write_json
@@ -101,10 +101,10 @@ def _ways(
     paths: list[str], folder: str, work: Path, processes: ProcessPoolExecutor
 ) -> dict[str, Callable[[list[str]], None]]:
     reader = ImageReader(DataSpec(), AugmentSpec(mixup_alpha=0), MODEL, WORKERS)
-    pack = pack_path(work, reader, paths, training=True)
+    pack = cache_path(work, reader, paths, training=True)
     if not pack.exists():
-        write_pack(pack, ImageFiles(reader, paths, training=True), 0)
-    packed = open_pack(pack, reader, len(paths))
+        write_image_cache(pack, ImageFiles(reader, paths, training=True), 0)
+    packed = open_image_cache(pack, reader, len(paths))
     threads = ThreadPoolExecutor(WORKERS)
     return {
         "ours": lambda chosen: _ours(reader, ImageFiles(reader, chosen, training=True), len(chosen)),

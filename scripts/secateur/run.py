@@ -1,4 +1,4 @@
-"""One run of one spec: which file stands where."""
+"""One run of one spec: which file is where."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from secateur.spec import Spec, load_spec
-from secateur.spec.tracker_specs import TRACKERS
+from secateur.spec.placeholders import MODELS, Placeholder, split_placeholder
+from secateur.step_table import STEPS
 from secateur.storage.status_log import StatusLog
 from secateur.vault.keys import key_of
 
 # Names become folders and Snakemake wildcards.
 EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
-# Keys of a train section: another number of threads or of checkpoints, or another tracker, gives the same model.
-WITHOUT_EFFECT_ON_RESULTS = {"n_workers", "checkpoint_interval", "checkpoint_minutes", *TRACKERS}
-# Of the data section: the pixels are the same with and without.
-DATA_WITHOUT_EFFECT = {"cache"}
+STATUS = "status.json"
+# The stage of a model file of the user's own, which `evaluate.model_path` names.
+EXTERNAL = "external"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Run:
         work: folder of checkpoints.
         shared: step -> results folder of the run that does it for this one, as the points of a sweep share a training.
         devices: the GPUs that this process holds; none is the CPU.
+        threads: that the step may use; None: all.
     """
 
     name: str
@@ -41,72 +42,112 @@ class Run:
     work: Path
     shared: Mapping[str, Path] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    threads: int | None = None
 
     @cached_property
     def key(self) -> str:
-        """The pass phrase. Raises VaultError."""
+        """The passphrase. Raises VaultError."""
         return key_of(self.spec)
-
-    @property
-    def manifest(self) -> Path:
-        """Images, classes and splits."""
-        return self.folder("split") / "manifest.csv"
-
-    @property
-    def classmap(self) -> Path:
-        """Class names and indices."""
-        return self.folder("split") / "classmap.json"
 
     @property
     def trainings(self) -> list[str]:
         """The trainings of the run, in order."""
-        return ["train", "retrain"] if self.spec.prunes else ["train"]
+        return trainings(self.spec)
 
     @property
     def final_step(self) -> str:
         """The step that makes the final model."""
-        return final_step(self.spec)
+        return self.trainings[-1]
+
+    def folder(self, step: str) -> Path:
+        """The folder of a step's files."""
+        return self.root(step) / STEPS[step].folder
+
+    def root(self, step: str) -> Path:
+        """The results folder that a step writes below: its own, or that of the run that does the step for this one."""
+        return self.shared.get(step, self.results)
+
+    def file(self, step: str, role: str, stage: str = "") -> Path:
+        """A file of a step.
+
+        Args:
+            step: its name.
+            role: of the file, as in the table of steps.
+            stage: of `evaluate`: `train`, `retrain` or `external`. The first training's figures are where the training
+                is, which several runs may share.
+        """
+        root = self.root("train" if stage == "train" else step)
+        return root / STEPS[step].path(role).format(stage=stage)
+
+    @property
+    def manifest(self) -> Path:
+        """Images, classes and splits."""
+        return self.file("split", "manifest")
+
+    @property
+    def classmap(self) -> Path:
+        """Class names and indices."""
+        return self.file("split", "classmap")
 
     def model(self, step: str) -> Path:
         """The model that `train`, `prune` or `retrain` makes."""
-        return self.folder(step) / "model.tlt"
+        return self.file(step, "model")
 
-    def folder(self, step: str) -> Path:
-        """Where the files of a step stand."""
-        return self.shared.get(step, self.results) / step
+    @property
+    def model_to_prune(self) -> Path:
+        """The model that the prune section cuts: the trained one, or a file of the user's own."""
+        path = self.spec.prune.model_path if self.spec.prune else None
+        # The final model comes after pruning: when pruning starts, EVALMODEL is the trained one.
+        return self.model("train") if path == Placeholder.EVALMODEL else self.resolve(path, self.model("train"))
 
-    def evaluation(self, stage: str) -> Path:
-        """Where the figures of a model stand; those of a training that is shared stand with that training."""
-        root = self.folder("train").parent if stage == "train" else self.results
-        return root / "evaluate" / stage
+    @property
+    def model_to_export(self) -> Path:
+        """The final model, or what `export.model_path` names."""
+        return self.resolve(self.spec.export.model_path, self.model(self.final_step))
+
+    def evaluated_model(self, stage: str) -> Path:
+        """The model that `evaluate` measures as `stage`."""
+        return (
+            self.resolve(external_model(self.spec), self.model(self.final_step))
+            if stage == EXTERNAL
+            else self.model(stage)
+        )
+
+    def export_file(self, name: str) -> Path:
+        """A file below `export/`."""
+        return self.folder("export") / name
 
     def status(self, step: str) -> StatusLog:
         """The status file, on behalf of a step."""
-        return StatusLog(self.results / "status.json", step)
+        return StatusLog(self.results / STATUS, step)
 
     def resolve(self, path: str | None, default: Path) -> Path:
-        """A path of the spec with its placeholder words replaced; `default` when there is none."""
+        """A path of the spec with its placeholder replaced; `default` when there is none."""
         if path is None:
             return default
-        if path in ("EVALMODEL", "PRUNEDMODEL"):
-            return self.model(self.final_step if path == "EVALMODEL" else "prune")
-        if path == "RESULTSDIR/classmap.json":
-            return self.classmap
-        for word, folder in (("RESULTSDIR", self.results), ("EXPORTDIR", self.results / "export")):
-            if path == word or path.startswith(f"{word}/"):
-                return folder / path[len(word) :].lstrip("/")
-        return Path(path)
+        found = split_placeholder(path)
+        if found is None:
+            return Path(path)
+        word, rest = found
+        if word is Placeholder.EVALMODEL:
+            return self.model(self.final_step)
+        if word is Placeholder.PRUNEDMODEL:
+            return self.model("prune")
+        if word is Placeholder.EXPORTDIR:
+            return self.folder("export") / rest
+        # TAO writes the class map at the top of its results.
+        return self.classmap if rest == self.classmap.name else self.results / rest
 
 
-def final_step(spec: Spec) -> str:
-    """`retrain` when the spec prunes, else `train`."""
-    return "retrain" if spec.prunes else "train"
+def trainings(spec: Spec) -> list[str]:
+    """`train`, and `retrain` when the spec prunes."""
+    return ["train", "retrain"] if spec.prunes else ["train"]
 
 
-def given_model(spec: Spec) -> str | None:
+def external_model(spec: Spec) -> str | None:
     """A model file of the user's own that `evaluate.model_path` names; None for this run's models."""
     path = spec.evaluate.model_path
-    return None if path is None or path in ("EVALMODEL", "PRUNEDMODEL") else path
+    return None if path in MODELS else path
 
 
 def run_of(name: str, spec: Spec, root: Path | str = ".") -> Run:
@@ -115,11 +156,11 @@ def run_of(name: str, spec: Spec, root: Path | str = ".") -> Run:
     return Run(name, spec, results, Path(root) / "work" / name)
 
 
-def run_from(name: str, source: Mapping[str, Any]) -> Run:
-    """The run that `Experiments.source` describes, made in a job's own process.
+def run_from(name: str, described: Mapping[str, Any]) -> Run:
+    """The run that `Experiments.described` describes, made in a job's own process.
 
-    Inside the workflow results stand at `<results>/<experiment>`, which may be a link to `results_dir`.
+    Inside the workflow results are at `<results>/<experiment>`, which may be a link to `results_dir`.
     """
-    shared = {step: Path(folder) for step, folder in source["shared"].items()}
-    spec = load_spec(source["spec"], source["overrides"])
-    return Run(name, spec, Path(source["results"]), Path(source["work"]), shared)
+    shared = {step: Path(folder) for step, folder in described["shared"].items()}
+    spec = load_spec(described["spec"], described["overrides"])
+    return Run(name, spec, Path(described["results"]), Path(described["work"]), shared)

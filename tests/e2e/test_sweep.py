@@ -54,7 +54,7 @@ def test_a_sweep_from_images_to_the_recommended_point(project):
     assert text.count("train  resnet_10  2 epochs") == 1, "the first training is shared"
     assert text.count("cut 1 of 2 done") == 2
     assert "recommended: sizes.target_macs-0.3" in text
-    table = pd.read_csv(folder / "results/sweeps/sizes/front.csv")
+    table = pd.read_csv(folder / "results/sweeps/sizes/pareto.csv")
     assert table["name"].tolist() == ["unpruned", "sizes.target_macs-0.6", "sizes.target_macs-0.3"]
     kept = (table["macs"] / table["macs"][0]).tolist()
     assert 0.5 < kept[1] <= 0.6

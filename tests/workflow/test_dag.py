@@ -216,7 +216,7 @@ def test_experiments_are_independent(done):
 def test_experiments_share_what_is_equal(project):
     """The images are examined once, and decoded once into the cache; each experiment has its own copy of the split."""
     project.write("two", SPEC.replace("threshold: 0.5", "threshold: 0.6"))
-    result = project.snakemake("results/one/cache/packs.json", "results/two/cache/packs.json")
+    result = project.snakemake("results/one/cache/image_cache.json", "results/two/cache/image_cache.json")
     assert result.returncode == 0, result.stderr
     logs = [(project.folder / f"logs/{name}/split.log").read_text() for name in ("one", "two")]
     assert sum("split  the same images as results/" in log for log in logs) == 1
@@ -239,7 +239,7 @@ def test_a_failure_in_one_experiment_leaves_the_others_running(project, class_fo
     shutil.copytree(class_folders, project.folder / "broken")
     (project.folder / "broken/dark/00.jpg").write_text("no image")
     project.write("a", SPEC.replace("source: images", "source: broken"))
-    wanted = [f"results/{name}/cache/packs.json" for name in ("a", "one")]
+    wanted = [f"results/{name}/cache/image_cache.json" for name in ("a", "one")]
     result = project.snakemake(*wanted)
     assert result.returncode != 0
     assert [(project.folder / file).exists() for file in wanted] == [False, True]

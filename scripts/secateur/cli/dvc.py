@@ -15,9 +15,12 @@ from typing import Any
 import yaml
 
 from secateur.data.filesystem import is_url
+from secateur.run import trainings
 from secateur.spec import Spec
+from secateur.spec.placeholders import split_placeholder
+from secateur.step_table import STEPS
 from secateur.workflow.experiments import RESULTS, Experiments
-from secateur.workflow.staleness import DIGITS, DIGITS_INDEX, image_roots, is_digits
+from secateur.workflow.staleness import DIGITS, DIGITS_INDEX, is_digits, places_of_split
 
 COMMAND = "snakemake --cores all --resources gpu=2"
 # The workflow itself. The specs are below config/.
@@ -64,31 +67,27 @@ def _dependencies(experiments: Experiments) -> list[str]:
 
 def _read(spec: Spec) -> list[str]:
     starts = [spec.train.pretrained_model_path, spec.model.byom_model]
-    given = [*image_roots(spec), spec.inference.image_dir, *(spec.export.cal_image_dir or []), *starts]
-    words = ("EVALMODEL", "PRUNEDMODEL", "RESULTSDIR", "EXPORTDIR")
+    given = [*places_of_split(spec), spec.inference.image_dir, *(spec.export.cal_image_dir or []), *starts]
     return [
         os.path.normpath(path)
         for path in given
-        if path and not is_url(path) and not is_digits(path) and not path.startswith(words)
+        if path and not is_url(path) and not is_digits(path) and split_placeholder(path) is None
     ]
 
 
 def _outputs(experiments: Experiments) -> list[str]:
-    digits = any(is_digits(root) for spec in experiments.specs.values() for root in image_roots(spec))
+    digits = any(is_digits(root) for spec in experiments.specs.values() for root in places_of_split(spec))
     own = [spec.results_dir for spec in experiments.specs.values() if spec.results_dir]
     return [str(RESULTS), *own, *([DIGITS, DIGITS_INDEX] if digits else []), RECORDS]
 
 
 def _metrics(spec: Spec) -> list[str]:
-    return [f"evaluate/{step}/metrics.json" for step in _trainings(spec)] + ["export/metrics.json"]
+    evaluated = [STEPS["evaluate"].path("metrics").format(stage=step) for step in trainings(spec)]
+    return [*evaluated, STEPS["bundle"].path("metrics")]
 
 
 def _histories(spec: Spec) -> list[str]:
-    return [f"{step}/history.csv" for step in _trainings(spec)]
-
-
-def _trainings(spec: Spec) -> list[str]:
-    return ["train", "retrain"] if spec.prunes else ["train"]
+    return [STEPS[step].path("history") for step in trainings(spec)]
 
 
 def _of_all(experiments: Experiments, files: Callable[[Spec], list[str]]) -> list[str]:

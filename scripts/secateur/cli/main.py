@@ -15,30 +15,25 @@ import shtab
 from secateur import __version__
 from secateur.cli.commands import add_commands
 from secateur.errors import InterruptedRunError, SecateurError, SpecError, format_error
-from secateur.run import Run, run_of
+from secateur.run import EXTERNAL, Run, external_model, run_of
 from secateur.runtime.gpu import leased
 from secateur.runtime.import_hooks import skip_unused_imports
 from secateur.runtime.onednn import use_onednn
 from secateur.runtime.quiet import keras_imported_quietly
 from secateur.runtime.signals import stoppable
 from secateur.spec import load_spec
+from secateur.step_table import STEPS
 from secateur.training.hosts import hosts_of, join
 from secateur.workflow.inputs import gpus_of
 from secateur.workflow.job import on_gpus
+from secateur.workflow.outputs import export_jobs
 
 # Steps that several hosts can do together.
 TRAININGS = ("train", "retrain")
-STEP_HELP = {
-    "split": "folders of images -> split/manifest.csv, classmap.json, report.json",
-    "cache": "decoded images in files, where they fit -> work/cache/, cache/packs.json",
-    "train": "split, cache, then the first training -> train/model.tlt",
-    "prune": "remove weak channels -> prune/model.tlt",
-    "retrain": "train the pruned network -> retrain/model.tlt",
-    "evaluate": "accuracy and confusion of a model -> evaluate/<model>/",
-    "inference": "labels for a folder of images -> inference/result.csv",
-    "export": "ONNX, plain or encrypted, with its bundle -> export/",
-    "engine": "a TensorRT engine of the exported model -> engine/",
-    "report": "everything that the run has written, on one page -> report.html",
+# What a command does beside its own step.
+COMMAND_HELP = {
+    "train": "run split and cache, then train the first model -> train/model.tlt",
+    "export": "run calibrate, export, latency and bundle -> export/",
 }
 
 DESCRIPTION = """Labelled images to a small, fast, encrypted classifier.
@@ -80,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     shtab.add_argument_to(parser, ["--print-completion"])
     parser.add_argument("--version", action="version", version=f"secateur {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, text in STEP_HELP.items():
+    for name, entry in STEPS.items():
+        text = COMMAND_HELP.get(name, entry.help)
         step = commands.add_parser(name, help=text, description=text, epilog=f"example: secateur {name} -e spec.yaml")
         spec: Any = step.add_argument("-e", "--experiment-spec", dest="spec", required=True, metavar="SPEC")
         spec.complete = shtab.FILE
@@ -95,112 +91,40 @@ def _step(options: Any) -> None:
     for notice in spec.notices:
         if notice.kind == "warning":
             print(notice, file=sys.stderr)
-    run = run_of(Path(options.spec).stem, spec)
+    if options.step in ("prune", "retrain") and not spec.prunes:
+        raise SpecError(f"the spec has no prune section, so there is nothing to {options.step}", "add `prune:`")
     hosts = hosts_of(os.environ)
     if hosts.count > 1 and options.step not in TRAININGS:
-        raise SpecError(f"{options.step} runs in one process, not in {hosts.count}", "start only train and retrain so")
+        raise SpecError(
+            f"{options.step} cannot run on several hosts ({hosts.count} processes found)",
+            "use srun with train and retrain only",
+        )
     if hosts.count > 1:
         os.environ.setdefault("KERAS_BACKEND", "jax")
     gpus = -(-gpus_of(spec, options.step) // hosts.count)
+    run = run_of(Path(options.spec).stem, spec)
     with on_gpus(run, options.step, gpus, os.environ, sys.stderr) as equipped:
         if options.step != "split":
             keras_imported_quietly()
-        STEPS[options.step](equipped)
+        for step, wildcards in _jobs(options.step, equipped):
+            if step in TRAININGS:
+                join(hosts)
+            if step in TRAININGS or hosts.first:
+                STEPS[step].load()(equipped, sys.stderr, **wildcards)
 
 
-def _split(run: Run) -> None:
-    from secateur.steps.split import split_step
-
-    split_step(run, sys.stderr)
-
-
-def _cache(run: Run) -> None:
-    from secateur.steps.cache import cache_step
-
-    cache_step(run, sys.stderr)
-
-
-def _train(run: Run) -> None:
-    from secateur.steps.cache import cache_step
-    from secateur.steps.split import split_step
-    from secateur.steps.train import train
-
-    hosts = hosts_of(os.environ)
-    if hosts.first:
-        split_step(run, sys.stderr)
-        cache_step(run, sys.stderr)
-    join(hosts)
-    train(run, sys.stderr)
+def _jobs(command: str, run: Run) -> list[tuple[str, dict[str, str]]]:
+    """The steps that a command does, each with the wildcards of its rule."""
+    if command == "train":
+        return [("split", {}), ("cache", {}), ("train", {})]
+    if command == "export":
+        return list(export_jobs(run.spec))
+    if command == "evaluate":
+        return [("evaluate", {"stage": EXTERNAL if external_model(run.spec) else _stage(run)})]
+    return [(command, {})]
 
 
-def _prune(run: Run) -> None:
-    from secateur.steps.prune import prune_step
-
-    prune_step(run, sys.stderr)
-
-
-def _retrain(run: Run) -> None:
-    from secateur.steps.train import retrain
-
-    if not run.spec.prunes:
-        raise SpecError("the spec has no prune section, so there is nothing to retrain", "add `prune:`")
-    join(hosts_of(os.environ))
-    retrain(run, sys.stderr)
-
-
-def _evaluate(run: Run) -> None:
-    from secateur.steps.evaluate import evaluate
-
+def _stage(run: Run) -> str:
+    """The training whose model `evaluate.model_path` names; without it the last one."""
     model = run.resolve(run.spec.evaluate.model_path, run.model(run.final_step))
-    stage = next((step for step in ("train", "retrain") if run.model(step) == model), "given")
-    evaluate(run, stage, model, sys.stderr)
-
-
-def _inference(run: Run) -> None:
-    from secateur.steps.inference import inference
-
-    inference(run, sys.stderr)
-
-
-def _export(run: Run) -> None:
-    from secateur.export.exported_files import calibrates, exported_files
-    from secateur.steps.bundle import bundle
-    from secateur.steps.calibrate import calibrate
-    from secateur.steps.export import export
-    from secateur.steps.latency import measure_latency
-    from secateur.steps.web import web
-
-    if calibrates(run.spec):
-        calibrate(run, sys.stderr)
-    for file in exported_files(run.spec):
-        export(run, file.name, sys.stderr)
-    if "web" in run.spec.export.targets:
-        web(run, sys.stderr)
-    measure_latency(run, sys.stderr)
-    bundle(run, sys.stderr)
-
-
-def _engine(run: Run) -> None:
-    from secateur.steps.engine import build_engine
-
-    build_engine(run, sys.stderr)
-
-
-def _report(run: Run) -> None:
-    from secateur.steps.report import report
-
-    report(run, sys.stderr)
-
-
-STEPS = {
-    "split": _split,
-    "cache": _cache,
-    "train": _train,
-    "prune": _prune,
-    "retrain": _retrain,
-    "evaluate": _evaluate,
-    "inference": _inference,
-    "export": _export,
-    "engine": _engine,
-    "report": _report,
-}
+    return next((step for step in run.trainings if run.model(step) == model), run.final_step)

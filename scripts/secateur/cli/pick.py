@@ -8,7 +8,10 @@ import pandas as pd
 
 from secateur.errors import DataError, SpecError
 from secateur.evaluation.pareto_front import COSTS, advice, described, none_within, recommended
+from secateur.step_table import COMMON_STEPS
 from secateur.workflow.experiments import RESULTS
+
+PARETO = COMMON_STEPS["pareto"]
 
 
 def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) -> str:
@@ -25,14 +28,14 @@ def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) 
         SpecError: every point loses more.
     """
     given = Path(name)
-    candidates = [given, given / "front.csv", results / "sweeps" / name / "front.csv"]
+    candidates = [given, given / PARETO.files["table"], results / PARETO.path("table").format(sweep=name)]
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         raise DataError(f"there is no sweep '{name}': no file {candidates[-1]}", "run snakemake with the sweep first")
     table = pd.read_csv(path)
     missing = {"name", "top_1", "accuracy_drop", *COSTS} - set(table.columns)
     if missing:
-        raise DataError(f"{path}: no column {', '.join(sorted(missing))}", "give the front.csv of a sweep")
+        raise DataError(f"{path}: no column {', '.join(sorted(missing))}", "give the pareto.csv of a sweep")
     hint = "allow a larger --max-drop, or add milder values to the sweep"
     if max_drop is None:
         chosen = table[table["recommended"]]

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from secateur.errors import ArtifactError
-from secateur.run import Run
+from secateur.run import STATUS, Run
 from secateur.spec.yaml_file import read_source
 from secateur.storage.atomic import read_json
 from secateur.storage.locks import process_lives
@@ -55,7 +55,7 @@ def progress_of(name: str, run: Run, files: list[Path]) -> Progress:
         run: its files.
         files: all that a finished run has.
     """
-    path = run.results / "status.json"
+    path = run.results / STATUS
     try:
         lines = path.read_bytes().splitlines()
         age = time.time() - path.stat().st_mtime
@@ -97,7 +97,7 @@ def _said(event: Mapping[str, Any]) -> str:
 
 def _result(run: Run) -> str:
     try:
-        metrics = read_json(run.results / "evaluate" / run.final_step / "metrics.json")
+        metrics = read_json(run.file("evaluate", "metrics", run.final_step))
         return f"top-1 {metrics['top_1']:.4f}  {metrics['macs'] / 1e6:,.1f} M MACs"
     except (ArtifactError, KeyError, TypeError):
         return ""

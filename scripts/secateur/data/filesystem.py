@@ -89,20 +89,32 @@ def fingerprint(path: str) -> str:
 def files_below(folder: str) -> Iterator[str]:
     """Paths of all files below a folder, in order; links to folders are not followed. Raises DataError for a URL."""
     if is_url(folder):
-        yield from (path for path, _ in remote_files(folder))
+        yield from remote_files(folder)
         return
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         yield from (os.path.join(where, name) for name in sorted(files) if not is_hidden(name))
 
 
-def remote_files(folder: str) -> list[tuple[str, Any]]:
-    """(URL, bytes or what else the filesystem knows of the size) of all files below a URL.
+# What filesystems call the things that a changed file differs in.
+MARKERS = (
+    "size", "ETag", "etag", "md5Hash", "md5", "checksum", "crc32c", "generation", "VersionId", "version_id",
+    "LastModified", "last_modified", "updated", "mtime", "created",
+)  # fmt: skip
+
+
+def remote_files(folder: str) -> list[str]:
+    """URLs of all files below a URL, sorted.
 
     Raises:
         FileNotFoundError: there is no such folder.
         DataError: its filesystem fails.
     """
+    return [url for url, _ in remote_markers(folder)]
+
+
+def remote_markers(folder: str) -> list[tuple[str, str]]:
+    """URL of each file below a URL, and what changes with its content; sorted. Raises as `remote_files`."""
     with _told(folder):
         filesystem, root = url_to_fs(folder)
         found = filesystem.find(root, detail=True)
@@ -110,8 +122,12 @@ def remote_files(folder: str) -> list[tuple[str, Any]]:
             # Says why, which `find` keeps to itself.
             filesystem.ls(root)
     start = len(root.rstrip("/")) + 1
-    below = sorted((name[start:], about.get("size")) for name, about in found.items() if name[start:])
-    return [(join(folder, name), size) for name, size in below if not any(map(is_hidden, name.split("/")))]
+    below = sorted((name[start:], _marker(about)) for name, about in found.items() if name[start:])
+    return [(join(folder, name), marker) for name, marker in below if not any(map(is_hidden, name.split("/")))]
+
+
+def _marker(about: dict[str, Any]) -> str:
+    return " ".join(f"{name}={about[name]}" for name in MARKERS if about.get(name) is not None)
 
 
 def tree(folder: str) -> dict[str, Iterator[str]]:
@@ -126,7 +142,7 @@ def tree(folder: str) -> dict[str, Iterator[str]]:
         return {name: files_below(os.path.join(folder, name)) for name in names}
     grouped: dict[str, list[str]] = {}
     start = len(folder.rstrip("/")) + 1
-    for path, _ in remote_files(folder):
+    for path in remote_files(folder):
         top, slash, _ = path[start:].partition("/")
         if slash:
             grouped.setdefault(unquote(top) if folder.startswith("http") else top, []).append(path)

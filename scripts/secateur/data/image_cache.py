@@ -1,9 +1,9 @@
-"""The packed cache: images of one split in one file, decoded and resized once to what later steps need of them.
+"""The image cache: the images of one split in one file, decoded and resized once to what later steps need of them.
 
     pixels of image 0, pixels of image 1, ... | index | offset of the index, uint64 | magic
 
-All numbers are little-endian. The index has a row of `INDEX` for each image. A pack's name is the digest of all that
-its pixels depend on, so that a pack is never out of date: it is found, or it is made.
+All numbers are little-endian. The index has a row of `INDEX` for each image. The name of a file is the digest of all
+that its pixels depend on, so that a file is never out of date: it is found, or it is made.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ FOOTER = struct.Struct(f"<Q{len(MAGIC)}s")
 INDEX = np.dtype(
     [("offset", "<u8"), ("height", "<u4"), ("width", "<u4"), ("from_width", "<u4"), ("from_height", "<u4")]
 )
-# Decoded at a time while a pack is written: bounds the memory.
+# Decoded at a time while a file is written: bounds the memory.
 IMAGES_AT_ONCE = 256
 
 
-class PackedImages:
-    """A pack, mapped into memory.
+class CachedImages:
+    """A file of the image cache, mapped into memory.
 
     Args:
         path: of the file.
@@ -43,7 +43,7 @@ class PackedImages:
         count: of images.
 
     Raises:
-        ArtifactError: it is not a whole pack of so many images.
+        ArtifactError: it is not a whole file of so many images.
     """
 
     def __init__(self, path: Path, channels: int, dtype: np.dtype[np.generic], count: int) -> None:
@@ -53,9 +53,13 @@ class PackedImages:
             start, magic = FOOTER.unpack(self.bytes[-FOOTER.size :].tobytes())
             self.index = self.bytes[start : -FOOTER.size].view(INDEX)
         except (OSError, ValueError, struct.error) as error:
-            raise ArtifactError(f"{path}: not a pack of images ({error})", "delete it; it is made anew") from error
+            raise ArtifactError(
+                f"{path}: not a file of the image cache ({error})", "delete it; the next run makes it again"
+            ) from error
         if magic != MAGIC or len(self.index) != count:
-            raise ArtifactError(f"{path}: not a pack of {count} images", "delete it; it is made anew")
+            raise ArtifactError(
+                f"{path}: not a file of the image cache with {count} images", "delete it; the next run makes it again"
+            )
 
     def __len__(self) -> int:
         return len(self.index)
@@ -69,11 +73,11 @@ class PackedImages:
         return Stored(pixels, (int(row["from_width"]), int(row["from_height"])))
 
 
-def pack_path(folder: Path, reader: ImageReader, digests: Sequence[str], training: bool, code: str) -> Path:
-    """Where the pack of these images stands, or would stand.
+def cache_path(folder: Path, reader: ImageReader, digests: Sequence[str], training: bool, code: str) -> Path:
+    """The file of the image cache for these images; it may not be there.
 
     Args:
-        folder: of all packs.
+        folder: of the image cache.
         reader: decides what is stored of an image.
         digests: of the image files, in order.
         training: whether the images are for training.
@@ -86,18 +90,18 @@ def pack_path(folder: Path, reader: ImageReader, digests: Sequence[str], trainin
         "images": hashlib.sha256("".join(digests).encode()).hexdigest(),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return folder / f"{digest[:32]}.pack"
+    return folder / f"{digest[:32]}.images"
 
 
-def open_pack(path: Path, reader: ImageReader, count: int) -> PackedImages | None:
-    """The pack, or None where there is none. Raises ArtifactError."""
+def open_image_cache(path: Path, reader: ImageReader, count: int) -> CachedImages | None:
+    """The cached images, or None where there are none. Raises ArtifactError."""
     if not path.exists():
         return None
-    return PackedImages(path, reader.model.input_image_size[0], reader.stored_dtype, count)
+    return CachedImages(path, reader.model.input_image_size[0], reader.stored_dtype, count)
 
 
-def write_pack(path: Path, images: ImageFiles, size_bytes: int) -> None:
-    """Decode all images and write their pack, atomically.
+def write_image_cache(path: Path, images: ImageFiles, size_bytes: int) -> None:
+    """Decode all images and write them into one file, atomically.
 
     Raises:
         DataError: an image cannot be read.
@@ -129,8 +133,8 @@ def _decoded(images: ImageFiles) -> Iterator[Stored]:
         yield from images.reader.pool.map(images.__getitem__, positions)
 
 
-def size_of_pack(reader: ImageReader, sizes: NDArray[np.int64], training: bool) -> int:
-    """Bytes of a pack of images of these sizes, int64 [images, 2] of width and height, before any is decoded."""
+def size_of_cache(reader: ImageReader, sizes: NDArray[np.int64], training: bool) -> int:
+    """Bytes of a file of images of these sizes, int64 [images, 2] of width and height, before any is decoded."""
     channels = reader.model.input_image_size[0]
     different, counts = np.unique(sizes, axis=0, return_counts=True)
     stored = np.array([reader.stored_size((int(w), int(h)), training) for w, h in different], np.int64).reshape(-1, 2)
@@ -138,8 +142,8 @@ def size_of_pack(reader: ImageReader, sizes: NDArray[np.int64], training: bool) 
     return pixels * channels * reader.stored_dtype.itemsize + len(sizes) * INDEX.itemsize + FOOTER.size
 
 
-def room_for_packs(folder: Path) -> int:
-    """Bytes that packs may take unasked: half of the disk's room, and half of the memory, which keeps them at hand."""
+def room_for_cache(folder: Path) -> int:
+    """Bytes that the cache may take without being asked: half of the free disk, and half of the memory."""
     disk = os.statvfs(folder)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(disk.f_bavail * disk.f_frsize, memory) // 2

@@ -12,8 +12,9 @@ import pandas as pd
 
 from secateur.data.assignment import deal, units_of
 from secateur.data.classes import MIN_CLASSES, class_order
+from secateur.data.examination import examine_all
 from secateur.data.filesystem import parent
-from secateur.data.manifest import COLUMNS, examine_all
+from secateur.data.manifest import COLUMNS
 from secateur.data.preflight import (
     duplicate_findings,
     file_findings,

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from secateur.data.pipeline import ImageReader
+from secateur.export.input_scaling import layout_inside
 from secateur.keras_to_onnx.tf2onnx_route import to_onnx_by_tf2onnx
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.quantization.aware import quantisation_aware
@@ -54,11 +55,6 @@ class FinalModel:
     def reference(self, data_type: str) -> keras.Model:
         """What a file of this precision is held against: for int8 the network as training saw it."""
         return quantisation_aware(self.model, self.ranges) if data_type == "int8" and self.ranges else self.model
-
-
-def layout_inside(spec: Spec) -> str:
-    """Of the scaled pixels: where the graph scales them itself, it turns them too."""
-    return "nchw" if spec.export.embed_preprocessing else spec.export.layout
 
 
 def trained_ranges(card: dict[str, Any], path: Path | str) -> Ranges | None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from secateur.data.preprocessing import (
     CROP_PADDING,
     TORCH_MEAN_GRAY,
     TORCH_MEAN_RGB,
     TORCH_STD,
     caffe_mean,
+    preprocess,
 )
-from secateur.keras_to_onnx.writer import INPUT_NAME, OUTPUT_NAME
+from secateur.keras_to_onnx.tensor_names import INPUT_NAME, OUTPUT_NAME
 from secateur.spec import Spec
 
 
@@ -82,3 +86,26 @@ def _resize_words(center_crop: bool) -> str:
         f"max((width + {CROP_PADDING}) / w, (height + {CROP_PADDING}) / h), both sides truncated, "
         "then the middle width x height is cut out"
     )
+
+
+def layout_inside(spec: Spec) -> str:
+    """Of the scaled pixels: where the graph scales them itself, it turns them too."""
+    return "nchw" if spec.export.embed_preprocessing else spec.export.layout
+
+
+def fed(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.generic]:
+    """What the exported ONNX file takes for these pixels."""
+    if spec.export.embed_preprocessing:
+        return pixels.astype(np.uint16 if spec.model.input_image_depth == 16 else np.uint8)
+    return scaled_input(pixels, spec)
+
+
+def scaled_input(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.float32]:
+    """Pixels scaled as in training, in the layout that the network takes scaled ones in."""
+    scaled = scaled_pixels(pixels, spec)
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)) if layout_inside(spec) == "nchw" else scaled
+
+
+def scaled_pixels(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.float32]:
+    """Pixels [batch, height, width, channels] scaled as in training."""
+    return preprocess(pixels, spec.data.preprocess_mode, spec.data.image_mean, spec.model.input_image_depth)

@@ -9,31 +9,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from secateur.data.preprocessing import preprocess
-from secateur.export.final_model import layout_inside
-from secateur.keras_to_onnx.writer import INPUT_NAME, OUTPUT_NAME
+from secateur.export.input_scaling import fed, scaled_pixels
+from secateur.keras_to_onnx.tensor_names import INPUT_NAME, OUTPUT_NAME
 from secateur.quantization.exact import exact_options
 from secateur.spec import Spec
 
 # [batch, height, width, channels] RGB, uint8 or float32 at depth 16 -> float32 [batch, classes]
 Runner = Callable[[NDArray[np.generic]], NDArray[np.float32]]
-
-
-def fed(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.generic]:
-    """What the exported ONNX file takes for these pixels."""
-    if spec.export.embed_preprocessing:
-        return pixels.astype(np.uint16 if spec.model.input_image_depth == 16 else np.uint8)
-    return scaled_input(pixels, spec)
-
-
-def scaled_input(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.float32]:
-    """Pixels scaled as in training, in the layout that the network takes scaled ones in."""
-    scaled = _scaled(pixels, spec)
-    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)) if layout_inside(spec) == "nchw" else scaled
-
-
-def _scaled(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.float32]:
-    return preprocess(pixels, spec.data.preprocess_mode, spec.data.image_mean, spec.model.input_image_depth)
 
 
 def onnx_runner(content: bytes, spec: Spec) -> Runner:
@@ -63,4 +45,4 @@ def tflite_runner(content: bytes, spec: Spec) -> Runner:
         interpreter.invoke()
         return np.asarray(interpreter.get_tensor(made)[0])
 
-    return lambda pixels: np.stack([one(image) for image in _scaled(pixels, spec)])
+    return lambda pixels: np.stack([one(image) for image in scaled_pixels(pixels, spec)])

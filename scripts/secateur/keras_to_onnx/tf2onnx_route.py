@@ -7,7 +7,7 @@ import onnx
 from onnx import helper
 
 from secateur.errors import ModelError
-from secateur.keras_to_onnx.writer import INPUT_NAME, OUTPUT_NAME
+from secateur.keras_to_onnx.tensor_names import INPUT_NAME, OUTPUT_NAME
 from secateur.vault.age import ONNX_END
 
 

@@ -24,10 +24,10 @@ from secateur.keras_to_onnx.layers import (
     unknown_layer,
 )
 from secateur.keras_to_onnx.nodes import Nodes
+from secateur.keras_to_onnx.tensor_names import INPUT_NAME, OUTPUT_NAME
 from secateur.models.graph import Call, TensorId, calls_of, outputs_of
 from secateur.vault.age import ONNX_END
 
-INPUT_NAME, OUTPUT_NAME = "input_1", "predictions"
 # The newest that TensorRT 8, DeepStream 6 and every ONNX Runtime of the last years read; TAO writes it too.
 DEFAULT_OPSET = 13
 IR_VERSION = 8

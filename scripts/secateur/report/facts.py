@@ -12,7 +12,7 @@ import pandas as pd
 from secateur.evaluation.accuracy import standard_error
 from secateur.spec import Spec
 
-TITLES = {"train": "trained", "retrain": "pruned and retrained", "given": "given by the spec"}
+TITLES = {"train": "trained", "retrain": "pruned and retrained", "external": "model file of the spec"}
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Stage:
     """One evaluated model.
 
     Attributes:
-        name: `train`, `retrain` or `given`.
+        name: `train`, `retrain` or `external`.
         metrics: as `evaluate` wrote them.
         predictions: an image a row.
         confusion: counts, int [true class, predicted class].

@@ -18,7 +18,7 @@ DPI = 130
 
 
 def draw(table: pd.DataFrame, folder: Path, name: str, max_drop: float) -> None:
-    """Write `front.svg` and `front.png`: a panel for each cost, the recommended point marked."""
+    """Write `pareto.svg` and `pareto.png`: a panel for each cost, the recommended point marked."""
     figure = Figure(figsize=(11, 8), layout="constrained")
     figure.suptitle(f"Sweep {name}: top-1 accuracy against cost", color=INK)
     for axes, cost in zip(figure.subplots(2, 2).flat, COSTS, strict=True):
@@ -28,7 +28,7 @@ def draw(table: pd.DataFrame, folder: Path, name: str, max_drop: float) -> None:
     for suffix in ("svg", "png"):
         content = io.BytesIO()
         figure.savefig(content, format=suffix, dpi=DPI)
-        write_bytes(folder / f"front.{suffix}", content.getvalue())
+        write_bytes(folder / f"pareto.{suffix}", content.getvalue())
 
 
 def _panel(axes: Any, table: pd.DataFrame, cost: str, max_drop: float) -> None:

@@ -15,9 +15,6 @@ from pydantic import BaseModel
 from secateur.spec.fields import About, Effect, Section, about
 from secateur.spec.spec import Spec
 
-# What a step does with the images of a network belongs to the step; this is what every step that reads images shares.
-SEES_PIXELS: tuple[Effect, ...] = ("pixels",)
-
 
 def nested_section(annotation: Any) -> type[BaseModel] | None:
     """The section that a key holds; None where it holds a value."""
@@ -56,7 +53,7 @@ def values_that_affect(spec: Spec, effects: Collection[Effect], without: Collect
         effects: what is affected.
         without: sections that do not count, as `retrain` for the first training.
     """
-    values = spec.model_dump(mode="json", exclude={"key"})
+    values = spec.plain
     found = {}
     for path in _affecting(frozenset(effects), False):
         if path.partition(".")[0] not in without:
@@ -68,7 +65,7 @@ def values_that_affect(spec: Spec, effects: Collection[Effect], without: Collect
 
 def places_that_affect(spec: Spec, effects: Collection[Effect]) -> dict[str, list[str]]:
     """Dotted path -> the folders, tables, archives or URLs of images that it names; keys that name none are absent."""
-    values = spec.model_dump(mode="json", exclude={"key"})
+    values = spec.plain
     named = {path: _value(values, path) for path in _affecting(frozenset(effects), True)}
     return {path: value if isinstance(value, list) else [value] for path, value in named.items() if value}
 

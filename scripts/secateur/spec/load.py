@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from secateur.errors import SpecError
 from secateur.spec.architectures import FIXED, family_name
+from secateur.spec.effects import keys_without_effect
 from secateur.spec.model_spec import ModelSpec
 from secateur.spec.notices import Notice
 from secateur.spec.prune_spec import BUDGETS
@@ -33,36 +34,6 @@ BETTER_FOR_DEPTHWISE = (
     "has depthwise convolutions: importance: bn_scale with ranking: uniform keeps more accuracy than the default, "
     "which is TAO's way (docs/pruning.md)"
 )
-NO_EFFECT = {
-    "train.optim_config.lr": "the scheduler sets the learning rate",
-    "train.optim_config.decay": "the scheduler sets the learning rate",
-    "retrain.optim_config.lr": "the scheduler sets the learning rate",
-    "retrain.optim_config.decay": "the scheduler sets the learning rate",
-    **{
-        f"{section}.{tracker}.{key}": field.description.removeprefix("no effect: ")
-        for section in ("train", "retrain")
-        for tracker, model in TRACKERS.items()
-        for key, field in model.model_fields.items()
-        if field.description and field.description.startswith("no effect: ")
-    },
-    "evaluate.classmap": "split makes the one class map, split/classmap.json",
-    "evaluate.trt_engine": "the engine that this run builds is measured when it is built",
-    "inference.trt_engine": "inference is done with the model itself",
-    "export.cal_cache_file": "ranges are kept in export/calibration.json",
-    "export.cal_data_file": "images are read anew",
-    "gen_trt_engine.onnx_file": "the engine is built from the file that export writes",
-    "prune.byom_model_path": "a pruned model is read from its own file",
-    "gpu_ids": "devices are given by the scheduler",
-    "mpi_args": "there is no MPI",
-    "cuda_blocking": "not needed here",
-    "multi_node": "one training runs on one host",
-    "num_processes": "one training is one process",
-    "verbose": "logs are always complete",
-    **{
-        f"{section}.results_dir": "steps write under the run's results_dir"
-        for section in ("train", "evaluate", "prune", "inference", "export", "gen_trt_engine")
-    },
-}
 
 
 def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> Spec:
@@ -230,7 +201,7 @@ def _paths(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _remarks(spec: Spec, explicit: set[str], renamed: dict[str, str]) -> Iterator[Notice]:
-    for key, reason in NO_EFFECT.items():
+    for key, reason in keys_without_effect().items():
         if key in explicit:
             yield Notice("no effect", _written(renamed, key), reason)
     if "data.preprocess_mode" not in explicit:

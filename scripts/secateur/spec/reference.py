@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from secateur.spec.load import NO_EFFECT
 from secateur.spec.spec import Spec
 from secateur.spec.tao_releases import KEYS, SECTIONS
 from secateur.spec.train_spec import DistillSpec, RetrainSpec
@@ -70,8 +69,6 @@ def _section(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _row(dotted: str, name: str, field: FieldInfo) -> str:
     meaning = field.description or ""
-    if dotted in NO_EFFECT and "no effect" not in meaning:
-        meaning = f"{meaning}; no effect: {NO_EFFECT[dotted]}".lstrip("; ")
     values = " ".join(filter(None, [_kind(field.annotation), _range(field.metadata, field.annotation)]))
     return f"| `{name}` | {values} | {_default(field)} | {meaning} | {', '.join(_other_names(dotted))} |\n"
 

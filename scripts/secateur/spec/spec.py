@@ -45,12 +45,20 @@ class Spec(Section):
     verbose: bool | None = no_effect(None, "logs are always complete")
     gen_trt_engine: GenTrtEngineSpec | None = Field(None, description="V2: build a TensorRT engine")
 
+    _plain: dict[str, Any] | None = PrivateAttr(default=None)
     _notices: tuple[Notice, ...] = PrivateAttr(default=())
 
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What the loader renamed, what has no effect, and what deserves a warning."""
         return self._notices
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """All values as plain data, without the key. Not to be changed: it is kept."""
+        if self._plain is None:
+            self._plain = self.model_dump(mode="json", exclude={"key"})
+        return self._plain
 
     @property
     def prunes(self) -> bool:

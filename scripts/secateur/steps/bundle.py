@@ -7,24 +7,25 @@ from pathlib import Path
 from typing import IO, Any
 
 from secateur.data.classes import read_classmap
-from secateur.data.manifest import read_manifest
-from secateur.export.bundle.bundle_manifest import MANIFEST, manifest_of
+from secateur.export.bundle.bundle_manifest import MANIFEST, bundle_manifest
 from secateur.export.bundle.card import model_card
 from secateur.export.bundle.nvinfer import nvinfer_config, nvinfer_labels
 from secateur.export.bundle.triton import triton_config
 from secateur.export.bundle.trtexec import trtexec_script
 from secateur.export.engine_options import engine_options, engine_source
-from secateur.export.exported_files import BUNDLE_FILES, Exported, calibrates, exported_files, parity_path
+from secateur.export.exported_files import Exported, exported_files
 from secateur.export.input_scaling import preprocessing_of
 from secateur.run import Run
-from secateur.steps.context import working
+from secateur.steps.context import step_context
+from secateur.steps.run_manifest import manifest_of
 from secateur.storage.atomic import read_json, write_bytes, write_json, write_text
+from secateur.workflow.outputs import exported_paths
 
 PREDICT = Path(__file__).parent.parent / "export" / "bundle" / "predict.py"
 
 
 def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
-    """Write what lies beside the exported models: see `BUNDLE_FILES`, and a model repository for Triton.
+    """Write what lies beside the exported models: labels, figures, configurations, and a model repository for Triton.
 
     Returns:
         The manifest: file -> SHA-256 and bytes.
@@ -33,18 +34,18 @@ def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
         SecateurError: an exported file or its figures are missing.
     """
     folder = run.results / "export"
-    with working(run, "bundle", "export", lock="export-bundle"):
+    with step_context(run, "bundle", lock="export-bundle"):
         classes, files = read_classmap(run.classmap), exported_files(run.spec)
-        parities = [read_json(parity_path(folder / file.name)) for file in files]
+        parities = [read_json(folder / file.parity_name) for file in files]
         _write_for_programs(run, folder, classes, files)
         write_json(folder / "metrics.json", _metrics(parities))
         _write_triton(run, folder / "triton", classes, files[0])
-        counts = read_manifest(run.manifest)["split"].value_counts()
+        counts = manifest_of(run)["split"].value_counts()
         images = {str(split): int(count) for split, count in counts.items()}
         sizes = {file.name: sum((folder / part).stat().st_size for part in file.parts) for file in files}
         card = model_card(run.name, run.spec, classes, images, parities, read_json(folder / "latency.json"), sizes)
         write_text(folder / "README.md", card)
-        manifest = manifest_of(folder, _members(run, folder), parities[0]["model_sha256"])
+        manifest = bundle_manifest(folder, _members(run, folder), parities[0]["model_sha256"])
         write_json(folder / MANIFEST, manifest)
     print(f"bundle  {folder}  {len(manifest['files'])} files, see its README.md", file=stream, flush=True)
     return manifest
@@ -67,7 +68,7 @@ def _write_triton(run: Run, folder: Path, classes: list[str], file: Exported) ->
     write_text(folder / name / "config.pbtxt", triton_config(run.spec, name, len(classes)))
     write_text(folder / name / "labels.txt", "".join(f"{label}\n" for label in classes))
     (folder / name / "1").mkdir()
-    if not file.sealed:
+    if not file.encrypted:
         write_bytes(folder / name / "1" / "model.onnx", (folder.parent / file.name).read_bytes())
 
 
@@ -90,11 +91,7 @@ def _metrics(parities: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _members(run: Run, folder: Path) -> list[Path]:
-    names = [name for name in BUNDLE_FILES if name != MANIFEST]
-    for file in exported_files(run.spec):
-        names += [*file.parts, parity_path(Path(file.name)).name]
-    names += ["latency.json"]
-    names += ["calibration.json"] if calibrates(run.spec) else []
-    names += ["try.html"] if "web" in run.spec.export.targets else []
-    triton = sorted(path for path in (folder / "triton").rglob("*") if path.is_file())
-    return [*(folder / name for name in names), *triton]
+    """All files below `export/` but the manifest itself."""
+    paths = [run.results / path for path in exported_paths(run.spec)]
+    plain = [path for path in paths if path.name != MANIFEST and path != folder / "triton"]
+    return [*plain, *sorted(path for path in (folder / "triton").rglob("*") if path.is_file())]

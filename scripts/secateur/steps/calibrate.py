@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -11,26 +10,22 @@ import onnx
 from numpy.typing import NDArray
 
 from secateur.data.images import image_files
-from secateur.data.manifest import read_manifest, rows_of_split
+from secateur.data.manifest import rows_of_split
 from secateur.export.final_model import FinalModel, Pixels, spread
-from secateur.export.runners import scaled_input
+from secateur.export.input_scaling import scaled_input
 from secateur.quantization.calibration import Calibration, measured_ranges
 from secateur.quantization.ranges import Ranges, ranges_from_json
 from secateur.quantization.sensitivity import Exclusions, spared
 from secateur.run import Run
-from secateur.steps.context import working
+from secateur.steps.context import step_context
 from secateur.steps.exported_model import load_final_model
+from secateur.steps.run_manifest import manifest_of
 from secateur.storage.atomic import read_json, write_json
-
-
-def calibration_path(run: Run) -> Path:
-    """The kept ranges."""
-    return run.results / "export" / "calibration.json"
 
 
 def read_calibration(run: Run) -> Calibration:
     """Raises ArtifactError or ModelError where the file is missing or holds something else."""
-    path = calibration_path(run)
+    path = run.file("calibrate", "calibration")
     data = read_json(path)
     return Calibration(ranges_from_json(data, str(path)), tuple(map(str, data.get("in_float", []))))
 
@@ -44,13 +39,13 @@ def calibrate(run: Run, stream: IO[str]) -> dict[str, Any]:
     Raises:
         SecateurError: with what is wrong and what to do.
     """
-    with working(run, "calibrate", "export") as status:
+    with step_context(run, "calibrate", lock="calibrate") as status:
         final = load_final_model(run)
         proto = final.plain_onnx()
         ranges, how = _ranges(run, final, proto)
         left = _exclusions(run, final, proto, ranges)
         result = {**how, **(left.as_json() if left else {"in_float": []}), **ranges.as_json()}
-        write_json(calibration_path(run), result)
+        write_json(run.file("calibrate", "calibration"), result)
         status.write("RUNNING", f"ranges of {len(ranges.of)} activations")
     words = f"{len(ranges.of)} ranges from {how['source']}"
     if left:
@@ -75,7 +70,7 @@ def calibration_paths(run: Run) -> list[str]:
         found = [path for folder in section.cal_image_dir for path in image_files(folder, "export.cal_image_dir")]
         places = np.unique(np.linspace(0, len(found) - 1, section.calibration_images).astype(int))
         return [found[place] for place in places]
-    manifest = read_manifest(run.manifest)
+    manifest = manifest_of(run)
     return list(spread(manifest[manifest["split"] == "train"], section.calibration_images)["path"])
 
 
@@ -88,6 +83,6 @@ def _exclusions(run: Run, final: FinalModel, proto: onnx.ModelProto, ranges: Ran
     limit = run.spec.export.int8_max_drop
     if limit is None:
         return None
-    rows, labels = rows_of_split(read_manifest(run.manifest), "val", final.classes)
+    rows, labels = rows_of_split(manifest_of(run), "val", final.classes)
     batches = list(_inputs(run, list(rows["path"])))
     return spared(proto, ranges, batches, np.array(labels), limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from secateur.storage.csv import write_csv
 SOURCE_MAX = 16  # scikit-learn's digits hold ink counts from 0 to 16
 
 
-def write_digits(folder: Path | str, index: Path | str) -> None:
+def write_digits(folder: Path | str, index: Path | str, stream: IO[str] | None = None) -> None:
     """Write PNG files as `folder/<digit>/<number>.png`, and `index`, the CSV that lists them.
 
     Needs no network: the images are inside scikit-learn.
@@ -25,7 +26,8 @@ def write_digits(folder: Path | str, index: Path | str) -> None:
     rows = []
     for number, (pixels, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
         path = Path(folder) / str(digit) / f"{number:04d}.png"
-        with atomic_file(path) as stream:
-            Image.fromarray(np.round(pixels * (255 / SOURCE_MAX)).astype(np.uint8)).save(stream, format="PNG")
+        with atomic_file(path) as file:
+            Image.fromarray(np.round(pixels * (255 / SOURCE_MAX)).astype(np.uint8)).save(file, format="PNG")
         rows.append({"path": str(path), "class": str(digit)})
     write_csv(index, pd.DataFrame(rows))
+    print(f"digits  {len(rows)} images", file=stream, flush=True)

@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 from secateur.errors import ModelError
 from secateur.export.engine_options import EngineOptions, engine_options, engine_source
 from secateur.export.exported_files import Exported
+from secateur.export.input_scaling import fed
 from secateur.export.parity import require_agreement
-from secateur.export.runners import Runner, fed
-from secateur.keras_to_onnx.writer import INPUT_NAME, OUTPUT_NAME
+from secateur.export.runners import Runner
+from secateur.keras_to_onnx.tensor_names import INPUT_NAME, OUTPUT_NAME
 from secateur.run import Run
 from secateur.spec import Spec
-from secateur.steps.context import working
-from secateur.steps.exported_model import load_final_model, parity_of
+from secateur.steps.context import step_context
+from secateur.steps.export_parity import parity_of
+from secateur.steps.exported_model import load_final_model
 from secateur.storage.atomic import write_bytes, write_json
 from secateur.vault.files import read_sealed
 
@@ -61,21 +63,19 @@ def build_engine(run: Run, stream: IO[str]) -> dict[str, Any]:
             f"a TensorRT engine can be built only where TensorRT is installed; missing: {', '.join(missing)}",
             f"pip install {' '.join(missing)}, on a machine with an NVIDIA GPU",
         )
-    folder, spec = run.results / "engine", run.spec
-    with working(run, "engine") as status:
+    target, spec = run.file("engine", "engine"), run.spec
+    with step_context(run, "engine") as status:
         file, options = engine_source(spec), engine_options(spec)
-        path = run.results / "export" / file.name
-        content = read_sealed(path, run.key) if file.sealed else path.read_bytes()
+        exported = run.export_file(file.name)
+        content = read_sealed(exported, run.key) if file.encrypted else exported.read_bytes()
         engine = serialized_engine(content, options)
         with engine_runner(engine, spec, options) as runner:
-            file_of_engine = Exported("model.engine", options.data_type, "tensorrt")
+            file_of_engine = Exported(target.name, options.data_type, "tensorrt")
             parity = parity_of(run, load_final_model(run), file_of_engine, runner)
         require_agreement(parity, spec)
-        for target in dict.fromkeys(
-            (folder / "model.engine", run.resolve(spec.export.engine_file, folder / "model.engine"))
-        ):
-            write_bytes(target, engine)
-        write_json(folder / "metrics.json", {**parity, "tensorrt": _tensorrt().__version__})
+        for path in dict.fromkeys((target, run.resolve(spec.export.engine_file, target))):
+            write_bytes(path, engine)
+        write_json(run.file("engine", "metrics"), {**parity, "tensorrt": _tensorrt().__version__})
         status.write("RUNNING", "engine", kpi={"top_1": parity["accuracy"]["top_1"]})
     print(
         f"engine  {options.data_type}  {len(engine):,} bytes  top-1 {parity['accuracy']['top_1']:.4f}",

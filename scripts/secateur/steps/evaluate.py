@@ -5,7 +5,6 @@ See docs/decisions/evaluation.md.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import IO, Any
 
 import keras
@@ -14,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from secateur.data.classes import labels_of, read_classmap
-from secateur.data.manifest import measured_rows, read_manifest
+from secateur.data.manifest import measured_rows
 from secateur.data.pipeline import ImageBatches, ImageReader
 from secateur.evaluation.metrics import classification_metrics, confusion
 from secateur.models.cost import cost_of
@@ -22,32 +21,33 @@ from secateur.models.file import load_model
 from secateur.models.graph import require_outputs
 from secateur.quantization.aware import as_deployed
 from secateur.run import Run
-from secateur.steps.cache import images_of
-from secateur.steps.context import working
+from secateur.step_table import STEPS
+from secateur.steps.context import step_context
+from secateur.steps.run_images import images_of
+from secateur.steps.run_manifest import manifest_of
 from secateur.storage.atomic import write_json
 from secateur.storage.csv import write_csv
 
 
-def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[str, Any]:
+def evaluate(run: Run, stream: IO[str], stage: str) -> dict[str, Any]:
     """Write `metrics.json`, `predictions.csv` and `confusion.csv` below `evaluate/<stage>/`.
 
     The test split is measured; a spec without test images is measured on validation, and the metrics say so.
 
     Args:
         run: the run.
-        stage: `train` or `retrain` for this run's models, `given` for another.
-        model_path: the model.
-        stream: where progress goes.
+        stream: for people.
+        stage: `train` or `retrain` for this run's models, `external` for another.
 
     Raises:
         SecateurError: with what is wrong and what to do.
     """
-    folder = run.results / "evaluate" / stage
-    with working(run, "evaluate", f"evaluate/{stage}") as status:
+    model_path = run.evaluated_model(stage)
+    with step_context(run, "evaluate", stage=stage) as status:
         classes = read_classmap(run.classmap)
         model, card = load_model(model_path, run.key)
         require_outputs(model, classes, model_path)
-        rows, split = measured_rows(read_manifest(run.manifest))
+        rows, split = measured_rows(manifest_of(run))
         probabilities, labels = predict_rows(run, as_deployed(model, card, model_path), rows, classes)
         metrics = {
             "model": str(model_path),
@@ -57,9 +57,15 @@ def evaluate(run: Run, stage: str, model_path: Path, stream: IO[str]) -> dict[st
             "params": cost_of(model).params,
             "macs": cost_of(model).macs,
         }
-        write_csv(folder / "predictions.csv", _predictions(rows, probabilities, labels, classes))
-        write_csv(folder / "confusion.csv", _confusion_table(probabilities, labels, classes))
-        write_json(folder / "metrics.json", metrics)
+        write_csv(
+            run.results / STEPS["evaluate"].path("predictions").format(stage=stage),
+            _predictions(rows, probabilities, labels, classes),
+        )
+        write_csv(
+            run.results / STEPS["evaluate"].path("confusion").format(stage=stage),
+            _confusion_table(probabilities, labels, classes),
+        )
+        write_json(run.results / STEPS["evaluate"].path("metrics").format(stage=stage), metrics)
         status.write("RUNNING", f"{stage} model", kpi={"loss": metrics["loss"], "top_k": metrics["top_k"]})
     print(
         f"evaluate  {stage}  {metrics['images']} {split} images  top-1 {metrics['top_1']:.4f}  "

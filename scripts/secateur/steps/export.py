@@ -10,7 +10,7 @@ from typing import IO, Any
 import onnx
 import onnxruntime
 
-from secateur.export.exported_files import Exported, exported_files, parity_path
+from secateur.export.exported_files import Exported, exported_files
 from secateur.export.final_model import FinalModel
 from secateur.export.onnx_content import onnx_content
 from secateur.export.parity import require_agreement
@@ -18,20 +18,21 @@ from secateur.export.runners import onnx_runner
 from secateur.quantization.integers import integer_check
 from secateur.run import Run
 from secateur.steps.calibrate import read_calibration
-from secateur.steps.context import working
+from secateur.steps.context import step_context
+from secateur.steps.export_parity import parity_of
 from secateur.steps.export_targets import TARGETS
-from secateur.steps.exported_model import load_final_model, onnx_metadata, parity_of
+from secateur.steps.exported_model import load_final_model, onnx_metadata
 from secateur.storage.atomic import atomic_file, require_space, write_json
 from secateur.vault import age
 
 
-def export(run: Run, name: str, stream: IO[str]) -> dict[str, Any]:
+def export(run: Run, stream: IO[str], name: str) -> dict[str, Any]:
     """Write one file below `export/`, an ONNX model plain or sealed by its suffix, with its parity figures beside it.
 
     Args:
         run: whose final model.
+        stream: for people.
         name: of the file, one of `exported_files`.
-        stream: where the result goes.
 
     Returns:
         The parity figures.
@@ -41,11 +42,11 @@ def export(run: Run, name: str, stream: IO[str]) -> dict[str, Any]:
         SecateurError: with what is wrong and what to do.
     """
     file = next(file for file in exported_files(run.spec) if file.name == name)
-    target = run.results / "export" / file.name
-    with working(run, "export", lock=f"export-{file.name}.lock") as status:
+    target = run.export_file(file.name)
+    with step_context(run, "export", lock=f"export-{file.name}.lock") as status:
         write = TARGETS.get(file.form, write_onnx)
         parity = write(run, load_final_model(run), file, target)
-        write_json(parity_path(target), parity)
+        write_json(target.with_name(file.parity_name), parity)
         size = sum(target.with_name(part).stat().st_size for part in file.parts)
         kpi = {"size": size / (1 << 20), "max_difference": parity["max_difference"]}
         status.write("RUNNING", f"wrote {target.name}", kpi=kpi)

@@ -1,4 +1,4 @@
-"""Files for other programs than ONNX Runtime and TensorRT: TFLite (LiteRT) and OpenVINO."""
+"""Files for other programs than ONNX Runtime and TensorRT: TFLite (LiteRT), OpenVINO, and a page for a browser."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from typing import Any
 import keras
 
 from secateur.errors import ModelError
-from secateur.export.exported_files import Exported, calibrates
+from secateur.export.exported_files import Exported
 from secateur.export.final_model import FinalModel, Pixels
+from secateur.export.input_scaling import preprocessing_of
 from secateur.export.onnx_content import onnx_content
 from secateur.export.parity import require_agreement
-from secateur.export.runners import openvino_runner, tflite_runner
+from secateur.export.runners import onnx_runner, openvino_runner, tflite_runner
+from secateur.export.web_page import web_page
+from secateur.quantization.calibration import Calibration
 from secateur.run import Run
 from secateur.runtime.quiet import silenced
 from secateur.steps.calibrate import calibration_paths, read_calibration
-from secateur.steps.exported_model import onnx_metadata, parity_of
-from secateur.storage.atomic import write_bytes
+from secateur.steps.export_parity import parity_of
+from secateur.steps.exported_model import onnx_metadata
+from secateur.storage.atomic import write_bytes, write_text
 
 # The file's parity figures, once it is written.
 WriteTarget = Callable[[Run, FinalModel, Exported, Path], dict[str, Any]]
@@ -86,8 +90,7 @@ def write_openvino(run: Run, final: FinalModel, file: Exported, target: Path) ->
     _require_package("openvino")
     import openvino  # noqa: PLC0415 - an extra
 
-    calibration = read_calibration(run) if calibrates(run.spec) else None
-    network = openvino.Core().read_model(onnx_content(final, file, calibration, onnx_metadata(run, final)))
+    network = openvino.Core().read_model(onnx_content(final, file, _ranges(run, file), onnx_metadata(run, final)))
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".openvino-") as folder:
         made = Path(folder) / target.name
         openvino.save_model(network, made, compress_to_fp16=False)
@@ -98,4 +101,22 @@ def write_openvino(run: Run, final: FinalModel, file: Exported, target: Path) ->
     return parity
 
 
-TARGETS: dict[str, WriteTarget] = {"tflite": write_tflite, "openvino": write_openvino}
+def write_web(run: Run, final: FinalModel, file: Exported, target: Path) -> dict[str, Any]:
+    """A page that runs the model in a browser, of the same network and precision as the ONNX file.
+
+    Raises:
+        ModelError: ONNX Runtime for the web is not installed, or the network answers otherwise.
+    """
+    content = onnx_content(final, file, _ranges(run, file), onnx_metadata(run, final))
+    page = web_page({**preprocessing_of(run.spec), "labels": final.classes, "title": run.name}, content)
+    parity = parity_of(run, final, file, onnx_runner(content, run.spec))
+    require_agreement(parity, run.spec)
+    write_text(target, page)
+    return parity
+
+
+def _ranges(run: Run, file: Exported) -> Calibration | None:
+    return read_calibration(run) if file.needs_ranges else None
+
+
+TARGETS: dict[str, WriteTarget] = {"tflite": write_tflite, "openvino": write_openvino, "web": write_web}

@@ -6,11 +6,7 @@ import json
 from typing import Any
 
 from secateur.data.classes import read_classmap
-from secateur.data.manifest import measured_rows, read_manifest
-from secateur.export.exported_files import Exported
 from secateur.export.final_model import FinalModel, trained_ranges
-from secateur.export.parity import measured_parity
-from secateur.export.runners import Runner
 from secateur.models.file import load_model
 from secateur.models.graph import require_outputs
 from secateur.run import Run
@@ -24,15 +20,10 @@ def load_final_model(run: Run) -> FinalModel:
         SecateurError: it cannot be read, or has another number of classes.
     """
     classes = read_classmap(run.classmap)
-    path = run.resolve(run.spec.export.model_path, run.model(run.final_step))
+    path = run.model_to_export
     model, card = load_model(path, run.key)
     require_outputs(model, classes, path)
     return FinalModel(run.spec, path, model, card, classes, trained_ranges(card, path))
-
-
-def parity_of(run: Run, final: FinalModel, file: Exported, runner: Runner) -> dict[str, Any]:
-    """The figures of an exported file on the test images of a run, or on validation where it has no test images."""
-    return measured_parity(final, file, runner, *measured_rows(read_manifest(run.manifest)))
 
 
 def onnx_metadata(run: Run, final: FinalModel) -> dict[str, str]:

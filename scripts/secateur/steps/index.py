@@ -17,9 +17,9 @@ from secateur.report.page import render
 from secateur.report.words import counted
 from secateur.run import Run, run_from
 from secateur.spec.effective import flattened
+from secateur.step_table import COMMON_STEPS
 from secateur.storage.atomic import read_json, write_text
 
-INDEX = "index.html"
 # What accuracy is drawn against; file size and latency differ in precision, and are in the table.
 DRAWN = ("macs", "onnx_bytes")
 
@@ -28,14 +28,14 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
     """Write `index.html`.
 
     Args:
-        index: `sources`: experiment -> what its run is made from; `sweeps`: names of sweeps.
+        index: `runs`: experiment -> what its run is made from; `sweeps`: names of sweeps.
         folder: the root of the results.
         stream: where progress goes.
 
     Raises:
         ArtifactError: a file of an experiment or sweep is missing.
     """
-    runs = {name: run_from(name, source) for name, source in index["sources"].items()}
+    runs = {name: run_from(name, source) for name, source in index["runs"].items()}
     experiments = [experiment(name, run) for name, run in runs.items()]
     sweeps = [sweep(name, folder / "sweeps" / name) for name in index["sweeps"]]
     networks = pd.concat([pd.DataFrame(experiments), *(one["table"] for one in sweeps)], ignore_index=True)
@@ -43,12 +43,13 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
         "index.html",
         experiments=experiments,
         sweeps=sweeps,
-        fronts=[_front(networks, cost) for cost in DRAWN] if len(networks) > 1 else [],
+        pareto=[_pareto(networks, cost) for cost in DRAWN] if len(networks) > 1 else [],
         specs={name: flattened(run.spec) for name, run in runs.items()},
     )
-    write_text(folder / INDEX, text)
+    page = folder / COMMON_STEPS["index"].files["page"]
+    write_text(page, text)
     print(
-        f"index  {folder / INDEX}  {counted(len(experiments), 'experiment')}, {counted(len(sweeps), 'sweep')}",
+        f"index  {page}  {counted(len(experiments), 'experiment')}, {counted(len(sweeps), 'sweep')}",
         file=stream,
         flush=True,
     )
@@ -57,10 +58,10 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
 
 def experiment(name: str, run: Run) -> dict[str, Any]:
     """One row of the table: figures of the final model and of the file that was exported."""
-    metrics = read_json(run.evaluation(run.final_step) / "metrics.json")
-    first = read_json(run.evaluation("train") / "metrics.json")
-    file, folder = exported_files(run.spec)[0], run.results / "export"
-    cases = read_json(folder / "latency.json")["cases"]
+    metrics = read_json(run.file("evaluate", "metrics", run.final_step))
+    first = read_json(run.file("evaluate", "metrics", "train"))
+    file, folder = exported_files(run.spec)[0], run.folder("export")
+    cases = read_json(run.file("latency", "latency"))["cases"]
     timed = next(case for case in cases if is_single(case) and case["network"].startswith("exported"))
     return {
         "name": name,
@@ -80,7 +81,7 @@ def experiment(name: str, run: Run) -> dict[str, Any]:
 
 def sweep(name: str, folder: Path) -> dict[str, Any]:
     """A sweep: its table, and the point that it recommends."""
-    table = pd.read_csv(folder / "front.csv")
+    table = pd.read_csv(folder / COMMON_STEPS["pareto"].files["table"])
     chosen = table[table["recommended"]]
     values = list(table.columns[1 : table.columns.get_loc("top_1")])
     shown = table.assign(name=[f"{name}: {point}" for point in table["name"]])
@@ -93,5 +94,5 @@ def sweep(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def _front(networks: pd.DataFrame, cost: str) -> str:
+def _pareto(networks: pd.DataFrame, cost: str) -> str:
     return figures.pareto(networks.assign(front=on_front(networks, cost)), cost, COSTS[cost])

@@ -18,7 +18,7 @@ from secateur.models.file import load_model
 from secateur.models.graph import require_outputs
 from secateur.quantization.aware import as_deployed
 from secateur.run import Run
-from secateur.steps.context import working
+from secateur.steps.context import step_context
 from secateur.storage.csv import write_csv
 
 
@@ -34,8 +34,7 @@ def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
     section = run.spec.inference
     if section.image_dir is None:
         raise SpecError("inference.image_dir is missing", "name a folder of images")
-    folder = run.results / "inference"
-    with working(run, "inference"):
+    with step_context(run, "inference"):
         classes = read_classmap(run.resolve(section.classmap, run.classmap))
         model_path = run.resolve(section.model_path, run.model(run.final_step))
         plain, card = load_model(model_path, run.key)
@@ -44,8 +43,8 @@ def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
         paths = image_files(section.image_dir)
         reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.evaluate.n_workers)
         results, skipped = label_images(model, reader, paths, classes, run.spec.evaluate.batch_size)
-        write_csv(folder / "unreadable.csv", skipped)
-        write_csv(folder / "result.csv", results, header=False)
+        write_csv(run.file("inference", "unreadable"), skipped)
+        write_csv(run.file("inference", "result"), results, header=False)
     for path, reason in skipped.itertuples(index=False):
         print(f"inference  skipped {path}: {reason}", file=stream)
     print(f"inference  {len(results)} images labelled, {len(skipped)} skipped", file=stream, flush=True)

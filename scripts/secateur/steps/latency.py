@@ -13,9 +13,8 @@ from secateur.export.timing import Percentiles, percentiles_ms
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.models.file import load_model
 from secateur.run import Run
-from secateur.steps.context import working
+from secateur.steps.context import step_context
 from secateur.steps.exported_model import load_final_model
-from secateur.steps.trainer import unpruned_model
 from secateur.storage.atomic import write_json
 from secateur.vault.files import read_sealed
 
@@ -30,7 +29,7 @@ def measure_latency(run: Run, stream: IO[str]) -> dict[str, Any]:
     Raises:
         SecateurError: with what is wrong and what to do.
     """
-    with working(run, "latency", "export", lock="export-latency"):
+    with step_context(run, "latency", lock="export-latency"):
         networks = _networks(run)
         cases = [
             case
@@ -45,7 +44,7 @@ def measure_latency(run: Run, stream: IO[str]) -> dict[str, Any]:
             "provider": "CPUExecutionProvider",
             "cases": cases,
         }
-        write_json(run.results / "export" / "latency.json", result)
+        write_json(run.file("latency", "latency"), result)
     last = cases[len(networks) - 1]
     print(
         f"latency  {last['network']}  {last['p50_ms']:.3g} ms on one thread, {last['ratio']:.2f} times that of the "
@@ -59,12 +58,12 @@ def measure_latency(run: Run, stream: IO[str]) -> dict[str, Any]:
 def _networks(run: Run) -> dict[str, bytes]:
     """Name -> serialised ONNX: unpruned in fp32, pruned in fp32, and the file that the spec exports."""
     file = exported_files(run.spec)[0]
-    path = run.results / "export" / file.name
-    exported = read_sealed(path, run.key) if file.sealed else path.read_bytes()
+    path = run.export_file(file.name)
+    exported = read_sealed(path, run.key) if file.encrypted else path.read_bytes()
     final = load_final_model(run)
     found = {}
     if run.spec.prunes:
-        unpruned = load_model(unpruned_model(run), run.key)[0]
+        unpruned = load_model(run.model_to_prune, run.key)[0]
         found["unpruned fp32"] = to_onnx(unpruned).SerializeToString()
         found["pruned fp32"] = to_onnx(final.model).SerializeToString()
     else:

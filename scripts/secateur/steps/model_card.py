@@ -8,7 +8,8 @@ from typing import Any
 
 from secateur.export.input_scaling import preprocessing_of
 from secateur.models.provenance import versions
-from secateur.run import DATA_WITHOUT_EFFECT, WITHOUT_EFFECT_ON_RESULTS, Run
+from secateur.run import Run
+from secateur.spec.effects import result_values
 from secateur.storage.atomic import sha256_of
 
 # What the spec says about a step; `data` stands in the first link.
@@ -22,8 +23,8 @@ SECTIONS = {
 
 def split_link(run: Run, images: int) -> dict[str, Any]:
     """The first link: the manifest, which holds the digest of every image."""
-    section = run.spec.data.model_dump(mode="json", exclude=DATA_WITHOUT_EFFECT)
-    return {"step": "split", "manifest_sha256": sha256_of(run.manifest), "images": images, "data": section}
+    data = result_values(run.spec.data)
+    return {"step": "split", "manifest_sha256": sha256_of(run.manifest), "images": images, "data": data}
 
 
 def link(run: Run, step: str, **more: Any) -> dict[str, Any]:
@@ -34,19 +35,14 @@ def link(run: Run, step: str, **more: Any) -> dict[str, Any]:
         step: `train`, `prune`, `retrain` or `export`.
         more: plain data, such as `parent_sha256`.
     """
-    spec = run.spec.model_dump(mode="json", exclude={"key": True, "results_dir": True, "data": DATA_WITHOUT_EFFECT})
+    spec = {**run.spec.plain, "data": result_values(run.spec.data), "results_dir": None}
     return {
         "step": step,
         **more,
-        **{name: _section(run, name) for name in SECTIONS[step]},
+        **{name: result_values(getattr(run.spec, name)) for name in SECTIONS[step]},
         "spec_sha256": hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
         "versions": versions(),
     }
-
-
-def _section(run: Run, name: str) -> dict[str, Any]:
-    section = getattr(run.spec, name)
-    return section.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS) if section else {}
 
 
 def card_of(run: Run, chain: list[dict[str, Any]], classes: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The front of a sweep: what each point costs and how accurate it is, as a table and a figure."""
+"""The pareto step: what each point of a sweep costs and how accurate it is, as a table and a figure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from secateur.export.timing import latencies_ms
 from secateur.models.provenance import onnx_chain, require_measured_on
 from secateur.run import Run, run_from
 from secateur.spec import Spec
+from secateur.step_table import COMMON_STEPS
 from secateur.storage.atomic import read_json
 from secateur.storage.csv import write_csv
 from secateur.vault import files as sealed
@@ -34,15 +35,15 @@ class Measured:
     onnx: bytes
 
 
-def front_step(
-    name: str, front: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]], folder: Path, stream: IO[str]
+def pareto_step(
+    name: str, points: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], folder: Path, stream: IO[str]
 ) -> pd.DataFrame:
-    """Write `front.csv`, `front.svg` and `front.png`.
+    """Write `pareto.csv`, `pareto.svg` and `pareto.png`.
 
     Args:
         name: of the sweep.
-        front: its points (name, values) and `max_accuracy_drop`.
-        sources: point name -> what its run is made from.
+        points: `points` (name, values) and `max_accuracy_drop`.
+        runs: name of a point -> what its run is made from.
         folder: where to.
         stream: where the recommendation goes.
 
@@ -51,18 +52,18 @@ def front_step(
     """
     from secateur.report.pareto_figure import draw  # noqa: PLC0415 - `pick` reads the table without a plotting library
 
-    runs = {point: run_from(point, source) for point, source in sources.items()}
-    networks = _unpruned(runs)
-    for point in front["points"]:
-        run = runs[point["name"]]
+    made = {point: run_from(point, described) for point, described in runs.items()}
+    networks = _unpruned(made)
+    for point in points["points"]:
+        run = made[point["name"]]
         onnx = _exported(run)
         parent = onnx_chain(onnx)[-1]["parent_sha256"]
         networks.append(Measured(point["name"], point["values"], _metrics(run, run.final_step, parent), onnx))
-    spec = next(iter(runs.values())).spec
-    table = _table(networks, spec, front["max_accuracy_drop"])
-    write_csv(folder / "front.csv", table)
-    draw(table, folder, name, front["max_accuracy_drop"])
-    print(f"sweep  {name}\n{advice(table, front['max_accuracy_drop'])}", file=stream, flush=True)
+    spec = next(iter(made.values())).spec
+    table = _table(networks, spec, points["max_accuracy_drop"])
+    write_csv(folder / COMMON_STEPS["pareto"].files["table"], table)
+    draw(table, folder, name, points["max_accuracy_drop"])
+    print(f"sweep  {name}\n{advice(table, points['max_accuracy_drop'])}", file=stream, flush=True)
     return table
 
 
@@ -84,14 +85,14 @@ def _unpruned(runs: Mapping[str, Run]) -> list[Measured]:
 
 def _metrics(run: Run, stage: str, sha256: str) -> dict[str, Any]:
     """What was measured on the model of this digest. Raises ModelError for figures of another."""
-    path = run.evaluation(stage) / "metrics.json"
+    path = run.file("evaluate", "metrics", stage)
     metrics = dict(read_json(path))
     require_measured_on(metrics, sha256, path)
     return metrics
 
 
 def _exported(run: Run) -> bytes:
-    path = run.results / "export" / export_name(run.spec)
+    path = run.export_file(export_name(run.spec))
     return path.read_bytes() if path.suffix == ".onnx" else sealed.read_sealed(path, run.key)
 
 

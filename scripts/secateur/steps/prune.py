@@ -8,20 +8,21 @@ import keras
 import pandas as pd
 
 from secateur.data.classes import read_classmap
-from secateur.data.manifest import read_manifest
 from secateur.errors import SpecError
 from secateur.models.file import load_model, save_model
 from secateur.pruning.prune_report import PruneReport
 from secateur.pruning.pruner import prune
 from secateur.pruning.stepwise import ShortTraining, Stepwise
 from secateur.report.pruning_page import page
-from secateur.run import WITHOUT_EFFECT_ON_RESULTS, Run
+from secateur.run import Run
 from secateur.spec import PruneSpec, TrainSpec
-from secateur.steps.context import working
+from secateur.steps.context import step_context
+from secateur.steps.identity import pruning_identity
 from secateur.steps.model_card import link
-from secateur.steps.pruning_images import looked_at
-from secateur.steps.trainer import teacher_of, trainer_of, unpruned_model
-from secateur.storage.atomic import sha256_of, write_json, write_text
+from secateur.steps.pruning_images import pruning_images
+from secateur.steps.run_manifest import manifest_of
+from secateur.steps.trainer import teacher_of, trainer_of
+from secateur.storage.atomic import write_json, write_text
 from secateur.training.checkpoints import Checkpoints
 from secateur.training.overrides import configured
 
@@ -38,27 +39,26 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     section = run.spec.prune
     if section is None:
         raise SpecError("the spec has no prune section", "add `prune:` with its threshold")
-    folder = run.results / "prune"
-    with working(run, "prune") as status:
-        model, card = load_model(unpruned_model(run), run.key)
+    with step_context(run, "prune") as status:
+        model, card = load_model(run.model_to_prune, run.key)
         narrow, result, steps = _pruned(run, section, model, stream)
         report = {**_asked(section), **result.as_json()}
         own = link(run, "prune", parent_sha256=card["sha256"])
         # Ranges of activations belong to the network before the cut.
         kept = {name: value for name, value in card.items() if name != "quantization"}
         card = {**kept, "pruned": True, "step": "prune", "provenance": [*card.get("provenance", []), own]}
-        write_json(folder / "report.json", report)
-        write_text(folder / "report.html", page(result, in_words(section)))
-        save_model(narrow, folder / "model.tlt", run.key, card)
+        write_json(run.file("prune", "report"), report)
+        write_text(run.file("prune", "page"), page(result, in_words(section)))
+        save_model(narrow, run.model("prune"), run.key, card)
         if section.output_path:
-            save_model(narrow, run.resolve(section.output_path, folder / "model.tlt"), run.key, card)
+            save_model(narrow, run.resolve(section.output_path, run.model("prune")), run.key, card)
         if steps is not None:
             steps.forget()
             Checkpoints(run.work / "prune", run.key).forget()
         kpi = {
             "pruning_ratio": report["params_kept_ratio"],
             "param_count": result.after.params,
-            "size": (folder / "model.tlt").stat().st_size / (1 << 20),
+            "size": (run.model("prune")).stat().st_size / (1 << 20),
         }
         status.write("RUNNING", "pruning_ratio is the share of parameters that is kept", kpi=kpi)
     print(
@@ -90,11 +90,12 @@ def _asked(section: PruneSpec) -> dict[str, Any]:
 def _pruned(
     run: Run, section: PruneSpec, model: keras.Model, stream: IO[str]
 ) -> tuple[keras.Model, PruneReport, Stepwise | None]:
-    identity = _identity(run, section) if section.steps > 1 else {}
+    manifest = manifest_of(run) if section.needs_images else None
+    identity = _identity(run, section, manifest) if section.steps > 1 else {}
     images, train = None, None
-    if section.needs_images:
-        classes, manifest = read_classmap(run.classmap), read_manifest(run.manifest)
-        images = looked_at(run, section, manifest, classes)
+    if manifest is not None:
+        classes = read_classmap(run.classmap)
+        images = pruning_images(run, section, manifest, classes)
         if section.trains:
             train = _short_training(run, section, manifest, classes, identity, stream)
     if section.steps == 1:
@@ -142,22 +143,12 @@ def _short_training(
     return train
 
 
+def _identity(run: Run, section: PruneSpec, manifest: pd.DataFrame | None) -> dict[str, Any]:
+    return pruning_identity(run, section, _short(run, section) if section.trains else None, manifest)
+
+
 def _short(run: Run, section: PruneSpec) -> TrainSpec:
     return (run.spec.retrain or run.spec.train).model_copy(update={"num_epochs": section.step_epochs})
-
-
-def _identity(run: Run, section: PruneSpec) -> dict[str, Any]:
-    spec = run.spec
-    identity = {
-        "data": spec.data.model_dump(mode="json"),
-        "augment": spec.augment.model_dump(mode="json"),
-        "prune": section.model_dump(mode="json"),
-        "images": sha256_of(run.manifest) if section.needs_images else "",
-        "trained model": sha256_of(unpruned_model(run)),
-    }
-    if section.trains:
-        identity["retrain"] = _short(run, section).model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS)
-    return identity
 
 
 def _hint(section: PruneSpec, result: PruneReport, stream: IO[str]) -> None:

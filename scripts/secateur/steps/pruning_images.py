@@ -12,7 +12,7 @@ from secateur.run import Run
 from secateur.spec import PruneSpec
 
 
-def looked_at(run: Run, section: PruneSpec, manifest: pd.DataFrame, classes: list[str]) -> LabelledImages:
+def pruning_images(run: Run, section: PruneSpec, manifest: pd.DataFrame, classes: list[str]) -> LabelledImages:
     """`prune.images` training images drawn by `prune.random_seed`, as evaluation reads them; all when there are fewer.
 
     Raises:

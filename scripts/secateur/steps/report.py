@@ -20,11 +20,10 @@ from secateur.report.pictures import augmented, gallery, samples
 from secateur.report.words import decimal_bytes
 from secateur.run import Run
 from secateur.spec.effective import effective
-from secateur.steps.context import working
+from secateur.steps.context import step_context
 from secateur.steps.run_facts import read_facts
 from secateur.storage.atomic import write_text
 
-REPORT = "report.html"
 THRESHOLDS = 101  # least confidences that the page offers, 0 to 1 in hundredths
 MOST_IN_MATRIX = 60  # classes; beyond, only the pairs that are confused most are shown
 MOST_PAIRS = 40
@@ -36,12 +35,12 @@ def report(run: Run, stream: IO[str]) -> str:
     Raises:
         SecateurError: a file of the run is missing or cannot be used.
     """
-    with working(run, "report", ".", lock="report"):
+    with step_context(run, "report", lock="report"):
         facts = read_facts(run)
         model, card = load_model(run.model(run.final_step), run.key)
         text = render("report.html", **_content(run, facts, model, card.get("provenance", [])))
-        write_text(run.results / REPORT, text)
-    print(f"report  {run.results / REPORT}  {decimal_bytes(len(text.encode()))}", file=stream, flush=True)
+        write_text(run.file("report", "page"), text)
+    print(f"report  {run.file('report', 'page')}  {decimal_bytes(len(text.encode()))}", file=stream, flush=True)
     return text
 
 

@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from secateur.data.filesystem import is_file_source
-from secateur.data.listing import listing_digest
 from secateur.spec import Spec
 from secateur.storage.atomic import atomic_file, read_json, sha256_of, write_json
 from secateur.storage.locks import locked
-from secateur.workflow.staleness import DIGITS_INDEX, code_digest, image_roots, is_digits, section_params
+from secateur.workflow.staleness import DIGITS_INDEX, Contents, is_digits, places_of_split, step_params
 
 USERS = "users.json"
 
 
 @contextmanager
-def shared_split(spec: Spec, folder: Path, shared: Path) -> Iterator[str]:
+def shared_split(spec: Spec, folder: Path, work: Path) -> Iterator[str]:
     """Take over the split of another experiment, or offer what the block makes in `folder` to the ones to come.
 
-    An experiment that took part before and comes again does so since somebody wants the images examined anew.
+    If an experiment that took part before comes again, somebody wants the images to be examined again.
 
     Args:
         spec: whose images.
         folder: of the split.
-        shared: where splits are kept, for all experiments.
+        work: root of the work folders; splits are kept below it for all experiments.
 
     Yields:
         The folder of the experiment whose split now stands in `folder`; empty when the block must make it.
     """
-    kept = shared / _digest(spec)
+    kept = work / "cache" / "splits" / _digest(spec, work)
     with locked(kept.with_name(f".{kept.name}.lock"), str(kept), wait=True):
         users = read_json(kept / USERS) if (kept / USERS).exists() else []
         if users and str(folder) not in users:
@@ -48,18 +45,11 @@ def shared_split(spec: Spec, folder: Path, shared: Path) -> Iterator[str]:
         write_json(kept / USERS, [str(folder)])
 
 
-def _digest(spec: Spec) -> str:
-    """Of all that decides a split: the section, the listing of the images, tables and archives, the code."""
-    folders = [root for root in image_roots(spec) if not is_digits(root)]
-    files = [root for root in image_roots(spec) if is_file_source(root) and os.path.isfile(root)]
-    files += [DIGITS_INDEX] if any(is_digits(root) for root in image_roots(spec)) else []
-    parts = [
-        section_params(spec, "split"),
-        code_digest("split"),
-        [sha256_of(file) for file in files],
-        listing_digest(folders, times=True),
-    ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+def _digest(spec: Spec, work: Path) -> str:
+    """Digest of all that decides a split: the section, the content of the images, the code."""
+    made_here = [DIGITS_INDEX] if any(is_digits(place) for place in places_of_split(spec)) else []
+    parts = [step_params(spec, "split", Contents(work)), [sha256_of(file) for file in made_here]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _copy_all(source: Path, folder: Path) -> None:

@@ -16,7 +16,9 @@ from secateur.errors import DataError
 from secateur.report.split_page import page
 from secateur.run import Run
 from secateur.spec import Spec
-from secateur.steps.context import working
+from secateur.spec.effects import places_that_affect
+from secateur.steps.context import step_context
+from secateur.steps.run_manifest import PLACES
 from secateur.steps.shared_split import shared_split
 from secateur.storage.atomic import read_json, write_json, write_text
 from secateur.storage.csv import write_csv
@@ -35,13 +37,13 @@ def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     Raises:
         SecateurError: with what is wrong and what to do.
     """
-    with working(run, "split"):
-        folder, cache = run.results / "split", run.work.parent / "cache"
-        with shared_split(run.spec, folder, cache / "splits") as taken_from:
+    with step_context(run, "split"):
+        folder = run.folder("split")
+        with shared_split(run.spec, folder, run.work.parent) as taken_from:
             if taken_from:
                 print(f"split  the same images as {taken_from}", file=stream)
                 return dict(read_json(folder / "report.json"))
-            report = split(run.spec, folder, cache / "unpacked", _progress(stream))
+            report = split(run.spec, folder, run.work.parent / "cache" / "unpacked", _progress(stream))
     counts = "  ".join(f"{name} {count}" for name, count in report["images_per_split"].items())
     print(f"split  {len(report['classes'])} classes  {counts}", file=stream)
     _say(stream, report["unreadable"], lambda item: f"skipped {item['path']}: {item['reason']}")
@@ -83,9 +85,12 @@ def split(
     write_csv(folder / "findings.csv", result.findings)
     write_text(folder / "report.html", page(result.report, result.findings))
     write_classmap(folder / "classmap.json", result.classes)
-    write_json(folder / "report.json", result.report)
+    # Where the images were: the same images can be read from another place later.
+    places = {key: named[0] for key, named in places_that_affect(spec, ["split"]).items()}
+    report = {**result.report, PLACES: places}
+    write_json(folder / "report.json", report)
     write_csv(folder / "manifest.csv", result.manifest)
-    return result.report
+    return report
 
 
 def _refuse_unreadable(bad: pd.DataFrame, folder: Path, policy: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,21 +16,22 @@ from tensorboardX import SummaryWriter
 
 from secateur.byom.backbone import build_byom
 from secateur.data.classes import read_classmap
-from secateur.data.manifest import read_manifest
 from secateur.models.cost import cost_of
 from secateur.models.file import load_model, save_model
 from secateur.models.provenance import versions
 from secateur.quantization.aware import plain_network, quantisation_aware
-from secateur.run import DATA_WITHOUT_EFFECT, WITHOUT_EFFECT_ON_RESULTS, Run
+from secateur.run import Run
 from secateur.spec import TrainSpec
-from secateur.steps.context import working
+from secateur.steps.context import step_context
+from secateur.steps.identity import training_identity
 from secateur.steps.model_card import card_of, link, split_link
+from secateur.steps.run_manifest import manifest_of
 from secateur.steps.trainer import teacher_of, trainer_of
-from secateur.storage.atomic import sha256_of, write_json
+from secateur.storage.atomic import write_json
 from secateur.storage.csv import write_csv
 from secateur.storage.status_log import StatusLog
 from secateur.tracking import Trackers, tracked
-from secateur.training.checkpoints import CODE, Checkpoints, TrainingState
+from secateur.training.checkpoints import Checkpoints, TrainingState
 from secateur.training.compiling import has_gpu
 from secateur.training.distribution import alone, distributed
 from secateur.training.hosts import joined
@@ -37,10 +39,51 @@ from secateur.training.loop import Trainer
 from secateur.training.overrides import configured
 from secateur.training.pretrained import start_from
 from secateur.training.progress import clock
-from secateur.workflow.staleness import code_digest
 from secateur.zoo import build, freeze
 
 HISTORY_COLUMNS = ["epoch", "accuracy", "loss", "lr", "val_accuracy", "val_loss"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training is about.
+
+    Attributes:
+        run: whose.
+        step: `train` or `retrain`.
+        section: of the spec, for this step.
+        stream: for people.
+        classes: names in index order.
+        manifest: images and splits.
+        devices: that train together.
+    """
+
+    run: Run
+    step: str
+    section: TrainSpec
+    stream: IO[str]
+    classes: list[str] = field(default_factory=list)
+    manifest: pd.DataFrame = field(default_factory=pd.DataFrame)
+    devices: int = 1
+
+
+@dataclass(frozen=True)
+class Start:
+    """The network that a training starts with.
+
+    Attributes:
+        model: the network.
+        chain: the links of the steps before.
+        pruned: whether channels were removed from it.
+        parent: digest of the model file that it comes from; None for fresh weights.
+        weights: what was taken from a pretrained model, as the metrics tell it.
+    """
+
+    model: keras.Model
+    chain: list[dict[str, Any]]
+    pruned: bool = False
+    parent: str | None = None
+    weights: dict[str, Any] | None = None
 
 
 def train(run: Run, stream: IO[str]) -> dict[str, Any]:
@@ -54,192 +97,181 @@ def train(run: Run, stream: IO[str]) -> dict[str, Any]:
     Raises:
         SecateurError: with what is wrong and what to do.
     """
-    return _Step(run, "train", run.spec.train, stream).run()
+    return _done(Training(run, "train", run.spec.train, stream))
 
 
 def retrain(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Train the pruned network as the `retrain` section says; writes as `train` does, below `retrain/`."""
-    return _Step(run, "retrain", run.spec.retrain or run.spec.train, stream).run()
+    return _done(Training(run, "retrain", run.spec.retrain or run.spec.train, stream))
 
 
-class _Step:
-    """One training of a run."""
+def _done(training: Training) -> dict[str, Any]:
+    run = training.run
+    with _status_and_stream(training) as (status, stream):
+        require_key(run)
+        training = replace(training, stream=stream, classes=read_classmap(run.classmap), manifest=manifest_of(run))
+        with (
+            distributed(training.section.gpus) as devices,
+            tracked(run.name, training.step, run.spec, training.section, run.work / training.step, stream) as trackers,
+        ):
+            metrics = _trained(replace(training, devices=devices), status, trackers)
+        status.write("RUNNING", f"{training.step} wrote its model", kpi={"val_accuracy": metrics["val_accuracy"]})
+    return metrics
 
-    def __init__(self, run: Run, step: str, section: TrainSpec, stream: IO[str]) -> None:
-        self.run_files, self.step, self.section, self.stream = run, step, section, stream
-        self.spec = run.spec
-        self.folder = run.results / step
-        self.pruned = False
-        self.devices = 1
-        self.weights: dict[str, Any] | None = None
-        self.parent: str | None = None
-        self.chain: list[dict[str, Any]] = []
 
-    def run(self) -> dict[str, Any]:
-        with self._working() as status:
-            self.run_files.key  # noqa: B018 - a missing key must fail before hours of training
-            classes = read_classmap(self.run_files.classmap)
-            manifest = read_manifest(self.run_files.manifest)
-            self.chain = [split_link(self.run_files, len(manifest))]
-            with (
-                distributed(self.section.gpus) as self.devices,
-                self._tracked() as trackers,
-            ):
-                metrics = self._trained(manifest, classes, status, trackers)
-            status.write("RUNNING", f"{self.step} wrote its model", kpi={"val_accuracy": metrics["val_accuracy"]})
-        return metrics
+def require_key(run: Run) -> None:
+    """Raises VaultError for a missing key now, not after hours of training."""
+    assert run.key is not None
 
-    def _tracked(self) -> AbstractContextManager[Trackers]:
-        run = self.run_files
-        return tracked(run.name, self.step, run.spec, self.section, run.work / self.step, self.stream)
 
-    @contextmanager
-    def _working(self) -> Iterator[StatusLog]:
-        """Of several hosts the first one's process has the folders and writes; nobody sees what the others say."""
-        if joined().first:
-            with working(self.run_files, self.step) as status:
-                yield status
-            return
-        with open(os.devnull, "w") as self.stream:
-            yield StatusLog(os.devnull, self.step)
+@contextmanager
+def _status_and_stream(training: Training) -> Iterator[tuple[StatusLog, IO[str]]]:
+    """With several hosts the process of the first one has the folders and writes; nobody sees what the others say."""
+    if joined().first:
+        with step_context(training.run, training.step) as status:
+            yield status, training.stream
+        return
+    with open(os.devnull, "w") as nowhere:
+        yield StatusLog(os.devnull, training.step), nowhere
 
-    def _trained(
-        self, manifest: pd.DataFrame, classes: list[str], status: StatusLog, trackers: Trackers
-    ) -> dict[str, Any]:
-        keras.utils.set_random_seed(self.section.random_seed)
-        model = configured(self._initial_model(len(classes)), self.section)
-        learner = quantisation_aware(model) if self.section.qat else model
-        recorder = _Recorder(self.folder / "tb_events", self.section.num_epochs, status, trackers)
-        trainer = self._trainer(learner, manifest, classes, recorder)
-        self._say_devices()
-        state = trainer.run()
-        metrics = trackers.summary = self._metrics(model, state, trainer.images)
-        self._write(model, learner, state, metrics, classes)
-        trainer.finish(state)
-        return metrics
 
-    def _say_devices(self) -> None:
-        if self.section.gpus > 1:
-            hosts = f" in {joined().count} processes" if joined().count > 1 else ""
-            devices = f"{self.devices} of {self.section.gpus} devices{hosts}"
-            print(f"{self.step}  {devices}, batches of {self.section.batch_size} images", file=self.stream, flush=True)
+def _trained(training: Training, status: StatusLog, trackers: Trackers) -> dict[str, Any]:
+    keras.utils.set_random_seed(training.section.random_seed)
+    start = _start(training)
+    model = configured(start.model, training.section)
+    learner = quantisation_aware(model) if training.section.qat else model
+    events = training.run.folder(training.step) / "tb_events"
+    recorder = _Recorder(events, training.section.num_epochs, status, trackers)
+    trainer = _trainer(training, learner, recorder)
+    _say_devices(training)
+    state = trainer.run()
+    metrics = trackers.summary = _metrics(training, start, model, state, trainer.images)
+    _write(training, start, model, learner, state, metrics)
+    trainer.finish(state)
+    return metrics
 
-    def _initial_model(self, classes: int) -> keras.Model:
-        if self.step == "retrain":
-            model, card = load_model(self.run_files.model("prune"), self.run_files.key)
-            self.pruned, self.parent, self.chain = True, card["sha256"], card.get("provenance", [])
-            freeze(model, self.spec.model)
-            return model
-        section = self.spec.model
-        if section.byom_model is not None:
-            source = self.run_files.resolve(section.byom_model, Path(section.byom_model))
-            model = build_byom(section, source, classes, self.run_files.key)
-        else:
-            model = build(section, classes)
-        path = self.section.pretrained_model_path
-        if path is not None:
-            source = self.run_files.resolve(path, Path(path))
-            model, report = start_from(model, source, self.run_files.key, self.spec.model)
-            self.pruned, self.weights, self.parent = report.replaced, report.as_json(), report.sha256
-            print(report, file=self.stream, flush=True)
-            mode = self.spec.data.preprocess_mode
-            if report.preprocess_mode not in ("", mode):
-                print(
-                    f"warning: these weights were trained with data.preprocess_mode {report.preprocess_mode}, the "
-                    f"spec has {mode}",
-                    file=self.stream,
-                    flush=True,
-                )
-            freeze(model, self.spec.model)
-        return model
 
-    def _trainer(self, model: keras.Model, manifest: pd.DataFrame, classes: list[str], recorder: _Recorder) -> Trainer:
-        return trainer_of(
-            self.run_files,
-            self.step,
-            self.section,
-            model,
-            manifest,
-            classes,
-            stream=self.stream,
-            checkpoints=Checkpoints(
-                self.run_files.work / self.step, self.run_files.key, self._identity(classes), joined().first
-            ),
-            on_epoch=recorder if joined().first else lambda row, seconds: None,
-            teacher=teacher_of(self.run_files, self.section),
+def _say_devices(training: Training) -> None:
+    wanted = training.section.gpus
+    if wanted > 1:
+        hosts = f" in {joined().count} processes" if joined().count > 1 else ""
+        _say(
+            training, f"{training.devices} of {wanted} devices{hosts}, batches of {training.section.batch_size} images"
         )
 
-    def _identity(self, classes: list[str]) -> dict[str, Any]:
-        section = self.section.model_dump(mode="json", exclude=WITHOUT_EFFECT_ON_RESULTS)
-        parts: dict[str, Any] = {
-            "data": self.spec.data.model_dump(mode="json", exclude=DATA_WITHOUT_EFFECT),
-            "augment": self.spec.augment.model_dump(mode="json"),
-            "model": self.spec.model.model_dump(mode="json"),
-            self.step: section,
-            "class map": classes,
-            "images": sha256_of(self.run_files.manifest),
-        }
-        parts[CODE] = code_digest("train")
-        if self.step == "retrain":
-            # A pruned file is sealed anew each time; what counts is the network that was cut.
-            parts["pruned model"] = sha256_of(self.run_files.folder("prune") / "report.json")
-        return parts
 
-    def _metrics(self, model: keras.Model, state: TrainingState, images: int) -> dict[str, Any]:
-        cost = cost_of(model)
-        best = state.history[state.best_epoch - 1]
-        return {
-            "arch": self.spec.model.arch,
-            "epochs": state.epoch,
-            "best_epoch": state.best_epoch,
-            "val_accuracy": best["val_accuracy"],
-            "val_loss": best["val_loss"],
-            "params": cost.params,
-            "macs": cost.macs,
-            "training_images": images,
-            "seconds": round(state.seconds, 2),
-            "random_seed": self.section.random_seed,
-            "pretrained": self.weights,
-            "device": "gpu" if has_gpu() else "cpu",
-            "devices": list(self.run_files.devices) or [f"cpu:{number}" for number in range(self.devices)],
-            "backend": keras.backend.backend(),
-            "versions": versions(),
-        }
+def _say(training: Training, words: str) -> None:
+    print(f"{training.step}  {words}", file=training.stream, flush=True)
 
-    def _write(
-        self,
-        model: keras.Model,
-        learner: keras.Model,
-        state: TrainingState,
-        metrics: dict[str, Any],
-        classes: list[str],
-    ) -> None:
-        own = link(self.run_files, self.step, parent_sha256=self.parent, best_epoch=state.best_epoch)
-        card = {
-            "pruned": self.pruned,
-            "step": self.step,
-            "best_epoch": state.best_epoch,
-            **card_of(self.run_files, [*self.chain, own], classes),
-        }
-        if joined().first:
-            write_csv(self.folder / "history.csv", pd.DataFrame(state.history, columns=HISTORY_COLUMNS))
-            write_json(self.folder / "metrics.json", metrics)
-        self._save(model, self.folder / "model.tlt", {**card, **_learned(learner, model)})
-        learner.set_weights(state.last_weights)
-        last = {**card, **_learned(learner, model), "best_epoch": None, "epoch": state.epoch}
-        self._save(model, self.run_files.work / self.step / "last.tlt", last)
+
+def _start(training: Training) -> Start:
+    if training.step == "retrain":
+        model, card = load_model(training.run.model("prune"), training.run.key)
+        freeze(model, training.run.spec.model)
+        return Start(model, card.get("provenance", []), pruned=True, parent=card["sha256"])
+    fresh = Start(_built(training), [split_link(training.run, len(training.manifest))])
+    path = training.section.pretrained_model_path
+    return fresh if path is None else _with_weights(training, fresh, training.run.resolve(path, Path(path)))
+
+
+def _built(training: Training) -> keras.Model:
+    section, count = training.run.spec.model, len(training.classes)
+    if section.byom_model is None:
+        return build(section, count)
+    path = training.run.resolve(section.byom_model, Path(section.byom_model))
+    return build_byom(section, path, count, training.run.key)
+
+
+def _with_weights(training: Training, fresh: Start, path: Path) -> Start:
+    """The same network with the weights of a file, or a pruned network of that file."""
+    spec = training.run.spec
+    model, report = start_from(fresh.model, path, training.run.key, spec.model)
+    print(report, file=training.stream, flush=True)
+    if report.preprocess_mode not in ("", spec.data.preprocess_mode):
         print(
-            f"{self.step}  {metrics['arch']}  {state.epoch} epochs  best val_accuracy {metrics['val_accuracy']:.4f} "
-            f"(epoch {state.best_epoch})  {clock(metrics['seconds'])}",
-            file=self.stream,
+            f"warning: these weights were trained with data.preprocess_mode {report.preprocess_mode}, the spec has "
+            f"{spec.data.preprocess_mode}",
+            file=training.stream,
             flush=True,
         )
+    freeze(model, spec.model)
+    return Start(model, fresh.chain, report.replaced, report.sha256, report.as_json())
 
-    def _save(self, model: keras.Model, path: Path, card: dict[str, Any]) -> None:
-        """By the first host; setting weights is for all of them to do together."""
-        if joined().first:
-            with alone():
-                save_model(model, path, self.run_files.key, card)
+
+def _trainer(training: Training, model: keras.Model, recorder: _Recorder) -> Trainer:
+    run, first = training.run, joined().first
+    identity = training_identity(run, training.step, training.section, training.manifest, training.classes)
+    return trainer_of(
+        run,
+        training.step,
+        training.section,
+        model,
+        training.manifest,
+        training.classes,
+        stream=training.stream,
+        checkpoints=Checkpoints(run.work / training.step, run.key, identity, first),
+        on_epoch=recorder if first else lambda row, seconds: None,
+        teacher=teacher_of(run, training.section),
+    )
+
+
+def _metrics(training: Training, start: Start, model: keras.Model, state: TrainingState, images: int) -> dict[str, Any]:
+    cost = cost_of(model)
+    best = state.history[state.best_epoch - 1]
+    return {
+        "arch": training.run.spec.model.arch,
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "val_accuracy": best["val_accuracy"],
+        "val_loss": best["val_loss"],
+        "params": cost.params,
+        "macs": cost.macs,
+        "training_images": images,
+        "seconds": round(state.seconds, 2),
+        "random_seed": training.section.random_seed,
+        "pretrained": start.weights,
+        "device": "gpu" if has_gpu() else "cpu",
+        "devices": list(training.run.devices) or [f"cpu:{number}" for number in range(training.devices)],
+        "backend": keras.backend.backend(),
+        "versions": versions(),
+    }
+
+
+def _write(
+    training: Training,
+    start: Start,
+    model: keras.Model,
+    learner: keras.Model,
+    state: TrainingState,
+    metrics: dict[str, Any],
+) -> None:
+    run, step = training.run, training.step
+    own = link(run, step, parent_sha256=start.parent, best_epoch=state.best_epoch)
+    card = {
+        "pruned": start.pruned,
+        "step": step,
+        "best_epoch": state.best_epoch,
+        **card_of(run, [*start.chain, own], training.classes),
+    }
+    if joined().first:
+        write_csv(run.file(step, "history"), pd.DataFrame(state.history, columns=HISTORY_COLUMNS))
+        write_json(run.file(step, "metrics"), metrics)
+    _save(run, model, run.model(step), {**card, **_learned(learner, model)})
+    learner.set_weights(state.last_weights)
+    last = {**card, **_learned(learner, model), "best_epoch": None, "epoch": state.epoch}
+    _save(run, model, run.work / step / "last.tlt", last)
+    _say(
+        training,
+        f"{metrics['arch']}  {state.epoch} epochs  best val_accuracy {metrics['val_accuracy']:.4f} "
+        f"(epoch {state.best_epoch})  {clock(metrics['seconds'])}",
+    )
+
+
+def _save(run: Run, model: keras.Model, path: Path, card: dict[str, Any]) -> None:
+    """By the first host; setting weights is for all of them to do together."""
+    if joined().first:
+        with alone():
+            save_model(model, path, run.key, card)
 
 
 def _learned(learner: keras.Model, model: keras.Model) -> dict[str, Any]:

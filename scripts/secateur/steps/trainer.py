@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,7 +15,7 @@ from secateur.errors import DataError, SpecError
 from secateur.models.file import load_model
 from secateur.run import Run
 from secateur.spec import RetrainSpec, TrainSpec
-from secateur.steps.cache import images_of
+from secateur.steps.run_images import images_of
 from secateur.training.loop import Trainer
 
 
@@ -101,11 +100,4 @@ def teacher_of(run: Run, section: TrainSpec) -> keras.Model | None:
     """The unpruned model, where the section distils."""
     if not isinstance(section, RetrainSpec) or section.distill is None:
         return None
-    return load_model(unpruned_model(run), run.key)[0]
-
-
-def unpruned_model(run: Run) -> Path:
-    """The model that the prune section cuts."""
-    path = run.spec.prune.model_path if run.spec.prune else None
-    # The final model comes after pruning: when pruning starts, EVALMODEL is the trained one.
-    return run.model("train") if path in (None, "EVALMODEL") else run.resolve(path, run.model("train"))
+    return load_model(run.model_to_prune, run.key)[0]

@@ -15,11 +15,22 @@ from secateur.errors import SecateurError, SpecError, format_error
 from secateur.export.exported_files import export_name
 from secateur.run import EXPERIMENT_NAME, Run
 from secateur.spec import Spec, load_spec
+from secateur.step_table import COMMON_STEPS, STEPS
 from secateur.storage.atomic import require_writable
-from secateur.workflow.outputs import result_files, step_of
+from secateur.workflow.outputs import job_files, jobs_of, result_files
 from secateur.workflow.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
 RESULTS, WORK = Path("results"), Path("work")
+OF_THIS_RUN = "write EVALMODEL for the model of this run, or remove the key"
+# Key that names a model file -> what to do where there is no such file.
+MODEL_HINTS = {
+    "train.pretrained_model_path": "give the path of a model file, or remove the key to start from random weights",
+    "model.byom_model": "make the file first: secateur byom MODEL.onnx -o FILE.tltb --key env:NAME",
+    "prune.model_path": "remove the key to prune the model that train makes",
+    "evaluate.model_path": OF_THIS_RUN,
+    "inference.model_path": OF_THIS_RUN,
+    "export.model_path": OF_THIS_RUN,
+}
 
 
 class Experiments:
@@ -93,14 +104,15 @@ class Experiments:
     def _refuse_missing_models(self) -> None:
         """Specs of TAO can name files of an earlier run by their full path; say so before anything runs."""
         for name, spec in self.specs.items():
+            run = self.run(name)
             for key, path in _model_paths(spec).items():
-                file = self.run(name).resolve(path, Path())
-                made_here = file.is_relative_to(self.results)
-                if path and not made_here and not file.exists():
+                file = run.resolve(path, Path())
+                if path and file in _made_later(run, key):
                     raise SpecError(
-                        f"{self.paths[name]}: {key}: there is no file {file}",
-                        "write EVALMODEL for the model of this run, or remove the key",
+                        f"{self.paths[name]}: {key}: {path} is a model that is made from this one", MODEL_HINTS[key]
                     )
+                if path and not file.is_relative_to(self.results) and not file.exists():
+                    raise SpecError(f"{self.paths[name]}: {key}: there is no file {file}", MODEL_HINTS[key])
 
     def run(self, name: str) -> Run:
         """The files of one experiment as the workflow names them."""
@@ -109,7 +121,7 @@ class Experiments:
     def _shared(self, name: str) -> dict[str, Path]:
         return {step: self.results / owner for step, owner in self.owners.get(name, {}).items()}
 
-    def source(self, name: str) -> dict[str, Any]:
+    def described(self, name: str) -> dict[str, Any]:
         """Plain data from which a job makes the same run."""
         shared = {step: str(folder) for step, folder in self._shared(name).items()}
         return {
@@ -128,7 +140,7 @@ class Experiments:
         """
         files = [Path(path) for name in self.reported for path in self.all_files(name)]
         files += [path for sweep in self.sweeps for path in self._sweep_files(sweep)]
-        files.append(self.results / "index.html")
+        files.append(self.results / COMMON_STEPS["index"].path("page"))
         return list(dict.fromkeys(str(path) for path in files))
 
     @property
@@ -141,46 +153,46 @@ class Experiments:
         if name in self.overrides:
             files = [path for sweep in self.sweeps for path in self._sweep_files(sweep)]
             return list(dict.fromkeys(str(path) for path in files if path.is_relative_to(self.results / name)))
-        return [str(path) for path in [*self._files(name), self.results / name / "report.html"]]
+        return [str(path) for path in [*self._files(name), self.results / name / STEPS["report"].path("page")]]
 
     def _files(self, name: str) -> list[Path]:
         return result_files(self.specs[name], self.run(name).results)
 
     def _sweep_files(self, name: str) -> list[Path]:
-        """What the front of a sweep is drawn from, and the front."""
+        """What the points of a sweep are compared by, and the comparison."""
         files = [path for point in self.sweeps[name].points() for path in self.point_files(point.name)]
-        return [*files, *(self.results / "sweeps" / name / file for file in ("front.csv", "front.svg", "front.png"))]
+        pareto = COMMON_STEPS["pareto"]
+        return [*files, *(self.results / pareto.path(role).format(sweep=name) for role in pareto.files)]
 
     def point_files(self, name: str) -> list[Path]:
-        """Every durable file of a point, those of other experiments that it shares included; no inference."""
-        by_step = {file: self._shared(name) for file in self._files(name) if self._is_measured(name, file)}
-        own = self.results / name
+        """Every durable file of a point that a sweep compares, those of other experiments that it shares included."""
+        run, spec = self.run(name), self.specs[name]
         return [
-            shared[step] / file.relative_to(own) if (step := step_of(file.relative_to(own))) in shared else file
-            for file, shared in by_step.items()
+            self._root(run, step, wildcards) / path
+            for step, wildcards in jobs_of(spec)
+            if _is_compared(spec, step, wildcards)
+            for path in job_files(spec, step, wildcards).values()
         ]
 
-    def _is_measured(self, name: str, file: Path) -> bool:
-        """What the front needs of a point: no inference, and of the export the model alone."""
-        step = file.relative_to(self.results / name).parts[0]
-        if step != "export":
-            return step not in ("inference", "engine")
-        return file.name.removesuffix(".parity.json") == export_name(self.specs[name])
+    @staticmethod
+    def _root(run: Run, step: str, wildcards: Mapping[str, str]) -> Path:
+        """The evaluation of the first model goes with its training."""
+        return run.root("train" if wildcards.get("stage") == "train" else step)
 
-    def front(self, name: str) -> dict[str, Any]:
-        """Plain data that the front of a sweep is made from: its points and the largest drop allowed."""
+    def sweep_points(self, name: str) -> dict[str, Any]:
+        """Plain data that a sweep is compared by: its points and the largest drop allowed."""
         sweep = self.sweeps[name]
         points = [{"name": point.name, "values": point.values} for point in sweep.points()]
         return {"points": points, "max_accuracy_drop": sweep.max_accuracy_drop}
 
-    def point_sources(self, name: str) -> dict[str, dict[str, Any]]:
+    def point_runs(self, name: str) -> dict[str, dict[str, Any]]:
         """For each point what a job makes its run from."""
-        return {point.name: self.source(point.name) for point in self.sweeps[name].points()}
+        return {point.name: self.described(point.name) for point in self.sweeps[name].points()}
 
     def index(self) -> dict[str, Any]:
         """Plain data that the page over all experiments is made from."""
         return {
-            "sources": {name: self.source(name) for name in self.reported},
+            "runs": {name: self.described(name) for name in self.reported},
             "sweeps": list(self.sweeps),
         }
 
@@ -225,12 +237,25 @@ def _link(link: Path, target: Path) -> None:
     link.symlink_to(target.resolve())
 
 
+def _is_compared(spec: Spec, step: str, wildcards: Mapping[str, str]) -> bool:
+    """What a sweep compares of a point: no inference and no engine, and of the export the model alone."""
+    if step == "export":
+        return wildcards["name"] == export_name(spec)
+    return step not in ("inference", "engine", "calibrate", "latency", "bundle")
+
+
 def _model_paths(spec: Spec) -> dict[str, str | None]:
-    return {
-        "train.pretrained_model_path": spec.train.pretrained_model_path,
-        "model.byom_model": spec.model.byom_model,
-        "prune.model_path": spec.prune.model_path if spec.prune else None,
-        "evaluate.model_path": spec.evaluate.model_path,
-        "inference.model_path": spec.inference.model_path,
-        "export.model_path": spec.export.model_path,
-    }
+    values = spec.plain
+    found = {}
+    for key in MODEL_HINTS:
+        section, _, name = key.partition(".")
+        found[key] = (values[section] or {}).get(name)
+    return found
+
+
+def _made_later(run: Run, key: str) -> list[Path]:
+    """The models that a step makes, or that are made from its model: it cannot start from one of them."""
+    if key in ("train.pretrained_model_path", "model.byom_model"):
+        return [run.model(step) for step in ("train", "prune", "retrain")]
+    # EVALMODEL is the trained model where pruning starts.
+    return [run.model("prune")] if key == "prune.model_path" else []

@@ -17,6 +17,7 @@ from secateur.runtime.gpu import BACKEND, leased, several_on
 from secateur.runtime.import_hooks import skip_unused_imports
 from secateur.runtime.onednn import use_onednn
 from secateur.runtime.signals import stoppable
+from secateur.step_table import COMMON_STEPS, STEPS
 
 # Errors name their file or key, and their log; lines that go on are indented.
 UNNAMED = ("error:", "hint:", "log:", " ")
@@ -103,17 +104,41 @@ def _keep_traceback(log_path: str) -> str:
     return path
 
 
+def run_step(snakemake: Any, step: str, **wildcards: str) -> None:
+    """Do the step of a rule for the rule's experiment, with the GPUs and threads that Snakemake gave it.
+
+    Args:
+        snakemake: the object that Snakemake gives to scripts.
+        step: its name.
+        wildcards: what else the step needs, such as `stage`.
+    """
+    with job(snakemake) as (run, stream):
+        STEPS[step].load()(run, stream, **wildcards)
+
+
 @contextmanager
 def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
     """The run of a rule's experiment, with the GPUs that its rule asks for, and the stream for people.
 
     Args:
-        snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.source, resources, log.
+        snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.run, resources, log.
     """
     with logged(snakemake.log[0], snakemake.wildcards.experiment) as stream:
-        run = run_from(snakemake.wildcards.experiment, snakemake.params.source)
+        run = run_from(snakemake.wildcards.experiment, snakemake.params.run)
         with on_gpus(run, snakemake.rule, snakemake.resources.get("gpu", 0), os.environ, stream) as equipped:
             yield equipped, stream
+
+
+def run_common_step(snakemake: Any, step: str, **arguments: Any) -> None:
+    """Do a step over several experiments. It uses no GPU.
+
+    Args:
+        snakemake: as for `run_step`.
+        step: its name.
+        arguments: of its function, beside `stream`.
+    """
+    with logged(snakemake.log[0]) as stream, leased(0, os.environ):
+        COMMON_STEPS[step].load()(stream=stream, **arguments)
 
 
 @contextmanager

@@ -1,72 +1,100 @@
-"""The durable files that an experiment's results consist of. Light, as `workflow`.
-
-See docs/decisions/snakemake-traps.md.
-"""
+"""The durable files that an experiment's results consist of, from the table of steps. Light: no Keras."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from secateur.export.exported_files import BUNDLE_FILES, calibrates, exported_files
-from secateur.run import given_model
+from secateur.export.exported_files import EXPORT_RULES, calibrates, exported_files
+from secateur.run import EXTERNAL, external_model, trainings
 from secateur.spec import Spec
+from secateur.step_table import ALL_STEPS, STEPS
 
-OF_SPLIT = ("manifest.csv", "classmap.json", "findings.csv", "report.json", "report.html")
-OF_TRAINING = ("model.tlt", "history.csv", "metrics.json")
-OF_PRUNING = ("model.tlt", "report.json", "report.html")
-OF_EVALUATION = ("metrics.json", "predictions.csv", "confusion.csv")
-OF_INFERENCE = ("result.csv", "unreadable.csv")
-# Of what stands outside `export/`.
-SHOWN = {
-    "manifest.csv", "classmap.json", "report.json", "history.csv", "metrics.json", "predictions.csv", "confusion.csv",
-}  # fmt: skip
-OF_ENGINE = ("model.engine", "metrics.json")
+
+def rule_outputs(step: str, directory: Callable[[str], Any], rule: str = "") -> dict[str, Any]:
+    """Role -> path of each output of a rule, with the wildcards and path variables that Snakemake fills in.
+
+    Args:
+        step: that the rule does.
+        directory: marks an output as a folder.
+        rule: of `export`: which of its rules.
+    """
+    entry = ALL_STEPS[step]
+    files = EXPORT_RULES[rule] if rule else entry.files
+    root = "<results>/{experiment}" if step in STEPS else "<results>"
+    folder = "/".join(part for part in (root, entry.folder) if part)
+    return {
+        role: directory(f"{folder}/{name.rstrip('/')}") if name.endswith("/") else f"{folder}/{name}"
+        for role, name in files.items()
+    }
+
+
+def stages_of(spec: Spec) -> list[str]:
+    """The models that `evaluate` measures: those of the trainings, and one of the user's own."""
+    return [*trainings(spec), *([EXTERNAL] if external_model(spec) else [])]
+
+
+def jobs_of(spec: Spec) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every job of a spec but the report: its step and the wildcards of its rule, in the order of the flow.
+
+    Where TensorRT is not installed a spec that asks for an engine runs all the same, without one.
+    """
+    yield "split", {}
+    yield "cache", {}
+    yield "train", {}
+    if spec.prunes:
+        yield "prune", {}
+        yield "retrain", {}
+    for stage in stages_of(spec):
+        yield "evaluate", {"stage": stage}
+    if spec.inference.image_dir:
+        yield "inference", {}
+    yield from export_jobs(spec)
+    if spec.wants_engine and importlib.util.find_spec("tensorrt") is not None:
+        yield "engine", {}
+
+
+def export_jobs(spec: Spec) -> Iterator[tuple[str, dict[str, str]]]:
+    """The jobs that write below `export/`."""
+    if calibrates(spec):
+        yield "calibrate", {}
+    for file in exported_files(spec):
+        yield "export", {"name": file.name}
+    yield "latency", {}
+    yield "bundle", {}
+
+
+def job_files(spec: Spec, step: str, wildcards: dict[str, str]) -> dict[str, str]:
+    """Role -> path below the results of each file that a job writes."""
+    if step == "export":
+        file = next(file for file in exported_files(spec) if file.name == wildcards["name"])
+        names = {"model": file.name, "parity": file.parity_name, **{part: part for part in file.parts[1:]}}
+        return {role: f"{STEPS[step].folder}/{name}" for role, name in names.items()}
+    return {role: STEPS[step].path(role).format(**wildcards).rstrip("/") for role in STEPS[step].files}
 
 
 def result_files(spec: Spec, results: Path) -> list[Path]:
-    """Every file that the steps of a spec write, but for the page that is made from them.
-
-    Where TensorRT is not installed a spec that asks for an engine runs all the same, without one.
+    """Every file that the steps of a spec write, but the page that is made from them.
 
     Args:
         spec: what is done.
         results: folder of the run.
     """
-    steps = ["train", "retrain"] if spec.prunes else ["train"]
-    made = {"split": OF_SPLIT, "cache": ("packs.json",), **dict.fromkeys(steps, OF_TRAINING)}
-    if spec.prunes:
-        made["prune"] = OF_PRUNING
-    for stage in [*steps, "given"] if given_model(spec) else steps:
-        made[f"evaluate/{stage}"] = OF_EVALUATION
-    if spec.inference.image_dir:
-        made["inference"] = OF_INFERENCE
-    made["export"] = tuple(export_names(spec))
-    if spec.wants_engine and importlib.util.find_spec("tensorrt") is not None:
-        made["engine"] = OF_ENGINE
-    return [results / folder / file for folder, files in made.items() for file in files]
+    return [results / path for step, wildcards in jobs_of(spec) for path in job_files(spec, step, wildcards).values()]
 
 
 def page_files(spec: Spec, results: Path) -> list[Path]:
     """The tables and figures among them that the page of a run shows; arguments as above."""
-    return [path for path in result_files(spec, results) if _is_shown(path)]
+    found = []
+    for step, wildcards in jobs_of(spec):
+        shown = ("parity",) if step == "export" else STEPS[step].shown
+        found += [results / path for role, path in job_files(spec, step, wildcards).items() if role in shown]
+    return found
 
 
-def _is_shown(path: Path) -> bool:
-    if path.parent.name == "export":
-        return path.name == "latency.json" or path.name.endswith(".parity.json")
-    return path.name in SHOWN
-
-
-def export_names(spec: Spec) -> list[str]:
-    """What stands below `export/`."""
-    files = exported_files(spec)
-    names = [name for file in files for name in (*file.parts, f"{file.name}.parity.json")]
-    names += ["calibration.json"] if calibrates(spec) else []
-    names += ["try.html"] if "web" in spec.export.targets else []
-    return [*names, "latency.json", *BUNDLE_FILES, "triton"]
-
-
-def step_of(file: Path) -> str:
-    """The step that makes a file of an experiment's results; the first model's evaluation goes with its training."""
-    return "train" if file.parts[:2] == ("evaluate", "train") else file.parts[0]
+def exported_paths(spec: Spec, without: tuple[str, ...] = ()) -> list[str]:
+    """Paths below the results of all that is below `export/`, but for the files of some steps."""
+    jobs = [(step, wildcards) for step, wildcards in export_jobs(spec) if step not in without]
+    return [path for step, wildcards in jobs for path in job_files(spec, step, wildcards).values()]

@@ -1,198 +1,182 @@
-"""What decides a step's result: the sections of the spec, the listing of the images, the code.
+"""What is out of date: the values of the spec, the contents of the images and the code that each step depends on.
 
-Light on purpose, as `workflow`: a dry run imports this module.
+Nothing is listed here by hand. Keys say themselves what they affect (`spec.fields`), the code is what the step imports
+(`runtime.code_digest`), images count by their content (`data.contents`). Light: a dry run imports this module.
 
-See docs/decisions/snakemake-traps.md.
+See docs/decisions/out-of-date.md.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from functools import lru_cache
+import sys
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from secateur.data.listing import listing_digest
-from secateur.export.exported_files import exported_files
-from secateur.run import WITHOUT_EFFECT_ON_RESULTS
-from secateur.spec import Spec, TrainSpec
+from secateur.data.contents import INDEX, ContentIndex, contents_digest
+from secateur.export.exported_files import exported_file, exported_files
+from secateur.runtime.code_digest import code_digest
+from secateur.spec import Spec
+from secateur.spec.effects import places_that_affect, values_that_affect
+from secateur.spec.fields import Effect
+from secateur.step_table import ALL_STEPS
 
 DIGITS, DIGITS_INDEX = "data/digits", "data/digits.csv"
-# Where data come from decides the manifest, which later steps read; the rest of `data` is preprocessing.
-SOURCE_KEYS = {
-    "source", "split", "train_dataset_path", "val_dataset_path", "num_classes", "on_corrupt", "multi_label", "group",
-}  # fmt: skip
-# Keys of `data` that change no pixel.
-NOT_PIXELS = SOURCE_KEYS | {"cache", "sampling"}
-PACKAGE = Path(__file__).parent.parent
-# Keys of `export` that change no exported file, and that change no range.
-OF_ENGINES = {
-    "engine_file", "engine_data_type", "max_workspace_size", "min_batch_size", "opt_batch_size", "max_batch_size",
-    "targets",
-}  # fmt: skip
-NOT_CALIBRATION = OF_ENGINES | {"output_path", "parity", "data_type"}
-# Keys of `model` that decide what is stored of an image.
-STORED_BY = {"input_image_size", "input_image_depth", "resize_interpolation_method"}
-PIXELS = ("data/images.py", "data/preprocessing.py", "data/augment.py")
-ONNX = ("keras_to_onnx/writer.py", "keras_to_onnx/layers.py", "export/tf2onnx_route.py")
-QUANTIZED = tuple(f"quantization/{name}.py" for name in ("placement", "ranges", "qdq", "calibration"))
-MEASURED_ON = ("export/final_model.py", "steps/calibrate.py", "export/input_scaling.py")
-TIMED = ("export/timing.py", "quantization/exact.py")
-# Parts of the package whose change makes a step's result out of date.
-CODE = {
-    "digits": ("steps/digits.py",),
-    "split": (
-        "report/split_page.py",
-        *(
-            f"data/{name}.py"
-            for name in (
-                "splitting",
-                "assignment",
-                "manifest",
-                "classes",
-                "sources",
-                "voc",
-                "unpacking",
-                "preflight",
-                "similar",
-            )
-        ),
+BUDGETS_BY_ONNX = ("target_size_mb", "target_latency_ms")
+
+
+def _quantizes(spec: Spec, step: str) -> bool:
+    if step in ("train", "retrain"):
+        return bool((spec.retrain if step == "retrain" and spec.retrain else spec.train).qat)
+    if step == "prune":
+        return _budget_by_onnx(spec) or (_prune_trains(spec) and (spec.retrain or spec.train).qat)
+    if step in ("evaluate", "inference", "report"):
+        return spec.trained_for_int8 or spec.train.qat
+    return True
+
+
+def _budget_by_onnx(spec: Spec) -> bool:
+    return spec.prune is not None and spec.prune.budget in BUDGETS_BY_ONNX
+
+
+def _prune_reads_images(spec: Spec) -> bool:
+    return spec.prune is not None and spec.prune.needs_images
+
+
+def _prune_trains(spec: Spec) -> bool:
+    return spec.prune is not None and spec.prune.trains
+
+
+# Code that a step imports for some specs only -> whether this step of this spec uses it.
+OPTIONAL_CODE: dict[str, Callable[[Spec, str], bool]] = {
+    "secateur.quantization": _quantizes,
+    "secateur.byom": lambda spec, step: spec.model.byom_model is not None,
+    "secateur.training.pretrained": lambda spec, step: spec.train.pretrained_model_path is not None,
+    "secateur.training.distill": lambda spec, step: spec.retrain is not None and spec.retrain.distill is not None,
+    "secateur.keras_to_onnx.tf2onnx_route": lambda spec, step: spec.export.converter == "tf2onnx",
+    "secateur.export.timing": lambda spec, step: step != "prune" or _budget_by_onnx(spec),
+    "secateur.keras_to_onnx": lambda spec, step: (
+        step not in ("train", "retrain", "prune") or _quantizes(spec, step) or _budget_by_onnx(spec)
     ),
-    "cache": ("steps/cache.py", "data/image_cache.py", *PIXELS),
-    "pack": PIXELS,
-    "train": (*PIXELS, "data/pipeline.py", "zoo", "training", "steps/train.py", "steps/trainer.py", "byom/backbone.py"),
-    "prune": ("pruning", "steps/prune.py", "steps/pruning_images.py", "report/pruning_page.py", *TIMED),
-    "front": ("steps/pareto.py", "report/pareto_figure.py", *TIMED),
-    "evaluate": (*PIXELS, "data/pipeline.py", "evaluation/metrics.py", "steps/evaluate.py"),
-    "inference": (*PIXELS, "data/pipeline.py", "steps/inference.py"),
-    "qat": (*QUANTIZED, "quantization/aware.py"),
-    "calibrate": (
-        *PIXELS,
-        "data/pipeline.py",
-        *QUANTIZED,
-        "quantization/sensitivity.py",
-        "quantization/exact.py",
-        *ONNX,
-        *MEASURED_ON,
-    ),
-    "export": (
-        *PIXELS,
-        "data/pipeline.py",
-        *QUANTIZED,
-        "quantization/integers.py",
-        "quantization/exact.py",
-        *ONNX,
-        *MEASURED_ON,
-        "export/onnx_content.py",
-        "export/embed.py",
-        "keras_to_onnx/half.py",
-        "export/parity.py",
-        "export/runners.py",
-        "steps/export.py",
-        "export/targets.py",
-    ),
-    "latency": (*TIMED, "steps/latency.py", *ONNX),
-    "bundle": ("export/bundle", "steps/bundle.py", "export/engine_options.py", "export/input_scaling.py"),
-    "web": ("export/try.html", "steps/web.py"),
-    "engine": ("steps/engine.py", "export/engine_options.py"),
-    "report": ("report", "steps/report.py", "steps/index.py", "evaluation/saliency.py", "evaluation/accuracy.py"),
+    "secateur.data": lambda spec, step: step != "prune" or _prune_reads_images(spec),
+    "secateur.training": lambda spec, step: step != "prune" or _prune_trains(spec),
+    "secateur.steps.trainer": lambda spec, step: step != "prune" or _prune_trains(spec),
+    "secateur.steps.pruning_images": lambda spec, step: _prune_reads_images(spec),
+    "secateur.pruning.taylor": lambda spec, step: _prune_reads_images(spec),
 }
 
 
-def code_digest(step: str) -> str:
-    """Digest of the sources that a step's result depends on."""
-    digest = hashlib.sha256()
-    for part in CODE[step]:
-        path = PACKAGE / part
-        files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
-        for file in files if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+def code_of(step: str, spec: Spec | None = None) -> str:
+    """Digest of the code that a step's result depends on; of one spec, without what this spec does not use."""
+    entry = ALL_STEPS[step]
+    unused = [] if spec is None else [name for name, uses in OPTIONAL_CODE.items() if not uses(spec, step)]
+    return code_digest(entry.module, unused, entry.is_page)
 
 
-def _plain(section: Any, exclude: set[str] | None = None) -> dict[str, Any]:
-    return section.model_dump(mode="json", exclude=exclude) if section is not None else {}
+def step_params(spec: Spec, step: str, contents: Contents, file: str = "") -> dict[str, Any]:
+    """Plain data whose change makes a step's results out of date; without the key.
 
-
-def section_params(spec: Spec, step: str) -> dict[str, Any]:
-    """Plain data whose change reruns a step: the sections that it reads, without the key."""
-    pixels = {"data": _plain(spec.data, NOT_PIXELS), "model": _plain(spec.model)}
-    fed = {**pixels, "augment": _plain(spec.augment), "sampling": spec.data.sampling}
-    crop = {"enable_center_crop": spec.augment.enable_center_crop}
-    by_step: dict[str, dict[str, Any]] = {
-        "split": {
-            "data": spec.data.model_dump(mode="json", include=SOURCE_KEYS),
-            "test": spec.evaluate.dataset_path,
-            "listing": _listing(tuple(root for root in image_roots(spec) if not is_digits(root))),
-        },
-        "cache": {
-            **crop,
-            "enable_random_crop": spec.augment.enable_random_crop,
-            "model": spec.model.model_dump(mode="json", include=STORED_BY),
-            "cache": spec.data.cache,
-        },
-        "train": {**fed, "train": _plain(spec.train, WITHOUT_EFFECT_ON_RESULTS), **_rounded(spec.train)},
-        "prune": {"prune": _plain(spec.prune), **_looked_at(spec)},
-        "retrain": {**fed, "train": _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS), **_rounded(spec.retrain)},
-        "evaluate": {**pixels, **crop, "top_k": spec.evaluate.top_k},
-        "inference": {
-            **pixels,
-            **crop,
-            "inference": _plain(spec.inference),
-            "listing": _inference_listing(spec),
-        },
-        "calibrate": {**pixels, **crop, "export": _plain(spec.export, NOT_CALIBRATION), "listing": _calibration(spec)},
-        "export": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES)},
-        "latency": {"file": exported_files(spec)[0].name, "prunes": spec.prunes},
-        "bundle": {**pixels, **crop, "export": _plain(spec.export), "type": spec.exported_type},
-        "web": {**pixels, **crop, "export": _plain(spec.export, OF_ENGINES)},
-        "engine": {**pixels, **crop, "export": _plain(spec.export), "type": spec.engine_type},
+    Args:
+        spec: of the experiment.
+        step: its name.
+        contents: of images.
+        file: of `export`: which file.
+    """
+    return {
+        "code": code_of(step, spec),
+        "values": {**_values(spec, step), **_derived(spec, step, file)},
+        "images": images_of_step(spec, step, contents),
     }
-    return by_step[step]
 
 
-def _rounded(section: TrainSpec | None) -> dict[str, Any]:
-    """What else decides a training for int8: where the network is quantised."""
-    return {"rounding": code_digest("qat")} if section is not None and section.qat else {}
+def _values(spec: Spec, step: str) -> dict[str, Any]:
+    if step == "report":
+        return spec.plain
+    effects: list[Effect] = list(ALL_STEPS[step].effects)
+    without = {"train": ["retrain"], "retrain": ["train"]}.get(step, [])
+    if step == "prune" and _prune_reads_images(spec):
+        effects.append("pixels")
+    values = values_that_affect(spec, effects, without)
+    if step == "prune" and _prune_trains(spec):
+        trained = values_that_affect(spec, ["training"], ["train"])
+        values |= {path: value for path, value in trained.items() if path != "retrain.num_epochs"}
+    return values
 
 
-def _calibration(spec: Spec) -> str:
-    folders = spec.export.cal_image_dir
-    return _listing(tuple(folders)) if folders else ""
+def _derived(spec: Spec, step: str, file: str) -> dict[str, Any]:
+    """What follows from several keys together."""
+    if step == "export":
+        exported = exported_file(spec, file)
+        return {"type": exported and exported.data_type}
+    if step == "latency":
+        return {"file": exported_files(spec)[0].name, "prunes": spec.prunes}
+    return {"bundle": {"type": spec.exported_type}, "engine": {"type": spec.engine_type}}.get(step, {})
 
 
-def _looked_at(spec: Spec) -> dict[str, Any]:
-    """What else decides a pruning that looks at images, or trains between two cuts."""
-    if spec.prune is None or not spec.prune.needs_images:
-        return {}
-    pixels = {"data": _plain(spec.data, NOT_PIXELS), "model": _plain(spec.model), "code": code_digest("evaluate")}
-    if not spec.prune.trains:
-        return pixels
-    short = _plain(spec.retrain, WITHOUT_EFFECT_ON_RESULTS | {"num_epochs"})
-    fed = {**pixels, "augment": _plain(spec.augment), "sampling": spec.data.sampling}
-    return {**fed, "train": short, "code": code_digest("train")}
+class Contents:
+    """The digests of images, each place looked at once.
+
+    Args:
+        work: root of the work folders, where the index of contents is.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.digests: dict[tuple[str, ...], str] = {}
+
+    def digest(self, places: tuple[str, ...]) -> str:
+        """The digest of the images at some places; empty for none."""
+        if places and places not in self.digests:
+            self.digests[places] = contents_digest(places, self.index)
+        return self.digests.get(places, "")
+
+    @cached_property
+    def index(self) -> ContentIndex:
+        """Made when the first place is looked at."""
+        return ContentIndex(
+            self.work / "cache" / INDEX, lambda words: print(f"images  {words}", file=sys.stderr, flush=True)
+        )
 
 
-def _inference_listing(spec: Spec) -> str:
-    folder = spec.inference.image_dir
-    return _listing((folder,)) if folder and not is_digits(folder) else ""
+class ImagesDigest:
+    """The digest of the images at some places, taken when it is asked for.
+
+    Snakemake makes the params of every job before it knows which jobs will run, and compares them by their `repr`,
+    those of jobs with results only. So a dry run before the first split reads no image.
+    """
+
+    def __init__(self, places: tuple[str, ...], contents: Contents) -> None:
+        self.places, self.contents = places, contents
+
+    def __str__(self) -> str:
+        return self.contents.digest(self.places)
+
+    def __repr__(self) -> str:
+        return repr(str(self))
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """A job gets an empty text: it reads the images themselves."""
+        return str, ("",)
 
 
-def image_roots(spec: Spec) -> list[str]:
-    """The folders of images that split reads."""
-    data = spec.data
-    roots = (
-        [data.source] if data.source else [data.train_dataset_path, data.val_dataset_path, spec.evaluate.dataset_path]
-    )
-    return [root for root in roots if root]
+def images_of_step(spec: Spec, step: str, contents: Contents) -> dict[str, ImagesDigest]:
+    """Key that names images -> digest of what is there. The digits are made by a rule of their own."""
+    named = places_that_affect(spec, ALL_STEPS[step].effects)
+    return {
+        key: ImagesDigest(tuple(place for place in places if not is_digits(place)), contents)
+        for key, places in named.items()
+    }
 
 
-def is_digits(root: str) -> bool:
+def places_of_split(spec: Spec) -> list[str]:
+    """The folders, tables, archives or URLs of images that split reads."""
+    if spec.data.source:
+        return [spec.data.source]
+    return [place for places in places_that_affect(spec, ["split"]).values() for place in places]
+
+
+def is_digits(place: str) -> bool:
     """Whether a folder is that of the digits, which the workflow makes itself."""
-    return os.path.normpath(root) == DIGITS or os.path.normpath(root).startswith(DIGITS + "/")
-
-
-@lru_cache
-def _listing(roots: tuple[str, ...]) -> str:
-    return listing_digest(list(roots))
+    return os.path.normpath(place) == DIGITS or os.path.normpath(place).startswith(DIGITS + "/")

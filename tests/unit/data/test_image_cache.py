@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from secateur.data.filesystem import files_below
-from secateur.data.image_cache import open_pack, pack_path, size_of_pack, write_pack
+from secateur.data.image_cache import cache_path, open_image_cache, size_of_cache, write_image_cache
 from secateur.data.pipeline import ImageBatches, ImageFiles, ImageReader, TrainingBatches
 from secateur.errors import ArtifactError
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
@@ -27,10 +27,10 @@ def paths(class_folders):
     return sorted(files_below(str(class_folders)))
 
 
-def packed(folder, reader, paths, training):
+def cached(folder, reader, paths, training):
     digests = [str(number) for number in range(len(paths))]
-    path = pack_path(folder, reader, digests, training)
-    write_pack(path, ImageFiles(reader, paths, training), 0)
+    path = cache_path(folder, reader, digests, training, "code")
+    write_image_cache(path, ImageFiles(reader, paths, training), 0)
     return path
 
 
@@ -41,14 +41,14 @@ def test_the_same_batches_with_and_without_and_with_one_worker_and_four(tmp_path
     labels = [int("light" in path) for path in paths]
     one, four = (ImageReader(DataSpec(), options, model, workers) for workers in (1, 4))
     for training in (True, False):
-        pack = open_pack(packed(tmp_path / "packs", four, paths, training), one, len(paths))
+        images = open_image_cache(cached(tmp_path / "cache", four, paths, training), one, len(paths))
         files = ImageFiles(four, paths, training)
         if training:
             with_it, without = (
-                TrainingBatches(reader, images, labels, 2, 7, 3, 1) for reader, images in ((one, pack), (four, files))
+                TrainingBatches(reader, images, labels, 2, 7, 3, 1) for reader, images in ((one, images), (four, files))
             )
         else:
-            with_it, without = (ImageBatches(r, images, labels, 2, 7) for r, images in ((one, pack), (four, files)))
+            with_it, without = (ImageBatches(r, images, labels, 2, 7) for r, images in ((one, images), (four, files)))
         for index in range(len(with_it)):
             for part, other in zip(with_it[index], without[index], strict=True):
                 np.testing.assert_array_equal(part, other)
@@ -62,16 +62,16 @@ def test_its_size_is_known_before(tmp_path, paths):
             (h, w) if Image.open(path).getexif().get(0x0112) else (w, h)
             for path, (w, h) in zip(paths, sizes, strict=True)
         ]
-        expected = size_of_pack(reader, np.array(upright), training)
-        assert 0 <= packed(tmp_path / "packs", reader, paths, training).stat().st_size - expected < 8
+        expected = size_of_cache(reader, np.array(upright), training)
+        assert 0 <= cached(tmp_path / "cache", reader, paths, training).stat().st_size - expected < 8
 
 
-def test_a_pack_belongs_to_its_images_and_geometry(tmp_path):
+def test_a_file_belongs_to_its_images_and_geometry(tmp_path):
     reader = ImageReader(DataSpec(), AugmentSpec(), COLOUR, 1)
     other = ImageReader(DataSpec(), AugmentSpec(enable_random_crop=False), COLOUR, 1)
     bigger = ImageReader(DataSpec(), AugmentSpec(), ModelSpec(input_image_size="3,32,32"), 1)
     names = {
-        pack_path(tmp_path, *arguments)
+        cache_path(tmp_path, *arguments, "code")
         for arguments in (
             (reader, ["a", "b"], True),
             (reader, ["b", "a"], True),
@@ -81,17 +81,17 @@ def test_a_pack_belongs_to_its_images_and_geometry(tmp_path):
         )
     }
     assert len(names) == 5
-    assert open_pack(tmp_path / "none.pack", reader, 2) is None
+    assert open_image_cache(tmp_path / "none.images", reader, 2) is None
 
 
-def test_a_damaged_pack_is_named(tmp_path, paths):
+def test_a_damaged_file_is_named(tmp_path, paths):
     reader = ImageReader(DataSpec(), AugmentSpec(), COLOUR, 2)
-    path = packed(tmp_path, reader, paths, True)
+    path = cached(tmp_path, reader, paths, True)
     content = path.read_bytes()
     for damaged in (b"", content[:-1], content[:100], content[:-30] + bytes(30)):
         path.write_bytes(damaged)
-        with pytest.raises(ArtifactError, match="not a pack of"):
-            open_pack(path, reader, len(paths))
+        with pytest.raises(ArtifactError, match="not a file of the image cache"):
+            open_image_cache(path, reader, len(paths))
     path.write_bytes(content)
-    with pytest.raises(ArtifactError, match="not a pack of 3 images"):
-        open_pack(path, reader, 3)
+    with pytest.raises(ArtifactError, match="not a file of the image cache with 3 images"):
+        open_image_cache(path, reader, 3)

@@ -14,7 +14,7 @@ from secateur.export.input_scaling import preprocessing_of
 from secateur.run import run_of
 from secateur.spec import ModelSpec, PruneSpec, parse_spec
 from secateur.steps.inference import label_images
-from secateur.steps.pruning_images import looked_at
+from secateur.steps.pruning_images import pruning_images
 
 SPEC = """
 key: k
@@ -75,7 +75,7 @@ def test_one_image_through_every_door(class_folders, tmp_path, monkeypatch, mode
         "training": TrainingBatches(reader, ImageFiles(reader, [path], training=True), [0], 2, 1, 0, 0)[0][0][0],
         "evaluation": ImageBatches(reader, ImageFiles(reader, [path], training=False), [0], 2, 1)[0][0][0],
         "inference": recorder.fed[0],
-        "pruning": looked_at(run, PruneSpec(threshold=0.5), manifest, ["dark", "light"]).pixels[0],
+        "pruning": pruning_images(run, PruneSpec(threshold=0.5), manifest, ["dark", "light"]).pixels[0],
     }
     if spec.augment.enable_center_crop:
         del doors["training"]  # there is no centre crop in training

@@ -5,8 +5,7 @@ import onnx
 import pytest
 from secateur.data.preprocessing import preprocess
 from secateur.export.embed import with_preprocessing
-from secateur.export.input_scaling import preprocessing_of
-from secateur.export.runners import fed
+from secateur.export.input_scaling import fed, preprocessing_of
 from secateur.keras_to_onnx.half import to_half
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.spec import ModelSpec, parse_spec

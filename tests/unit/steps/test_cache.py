@@ -32,7 +32,7 @@ def packs():
 
 
 def about(name):
-    return json.loads(Path(f"results/{name}/cache/packs.json").read_text())
+    return json.loads(Path(f"results/{name}/cache/image_cache.json").read_text())
 
 
 def test_a_training_is_the_same_with_and_without(project, class_folders):

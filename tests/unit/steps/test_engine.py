@@ -14,7 +14,7 @@ from secateur.errors import ModelError
 from secateur.export.embed import with_preprocessing
 from secateur.export.engine_options import engine_options, engine_source
 from secateur.export.exported_files import exported_files
-from secateur.export.final_model import layout_inside
+from secateur.export.input_scaling import layout_inside
 from secateur.export.runners import onnx_runner
 from secateur.keras_to_onnx.half import to_half
 from secateur.keras_to_onnx.writer import to_onnx

@@ -45,28 +45,28 @@ def test_the_recommended_point_is_the_cheapest_within_the_drop():
 def test_pick_prints_it(tmp_path, capsys):
     folder = tmp_path / "results/sweeps/s"
     folder.mkdir(parents=True)
-    table().to_csv(folder / "front.csv", index=False)
+    table().to_csv(folder / "pareto.csv", index=False)
     text = pick("s", 0.01, "macs", tmp_path / "results")
     assert text.startswith("recommended: s.b")
     assert "MACs 300 (30.0% kept)" in text
     assert pick(str(folder), None, "macs").startswith("recommended: s.b\n  top-1 0.8950")
     assert "multiply-accumulates of those that lose at most 0.01" in text
-    assert main(["pick", str(folder / "front.csv"), "--max-drop", "0.06", "--by", "params"]) == 0
+    assert main(["pick", str(folder / "pareto.csv"), "--max-drop", "0.06", "--by", "params"]) == 0
     assert "recommended: s.c" in capsys.readouterr().out
     with pytest.raises(SpecError, match=r"no point loses at most -1\.000"):
         pick(str(folder), -1, "macs")
-    table().assign(recommended=False).to_csv(folder / "front.csv", index=False)
+    table().assign(recommended=False).to_csv(folder / "pareto.csv", index=False)
     with pytest.raises(SpecError, match="no point met the max_accuracy_drop"):
         pick(str(folder), None, "macs")
     with pytest.raises(DataError, match="there is no sweep 'other'"):
         pick("other", 0.01, "macs", tmp_path / "results")
-    (folder / "front.csv").write_text("a,b\n1,2\n")
+    (folder / "pareto.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="no column accuracy_drop"):
         pick(str(folder), 0.01, "macs")
 
 
 def test_the_figure_is_a_picture_of_every_cost(tmp_path):
     draw(table(), tmp_path, "s", 0.01)
-    svg = (tmp_path / "front.svg").read_text()
+    svg = (tmp_path / "pareto.svg").read_text()
     assert svg.count('<g id="axes_') == 4
-    assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "pareto.png").read_bytes().startswith(b"\x89PNG")

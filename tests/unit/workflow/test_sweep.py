@@ -62,9 +62,9 @@ def test_twelve_thresholds_share_one_training(tmp_path):
     assert len(found.specs) == 13
     models = [path for path in found.targets() if path.endswith("/train/model.tlt")]
     assert models == ["results/s.train/train/model.tlt"]
-    assert {Inputs(found).pruned_model(name) for name in found.specs} == set(models)
+    assert {Inputs(found).model_to_prune(name) for name in found.specs} == set(models)
     assert len([path for path in found.targets() if path.endswith("retrain/model.tlt")]) == 12
-    assert "results/s.train/evaluate/train/metrics.json" in Inputs(found).front("s")
+    assert "results/s.train/evaluate/train/metrics.json" in Inputs(found).pareto("s")
     assert not [path for path in found.targets() if path.startswith("results/s.threshold-0.05/train")]
 
 
@@ -104,7 +104,7 @@ def test_another_training_is_another_training(tmp_path):
 def test_the_training_of_a_sweep_does_not_depend_on_the_list_of_values(tmp_path):
     before = experiments(tmp_path, {"prune.threshold": [0.1, 0.2]})
     after = experiments(tmp_path, {"prune.threshold": [0.3, 0.2]})
-    assert before.source("s.train") == after.source("s.train")
+    assert before.described("s.train") == after.described("s.train")
     assert Inputs(before).params("s.train", "train") == Inputs(after).params("s.train", "train")
 
 

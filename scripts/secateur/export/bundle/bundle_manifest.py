@@ -12,7 +12,7 @@ from secateur.storage.atomic import read_json, sha256_of, write_json
 MANIFEST = "MANIFEST.json"
 
 
-def manifest_of(folder: Path, members: Iterable[Path], model_sha256: str) -> dict[str, Any]:
+def bundle_manifest(folder: Path, members: Iterable[Path], model_sha256: str) -> dict[str, Any]:
     """File -> SHA-256 and bytes.
 
     Args:

@@ -113,7 +113,7 @@ def _latency(latency: Mapping[str, Any]) -> str:
 def _how(spec: Spec) -> str:
     file, engine = exported_files(spec)[0], engine_source(spec)
     lines = []
-    if file.sealed:
+    if file.encrypted:
         lines.append(_decrypt(file))
     lines += [
         "```\npip install onnxruntime numpy pillow\npython predict.py photo.jpg\n```\n",
@@ -136,4 +136,4 @@ def _decrypt(file: Exported) -> str:
 
 
 def _triton_remark(file: Exported) -> str:
-    return f"; put the decrypted model there as `1/model.onnx` (here `{file.plain_name}`)" if file.sealed else ""
+    return f"; put the decrypted model there as `1/model.onnx` (here `{file.plain_name}`)" if file.encrypted else ""

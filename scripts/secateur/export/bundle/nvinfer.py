@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from secateur.export.exported_files import Exported
 from secateur.export.input_scaling import fed_scaling
-from secateur.keras_to_onnx.writer import OUTPUT_NAME
+from secateur.keras_to_onnx.tensor_names import OUTPUT_NAME
 from secateur.spec import Spec
 
 NETWORK_MODES = {"fp32": 0, "int8": 1, "fp16": 2}
@@ -71,7 +71,7 @@ def _inexpressible(spec: Spec) -> str:
 
 def _remarks(spec: Spec, file: Exported) -> list[str]:
     remarks = []
-    if file.sealed:
+    if file.encrypted:
         remarks.append(f"# First: secateur decrypt {file.name} -o {file.plain_name} --key env:NAME")
     if spec.augment.enable_center_crop:
         remarks.append(

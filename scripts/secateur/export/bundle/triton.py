@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from secateur.export.input_scaling import preprocessing_of
-from secateur.keras_to_onnx.writer import INPUT_NAME, OUTPUT_NAME
+from secateur.keras_to_onnx.tensor_names import INPUT_NAME, OUTPUT_NAME
 from secateur.spec import Spec
 
 TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8", "uint16": "TYPE_UINT16"}

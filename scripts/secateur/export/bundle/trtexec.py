@@ -6,7 +6,7 @@ import shlex
 
 from secateur.export.engine_options import EngineOptions
 from secateur.export.exported_files import Exported
-from secateur.keras_to_onnx.writer import INPUT_NAME
+from secateur.keras_to_onnx.tensor_names import INPUT_NAME
 
 
 def trtexec_script(options: EngineOptions, file: Exported) -> str:
@@ -31,5 +31,5 @@ def trtexec_script(options: EngineOptions, file: Exported) -> str:
     missing = f"[ -f {shlex.quote(file.plain_name)} ] || {{ echo {shlex.quote(f'first: {decrypt}')} >&2; exit 1; }}\n"
     return (
         "#!/bin/sh\n# Builds a TensorRT engine of the model beside it; more options may follow.\nset -eu\n"
-        f'cd "$(dirname "$0")"\n{missing if file.sealed else ""}{choose}exec {command}\n'
+        f'cd "$(dirname "$0")"\n{missing if file.encrypted else ""}{choose}exec {command}\n'
     )

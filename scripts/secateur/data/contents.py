@@ -1,0 +1,197 @@
+"""Digests of what images there are: names below a place and the content of each file, not the place itself.
+
+Files are read once. An index remembers the content of a file by its inode, size and times, so that another look costs
+one `stat` per file, and a renamed folder costs nothing more. Light: no image is decoded.
+
+See docs/decisions/out-of-date.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from secateur.data.filesystem import (
+    TABLES,
+    files_below,
+    fingerprint,
+    is_archive,
+    is_url,
+    join,
+    parent,
+    read_bytes,
+    remote_markers,
+)
+from secateur.errors import SecateurError
+from secateur.storage.atomic import atomic_file, sha256_of
+from secateur.storage.locks import locked
+
+INDEX = "images.index"
+MISSING = "missing"
+# Addresses that are asked at the same time, and files that are read at the same time.
+REQUESTS_AT_ONCE, FILES_AT_ONCE = 32, 8
+FILES_BETWEEN_LINES = 10_000
+
+
+class ContentIndex:
+    """Remembers the content of files: a line `key digest` for each.
+
+    Args:
+        path: of the index file; it need not exist, and one that cannot be written is kept in memory only.
+        say: is told how many of how many files are read, where there are many.
+    """
+
+    def __init__(self, path: Path, say: Callable[[str], None] = lambda words: None) -> None:
+        self.path, self.say = path, say
+        self.known = dict(_entries(path))
+
+    def digests(self, paths: Sequence[str]) -> list[str]:
+        """SHA-256 of each file; `missing` for one that cannot be read."""
+        keys = [_key_of(path) for path in paths]
+        new = {key: path for key, path in zip(keys, paths, strict=True) if key and key not in self.known}
+        if new:
+            self._read(new)
+        return [self.known.get(key, MISSING) if key else MISSING for key in keys]
+
+    def _read(self, new: dict[str, str]) -> None:
+        with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+            for done, (key, digest) in enumerate(zip(new, pool.map(_sha256_or_missing, new.values()), strict=True), 1):
+                if digest != MISSING:
+                    self.known[key] = digest
+                if done % FILES_BETWEEN_LINES == 0:
+                    self.say(f"{done} of {len(new)} new image files read")
+        self._write()
+
+    def _write(self) -> None:
+        """Another process may have written since: what it knows is kept."""
+        with suppress(SecateurError, OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with locked(self.path.with_name(f".{self.path.name}.lock"), str(self.path), wait=True):
+                self.known = {**dict(_entries(self.path)), **self.known}
+                with atomic_file(self.path) as stream:
+                    stream.write("".join(f"{key} {digest}\n" for key, digest in self.known.items()).encode())
+
+
+def _entries(path: Path) -> Iterator[tuple[str, str]]:
+    with suppress(OSError, UnicodeDecodeError), open(path, encoding="ascii") as stream:
+        for line in stream:
+            key, _, digest = line.rstrip("\n").partition(" ")
+            if len(digest) == 64:
+                yield key, digest
+
+
+def _key_of(path: str) -> str:
+    """What a changed file differs in. The time of the last change of its inode cannot be set by hand."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return ""
+    return f"{about.st_ino:x}.{about.st_size:x}.{about.st_mtime_ns:x}.{about.st_ctime_ns:x}"
+
+
+def _sha256_or_missing(path: str) -> str:
+    try:
+        return sha256_of(path)
+    except (OSError, SecateurError):
+        return MISSING
+
+
+def contents_digest(places: Iterable[str], index: ContentIndex) -> str:
+    """Digest of all images at some places: folders, tables, archives, single files; paths or URLs.
+
+    The same files below another folder, or a table of the same files at other paths, have the same digest. A place
+    that is missing has one too: it is for the step that reads it to say so.
+
+    Raises:
+        DataError: an address cannot be read.
+    """
+    digest = hashlib.sha256()
+    for place in places:
+        for name, content in _contents(place, index):
+            digest.update(f"{name}\0{content}\0".encode("utf-8", "surrogateescape"))
+        digest.update(b"\1")
+    return digest.hexdigest()[:16]
+
+
+def _contents(place: str, index: ContentIndex) -> Iterator[tuple[str, str]]:
+    """Name and content of each thing at a place."""
+    is_folder = not is_url(place) and os.path.isdir(place)
+    if place.lower().endswith(TABLES) and not is_folder:
+        yield from _table_contents(place, index)
+    elif is_url(place):
+        yield from [("", fingerprint(place))] if is_archive(place) else _remote_contents(place)
+    elif is_folder:
+        paths = list(files_below(place))
+        start = len(place.rstrip("/")) + 1
+        yield from zip((path[start:] for path in paths), index.digests(paths), strict=True)
+    else:
+        yield "", index.digests([place])[0]
+
+
+def _remote_contents(place: str) -> Iterator[tuple[str, str]]:
+    # That there is none is for split to say.
+    with suppress(FileNotFoundError):
+        start = len(place.rstrip("/")) + 1
+        yield from ((url[start:], marker) for url, marker in remote_markers(place))
+
+
+def _table_contents(place: str, index: ContentIndex) -> Iterator[tuple[str, str]]:
+    """For each row what it says beside the path, and the content of its image."""
+    try:
+        content = read_bytes(place)
+    except (OSError, SecateurError):
+        yield "", MISSING
+        return
+    rows = _rows(place, content)
+    if rows is None:
+        yield "", hashlib.sha256(content).hexdigest()
+        return
+    folder = parent(place)
+    paths = [join(folder, row.pop("path")) if folder else row.pop("path") for row in rows]
+    said = ["\0".join(f"{name}={value}" for name, value in row.items()) for row in rows]
+    yield from zip(said, _digests_of_images(paths, index), strict=True)
+
+
+def _digests_of_images(paths: list[str], index: ContentIndex) -> list[str]:
+    local = iter(index.digests([path for path in paths if not is_url(path)]))
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        remote = iter(list(pool.map(_fingerprint_or_missing, [path for path in paths if is_url(path)])))
+    return [next(remote) if is_url(path) else next(local) for path in paths]
+
+
+def _fingerprint_or_missing(url: str) -> str:
+    try:
+        return fingerprint(url)
+    except FileNotFoundError:
+        return MISSING
+
+
+def _rows(place: str, content: bytes) -> list[dict[str, str]] | None:
+    """The rows of a table, each with its `path`; None where it is no such table, as the split step will say."""
+    if place.lower().endswith(".parquet"):
+        return _parquet_rows(content)
+    text = content.decode("utf-8-sig", "surrogateescape")
+    try:
+        rows = [{str(name): str(value) for name, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
+    except csv.Error:
+        return None
+    return rows if rows and all("path" in row for row in rows) else None
+
+
+def _parquet_rows(content: bytes) -> list[dict[str, str]] | None:
+    try:
+        from pyarrow import ArrowException, parquet  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    try:
+        rows = parquet.read_table(io.BytesIO(content)).to_pylist()
+    except (ArrowException, OSError):
+        return None
+    found = [{str(name): str(value) for name, value in row.items()} for row in rows]
+    return found if found and all("path" in row for row in found) else None

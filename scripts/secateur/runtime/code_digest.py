@@ -1,0 +1,267 @@
+"""Digests of the code that a result depends on: a module, all that it imports of this package, and the libraries.
+
+Nothing is imported for it: the sources are read. What cannot change a result does not count: comments, docstrings,
+descriptions of keys, what is printed, the words of errors, and the modules below. See docs/decisions/out-of-date.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+NAME = "secateur"
+PACKAGE = Path(__file__).parents[1]
+# Modules, and packages with all that they hold, that cannot change a result.
+COSMETIC = {
+    "secateur.errors": "words and exit codes of errors",
+    "secateur.run": "which file is where; the rules say the same",
+    "secateur.step_table": "names and help of the steps",
+    "secateur.workflow": "when a step runs, and from which files",
+    "secateur.steps.context": "locks and folders of a step",
+    "secateur.storage.atomic": "how a file reaches the disk, not what is in it",
+    "secateur.storage.locks": "who writes first",
+    "secateur.storage.status_log": "lines for people and for TAO's tools",
+    "secateur.vault": "how a file is encrypted, not what is in it",
+    "secateur.runtime.code_digest": "this module: what is out of date, not what a result is",
+    "secateur.runtime.gpu": "which device a step gets",
+    "secateur.runtime.signals": "how a step stops",
+    "secateur.runtime.quiet": "what libraries print",
+    "secateur.runtime.import_hooks": "how long an import takes",
+    "secateur.spec.load": "its outcome is the values of the spec, which count themselves",
+    "secateur.spec.convert": "as load",
+    "secateur.spec.yaml_file": "as load",
+    "secateur.spec.tao_releases": "as load",
+    "secateur.spec.text_protos": "as load",
+    "secateur.spec.notices": "words",
+    "secateur.spec.effective": "a spec as text",
+    "secateur.spec.effects": "what is out of date, not what a result is",
+    "secateur.spec.fields": "as effects; the types of values count by their values",
+    "secateur.training.progress": "the progress line",
+    "secateur.tracking": "curves for other programs; no training waits for them",
+}
+# A page counts only for a step whose result is a page: a model is not made again for another layout.
+PAGES = ("secateur.report",)
+# Libraries that compute, and what installs them. A new version of one of them makes results out of date.
+LIBRARIES = {
+    "PIL": ("pillow",),
+    "ai_edge_litert": ("ai-edge-litert",),
+    "cv2": ("opencv-python-headless",),
+    "imagehash": ("ImageHash",),
+    "keras": ("keras", "tensorflow"),
+    "numpy": ("numpy",),
+    "onnx": ("onnx",),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "openvino": ("openvino",),
+    "scipy": ("scipy",),
+    "sklearn": ("scikit-learn",),
+    "tensorflow": ("tensorflow",),
+    "tf2onnx": ("tf2onnx",),
+}
+CACHE = "code_digests.json"
+
+
+def code_digest(module: str, without: Collection[str] = (), pages: bool = False) -> str:
+    """Digest of all code that a module's results depend on.
+
+    Args:
+        module: dotted name, such as `secateur.steps.train`.
+        without: more modules or packages that do not count, since this spec does not use them.
+        pages: whether pages count.
+    """
+    return _digest(module, tuple(sorted(without)), pages)
+
+
+@lru_cache
+def _digest(module: str, without: tuple[str, ...], pages: bool) -> str:
+    modules = closure(module, without, pages)
+    sources = _sources()
+    parts = {name: sources[name]["digest"] for name in modules}
+    found = {"code": parts, "libraries": libraries(modules)}
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def closure(module: str, without: Collection[str] = (), pages: bool = False) -> list[str]:
+    """Names of the modules of this package that a module imports, by itself or through others, and itself; sorted."""
+    left_out = [*COSMETIC, *without, *(() if pages else PAGES)]
+    # The package's own file holds its version number: what changed is in the modules.
+    sources = _sources()
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name == NAME or name not in sources or any(_is_below(name, other) for other in left_out):
+            continue
+        found.add(name)
+        waiting += sources[name]["imports"]
+    return sorted(found)
+
+
+def libraries(modules: Collection[str]) -> dict[str, str]:
+    """Name -> version of the libraries that compute and that these modules import."""
+    sources = _sources()
+    imported = {package for name in modules for package in sources[name]["packages"]}
+    wanted = {package for name in imported for package in LIBRARIES.get(name, ())}
+    return {package: number for package in sorted(wanted) if (number := _version(package))}
+
+
+@lru_cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _is_below(name: str, other: str) -> bool:
+    return name == other or name.startswith(f"{other}.")
+
+
+@lru_cache
+def _sources() -> dict[str, dict[str, Any]]:
+    """Dotted name -> `digest`, `imports` and `packages` of every module; kept beside Python's own caches."""
+    cache = _cache_path()
+    kept = _read_cache(cache)
+    found, changed = {}, False
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = _name_of(path)
+        entry = kept.get(name)
+        if entry is None or entry["stamps"] != _stamps(path, entry["stamps"]):
+            entry, changed = _read(path, name), True
+        found[name] = entry
+    if changed or len(kept) != len(found):
+        _write_cache(cache, found)
+    return found
+
+
+def _stamps(path: Path, names: Collection[str]) -> dict[str, list[int]]:
+    """Size and time of a module and of the files that it reads, by their paths below the module's folder."""
+    found = {}
+    for name in names:
+        with suppress(OSError):
+            about = (path.parent / name).stat()
+            found[name] = [about.st_size, about.st_mtime_ns]
+    return found
+
+
+def _name_of(path: Path) -> str:
+    parts = (NAME, *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    tree = ast.parse(path.read_bytes())
+    imports, packages = _imports(tree, name, path.name == "__init__.py")
+    digest = hashlib.sha256(ast.dump(_Meaning().visit(tree)).encode())
+    beside = _data_files(path)
+    for data in beside:
+        digest.update(data.read_bytes())
+    return {
+        "stamps": _stamps(path, [str(file.relative_to(path.parent)) for file in (path, *beside)]),
+        "digest": digest.hexdigest()[:16],
+        "imports": sorted(imports),
+        "packages": sorted(packages),
+    }
+
+
+def _imports(tree: ast.Module, name: str, is_package: bool) -> tuple[set[str], set[str]]:
+    """Modules of this package, and names of other top-level packages, that a module imports anywhere in it."""
+    own: set[str] = set()
+    others: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = name.split(".")[: len(name.split(".")) - node.level + is_package]
+                base = ".".join([*parts, *([base] if base else [])])
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for found in names:
+            top = found.partition(".")[0]
+            if top != NAME:
+                others.add(top)
+            elif _is_module(found):
+                own.add(found)
+    return own, others
+
+
+def _is_module(name: str) -> bool:
+    """Whether a dotted name is a module of this package; names inside modules are not."""
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+class _Meaning(ast.NodeTransformer):
+    """Takes out of a module what cannot change a result."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """Docstrings, and what is printed."""
+        if isinstance(node.value, ast.Constant):
+            return ast.Pass()
+        call = node.value
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print":
+            return ast.Pass()
+        return self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        """The words of an error."""
+        if isinstance(node.exc, ast.Call):
+            node.exc.args, node.exc.keywords = [], []
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Descriptions of keys."""
+        if isinstance(node.func, ast.Name) and node.func.id in ("spec_key", "no_effect", "Field"):
+            node.keywords = [word for word in node.keywords if word.arg != "description"]
+            node.args = [node.args[0], *node.args[2:]] if len(node.args) > 1 else node.args
+        return self.generic_visit(node)
+
+
+def _data_files(path: Path) -> list[Path]:
+    """What lies beside a module and is named in it: a page, a script that is copied, a folder of templates."""
+    words = path.read_text(encoding="utf-8")
+    found: list[Path] = []
+    for beside in sorted(path.parent.iterdir()):
+        if f'"{beside.name}"' not in words or beside == path or (beside / "__init__.py").exists():
+            continue
+        found += sorted(file for file in beside.rglob("*") if file.is_file()) if beside.is_dir() else [beside]
+    return found
+
+
+def _cache_path() -> Path:
+    return Path(importlib.util.cache_from_source(str(PACKAGE / "__init__.py"))).with_name(CACHE)
+
+
+def _read_cache(path: Path) -> dict[str, dict[str, Any]]:
+    """What is kept, by the same code and the same Python: another one writes syntax trees in another way."""
+    try:
+        kept = json.loads(path.read_bytes())
+        return dict(kept["modules"]) if kept["made_by"] == _maker() else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+@lru_cache
+def _maker() -> list[str]:
+    return [sys.version, hashlib.sha256(Path(__file__).read_bytes()).hexdigest()]
+
+
+def _write_cache(path: Path, found: dict[str, dict[str, Any]]) -> None:
+    """A folder that cannot be written costs time, and nothing else."""
+    part = path.with_name(f"{CACHE}.{os.getpid()}")
+    with suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+        part.write_text(json.dumps({"made_by": _maker(), "modules": found}))
+        os.replace(part, path)

@@ -1,0 +1,51 @@
+"""The images of a run as its manifest lists them, wherever they are now. Light: no Keras."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pandas as pd
+
+from secateur.data.filesystem import is_file_source, is_url, parent
+from secateur.data.manifest import read_manifest
+from secateur.run import Run
+from secateur.spec.effects import places_that_affect
+from secateur.storage.atomic import read_json
+
+PLACES = "places"
+
+
+def manifest_of(run: Run) -> pd.DataFrame:
+    """The manifest of a run, with the paths that the images have now.
+
+    A folder that was renamed since `split`, or a split that was taken over from an experiment with the same images
+    elsewhere, has the same contents below another place: paths are changed accordingly.
+
+    Raises:
+        DataError, ArtifactError: the manifest or the report of split cannot be read.
+    """
+    table = read_manifest(run.manifest)
+    before = read_json(run.file("split", "report")).get(PLACES, {})
+    for key, places in places_that_affect(run.spec, ["split"]).items():
+        old, new = before.get(key), places[0]
+        if old and old != new:
+            table["path"] = _moved(table["path"], _base(old), _base(new))
+    return table
+
+
+def _base(place: str) -> str:
+    """The folder that the paths of a place begin with."""
+    return parent(place) if is_file_source(place) or (is_url(place) and place.endswith(".csv")) else place.rstrip("/")
+
+
+def _moved(paths: pd.Series, old: str, new: str) -> pd.Series:
+    start = f"{old}/" if old else ""
+    return paths.map(lambda path: f"{new}/{path[len(start) :]}" if path.startswith(start) else path)
+
+
+def pixels_and_labels(manifest: pd.DataFrame) -> str:
+    """Digest of the content, class and split of every image, in order; where the files are does not count."""
+    digest = hashlib.sha256()
+    for row in manifest[["sha256", "class", "split"]].itertuples(index=False):
+        digest.update("\0".join(map(str, row)).encode("utf-8", "surrogateescape") + b"\1")
+    return digest.hexdigest()
