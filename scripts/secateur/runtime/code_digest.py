@@ -1,7 +1,9 @@
 """Digests of the code that a result depends on: a module, all that it imports of this package, and the libraries.
 
 Nothing is imported for it: the sources are read. What cannot change a result does not count: comments, docstrings,
-descriptions of keys, what is printed, the words of errors, and the modules below. See docs/decisions/out-of-date.md.
+keys of the spec (their values count themselves), what is printed, the words of errors, and the modules below.
+
+See docs/decisions/out-of-date.md.
 """
 
 from __future__ import annotations
@@ -68,6 +70,8 @@ LIBRARIES = {
     "tf2onnx": ("tf2onnx",),
 }
 CACHE = "code_digests.json"
+# What makes a key of a section of the spec.
+KEY_MAKERS = ("spec_key", "no_effect", "Field")
 
 
 def code_digest(module: str, without: Collection[str] = (), pages: bool = False) -> str:
@@ -104,6 +108,11 @@ def closure(module: str, without: Collection[str] = (), pages: bool = False) -> 
         found.add(name)
         waiting += sources[name]["imports"]
     return sorted(found)
+
+
+def imports_of(module: str) -> list[str]:
+    """Names of the modules of this package that a module imports itself."""
+    return list(_sources()[module]["imports"])
 
 
 def libraries(modules: Collection[str]) -> dict[str, str]:
@@ -209,10 +218,10 @@ class _Meaning(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         """Docstrings, and what is printed."""
         if isinstance(node.value, ast.Constant):
-            return ast.Pass()
+            return None
         call = node.value
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print":
-            return ast.Pass()
+            return None
         return self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
@@ -221,11 +230,11 @@ class _Meaning(ast.NodeTransformer):
             node.exc.args, node.exc.keywords = [], []
         return self.generic_visit(node)
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Descriptions of keys."""
-        if isinstance(node.func, ast.Name) and node.func.id in ("spec_key", "no_effect", "Field"):
-            node.keywords = [word for word in node.keywords if word.arg != "description"]
-            node.args = [node.args[0], *node.args[2:]] if len(node.args) > 1 else node.args
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        """Keys of the spec: their values count themselves."""
+        call = node.value
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in KEY_MAKERS:
+            return None
         return self.generic_visit(node)
 
 

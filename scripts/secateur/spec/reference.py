@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -19,8 +19,8 @@ INTRODUCTION = """# Configuration
 `config.yaml` lists the experiments: a name, which becomes `results/<name>`, and a spec file.
 
 A spec file describes one experiment. The tables below are generated from the code (`make reference`). Unknown keys
-are errors. `python -m secateur check SPEC` prints a spec with all defaults filled in, what was renamed and what has
-no effect. Specs of other TAO releases are read too; their words stand in the last column.
+are errors. `secateur check SPEC` prints a spec with all defaults filled in, what was renamed and what has no effect.
+Specs of other TAO releases are read too; their words are in the last column.
 
 `spec.schema.json` tells the same to editors: with `# yaml-language-server: $schema=../spec.schema.json` as the first
 line of a spec, keys are completed and checked while you type.
@@ -69,7 +69,7 @@ def _section(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _row(dotted: str, name: str, field: FieldInfo) -> str:
     meaning = field.description or ""
-    values = " ".join(filter(None, [_kind(field.annotation), _range(field.metadata, field.annotation)]))
+    values = _kind(field.annotation, _range(field.metadata))
     return f"| `{name}` | {values} | {_default(field)} | {meaning} | {', '.join(_other_names(dotted))} |\n"
 
 
@@ -80,24 +80,38 @@ def _nested(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _kind(annotation: Any) -> str:
+PLAIN_NAMES = {
+    "str": "text",
+    "SecretStr": "text",
+    "bool": "True / False",
+    "float": "number",
+    "int": "whole number",
+    "dict": "mapping",
+}
+SIGNS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+
+
+def _kind(annotation: Any, limits: str = "") -> str:
+    """A type in words, with its range; every part of a union."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " / ".join(f"`{part}`" for part in parts)
     if origin is Annotated:
-        return _kind(parts[0])
+        return _kind(parts[0], _range(parts[1:]) or limits)
     if origin in (Union, UnionType):
-        return _kind(next(part for part in parts if part is not type(None)))
+        return " or ".join(_kind(part, limits) for part in parts if part is not type(None))
     if origin in (list, tuple):
-        return "list of " + _kind(parts[0])
-    names = {"str": "text", "SecretStr": "text", "bool": "True / False", "float": "number", "int": "whole number"}
-    return names.get(getattr(annotation, "__name__", ""), "mapping" if origin is dict else "any")
+        return "list of " + _kind(parts[0], limits)
+    if origin is dict:
+        return f"mapping of {_kind(parts[0])} to {_kind(parts[1], limits)}"
+    name = PLAIN_NAMES.get(getattr(annotation, "__name__", ""), "any")
+    return f"{name} {limits}".rstrip()
 
 
-def _range(metadata: list[Any], annotation: Any) -> str:
-    limits = [*metadata, *(part for inner in get_args(annotation) for part in getattr(inner, "metadata", ()))]
-    signs = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
-    found = [f"{sign} {getattr(limit, word)}" for limit in limits for word, sign in signs if hasattr(limit, word)]
+def _range(metadata: Iterable[Any]) -> str:
+    """Limits in words; those of pydantic's `Field` stand in its metadata."""
+    limits = [limit for entry in metadata for limit in (entry, *getattr(entry, "metadata", ()))]
+    found = [f"{sign} {getattr(limit, word)}" for limit in limits for word, sign in SIGNS if hasattr(limit, word)]
     return ", ".join(dict.fromkeys(found))
 
 

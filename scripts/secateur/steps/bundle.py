@@ -10,6 +10,7 @@ from secateur.data.classes import read_classmap
 from secateur.export.bundle.bundle_manifest import MANIFEST, bundle_manifest
 from secateur.export.bundle.card import model_card
 from secateur.export.bundle.nvinfer import nvinfer_config, nvinfer_labels
+from secateur.export.bundle.script import predict_script
 from secateur.export.bundle.triton import triton_config
 from secateur.export.bundle.trtexec import trtexec_script
 from secateur.export.engine_options import engine_options, engine_source
@@ -20,8 +21,6 @@ from secateur.steps.context import step_context
 from secateur.steps.run_manifest import manifest_of
 from secateur.storage.atomic import read_json, write_bytes, write_json, write_text
 from secateur.workflow.outputs import exported_paths
-
-PREDICT = Path(__file__).parent.parent / "export" / "bundle" / "predict.py"
 
 
 def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
@@ -58,7 +57,7 @@ def _write_for_programs(run: Run, folder: Path, classes: list[str], files: list[
     write_text(folder / "nvinfer_config.txt", nvinfer_config(spec, engine_source(spec), spec.engine_type))
     write_text(folder / "nvinfer_labels.txt", nvinfer_labels(classes))
     write_text(folder / "trtexec.sh", trtexec_script(engine_options(spec), engine_source(spec)))
-    write_bytes(folder / "predict.py", PREDICT.read_bytes())
+    write_bytes(folder / "predict.py", predict_script())
 
 
 def _write_triton(run: Run, folder: Path, classes: list[str], file: Exported) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from secateur.data.contents import INDEX, ContentIndex, contents_digest
 from secateur.export.exported_files import exported_file, exported_files
-from secateur.runtime.code_digest import code_digest
+from secateur.runtime.code_digest import closure, code_digest, imports_of
 from secateur.spec import Spec
 from secateur.spec.effects import places_that_affect, values_that_affect
 from secateur.spec.fields import Effect
@@ -32,7 +32,7 @@ def _quantizes(spec: Spec, step: str) -> bool:
         return bool((spec.retrain if step == "retrain" and spec.retrain else spec.train).qat)
     if step == "prune":
         return _budget_by_onnx(spec) or (_prune_trains(spec) and (spec.retrain or spec.train).qat)
-    if step in ("evaluate", "inference", "report"):
+    if step in ("evaluate", "inference"):
         return spec.trained_for_int8 or spec.train.qat
     return True
 
@@ -71,8 +71,20 @@ OPTIONAL_CODE: dict[str, Callable[[Spec, str], bool]] = {
 def code_of(step: str, spec: Spec | None = None) -> str:
     """Digest of the code that a step's result depends on; of one spec, without what this spec does not use."""
     entry = ALL_STEPS[step]
-    unused = [] if spec is None else [name for name, uses in OPTIONAL_CODE.items() if not uses(spec, step)]
-    return code_digest(entry.module, unused, entry.is_page)
+    return code_digest(entry.module, unused_code(spec, step) if spec else (), entry.is_page)
+
+
+def unused_code(spec: Spec, step: str) -> list[str]:
+    """Modules and packages that a step imports and that it does not use for this spec."""
+    optional = [name for name, uses in OPTIONAL_CODE.items() if not uses(spec, step)]
+    return [*optional, *_other_backbones(spec.model.arch)]
+
+
+def _other_backbones(arch: str) -> list[str]:
+    """The modules of backbones but those that this one is built from."""
+    backbones = [name for name in imports_of("secateur.zoo.build") if name.startswith("secateur.zoo.")]
+    built_from = [used for name in backbones if arch.startswith(name.rpartition(".")[2]) for used in closure(name)]
+    return [name for name in backbones if name not in built_from]
 
 
 def step_params(spec: Spec, step: str, contents: Contents, file: str = "") -> dict[str, Any]:

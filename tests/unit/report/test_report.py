@@ -105,11 +105,11 @@ def test_text_is_escaped_and_a_missing_value_is_an_error(tmp_path):
            "macs": 5, "params": 5, "data_type": "fp32", "onnx_bytes": 10, "latency_ms": 1.0,
            "latency_ratio": 1.0}  # fmt: skip
     specs = {"</script><b>x": {"a": "</script>"}, "y": {}}
-    text = render("index.html", experiments=[row], sweeps=[], fronts=[], specs=specs)
+    text = render("index.html", experiments=[row], sweeps=[], pareto=[], specs=specs)
     assert "<b>x" not in text
     assert text.count("</script>") == 2
     with pytest.raises(UndefinedError):
-        render("index.html", experiments=[{}], sweeps=[], fronts=[], specs={})
+        render("index.html", experiments=[{}], sweeps=[], pareto=[], specs={})
 
 
 def test_numbers_in_words():

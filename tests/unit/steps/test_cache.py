@@ -27,8 +27,8 @@ def project(tmp_path, class_folders, monkeypatch):
     return tmp_path
 
 
-def packs():
-    return sorted(Path("work/cache").glob("*.pack"))
+def cached():
+    return sorted(Path("work/cache").glob("*.images"))
 
 
 def about(name):
@@ -37,12 +37,12 @@ def about(name):
 
 def test_a_training_is_the_same_with_and_without(project, class_folders):
     assert main(["train", "-e", "one.yaml", "data.cache=always"]) == 0
-    assert len(packs()) == 2
+    assert len(cached()) == 2
     assert about("one")["train"]["images"] + about("one")["val"]["images"] <= 24
-    written = [path.stat().st_mtime_ns for path in packs()]
+    written = [path.stat().st_mtime_ns for path in cached()]
     assert main(["train", "-e", "two.yaml", "data.cache=never"]) == 0
-    assert main(["train", "-e", "three.yaml", "train.n_workers=1"]) == 0, "auto: the packs that are there"
-    assert written == [path.stat().st_mtime_ns for path in packs()]
+    assert main(["train", "-e", "three.yaml", "train.n_workers=1"]) == 0, "auto: the files that are there"
+    assert written == [path.stat().st_mtime_ns for path in cached()]
     histories = [Path(f"results/{name}/train/history.csv").read_text() for name in ("one", "two", "three")]
     assert histories[0] == histories[1] == histories[2]
 
@@ -50,16 +50,16 @@ def test_a_training_is_the_same_with_and_without(project, class_folders):
 def test_why_there_is_none_is_said(project, capsys):
     assert main(["split", "-e", "one.yaml"]) == 0
     assert main(["cache", "-e", "one.yaml", "data.cache=1 kB"]) == 0
-    assert "bytes are more than 1,000; images are decoded in every epoch" in capsys.readouterr().err
+    assert "bytes, the limit is 1,000; images are decoded in every epoch" in capsys.readouterr().err
     assert about("one")["train"]["file"] is None
     assert main(["cache", "-e", "one.yaml", "data.cache=never"]) == 0
-    assert "none: data.cache is never" in capsys.readouterr().err
-    assert not packs()
+    assert "skipped: data.cache is never" in capsys.readouterr().err
+    assert not cached()
     assert main(["cache", "-e", "one.yaml", "data.cache=often"]) == 2
     assert "data.cache" in capsys.readouterr().err
 
 
-def test_with_a_pack_a_training_needs_the_files_no_more(project, class_folders):
+def test_with_cached_images_a_training_does_not_need_the_files(project, class_folders):
     assert main(["split", "-e", "one.yaml"]) == 0
     assert main(["cache", "-e", "one.yaml"]) == 0
     images = list(class_folders.rglob("*.jpg"))
