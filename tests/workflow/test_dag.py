@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from tests.conftest import write_class_folders
 from tests.workflows import STAND_IN, copied_to, stand_in
@@ -132,25 +134,25 @@ def test_when_all_is_done_there_is_nothing_to_do(done):
 
 
 RERUNS = {
-    ("evaluate.top_k", 3): {"evaluate": 2, **SEEN},
+    ("evaluate.top_k", 3): {"evaluate": 2, **SHIPPED},
     ("prune.threshold", 0.6): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
     ("retrain.num_epochs", 3): {"retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
     ("train.lr_config.learning_rate", 0.01): AFTER_TRAINING,
     ("train.class_weights", "balanced"): AFTER_TRAINING,
     ("data.sampling", "balanced"): AFTER_TRAINING,
     ("augment.mixup_alpha", 0.1): AFTER_TRAINING,
-    ("data.cache", "never"): {"cache": 1},
+    ("data.cache", "never"): {"cache": 1, **SEEN},
     ("prune.importance", "taylor"): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
     ("retrain.distill.alpha", 0.5): {"retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
     ("inference.image_dir", "images/light"): {"inference": 1},
     ("export.layout", "nhwc"): SHIPPED,
-    ("export.max_batch_size", 16): {"bundle": 1},
+    ("export.max_batch_size", 16): {"bundle": 1, **SEEN},
     ("export.data_type", "fp16"): SHIPPED,
     ("export.data_type", "int8"): {**SHIPPED, "calibrate": 1, "export": 2},
     ("export.engine_data_type", "fp16"): {"export": 1, "bundle": 1, **SEEN},
     ("export.targets", "tflite"): {"export": 2, "bundle": 1, **SEEN},
-    ("export.targets", "openvino"): {"openvino": 1, "bundle": 1, **SEEN},
-    ("export.targets", "web"): {"web": 1, "bundle": 1},
+    ("export.targets", "openvino"): {"export_pair": 1, "bundle": 1, **SEEN},
+    ("export.targets", "web"): {"export": 1, "bundle": 1, **SEEN},
     ("retrain.qat", True): {"retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED, "calibrate": 1, "export": 2},
     ("train.n_workers", 3): {},
     ("evaluate.batch_size", 3): {},
@@ -190,7 +192,67 @@ def test_other_versions_of_packages_rerun_nothing(done):
 
 def test_new_images_are_noticed(done, class_folders):
     shutil.copy(class_folders / "dark/00.jpg", class_folders / "light/new.jpg")
-    assert done.jobs()["split"] == 1
+    assert done.jobs() == ALL
+
+
+def test_another_time_of_the_same_images_reruns_nothing(done, class_folders):
+    for path in class_folders.rglob("*.jpg"):
+        os.utime(path, (1, 1))
+    assert done.jobs() == {}
+
+
+def test_an_image_that_was_taken_again_under_its_name_is_noticed(done, class_folders):
+    """A bitmap of the same size with the same time of change; so it goes for labels that are corrected by swapping."""
+    one, two = class_folders / "light/00.bmp", class_folders / "dark/00.bmp"
+    for path, level in ((one, 200), (two, 50)):
+        Image.fromarray(np.full((8, 8, 3), level, np.uint8)).save(path)
+    assert done.snakemake().returncode == 0
+    assert done.jobs() == {}
+    about = one.stat()
+    Image.fromarray(np.full((8, 8, 3), 201, np.uint8)).save(one)
+    os.utime(one, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert done.jobs() == ALL
+    assert done.snakemake().returncode == 0
+    one.rename(class_folders / "aside"), two.rename(one), (class_folders / "aside").rename(two)
+    assert done.jobs() == ALL
+
+
+def test_an_image_of_a_table_that_is_replaced_or_deleted_is_noticed(done, class_folders):
+    paths = sorted(class_folders.rglob("*.jpg"))
+    lines = [f"{path.relative_to(class_folders)},{path.parent.name}" for path in paths]
+    (class_folders / "all.csv").write_text("\n".join(["path,class", *lines]) + "\n")
+    done.change("data.source", "images/all.csv")
+    done.change("inference.image_dir", None)
+    assert done.snakemake().returncode == 0
+    assert done.jobs() == {}
+    shutil.copy(paths[0], paths[1])
+    assert "split" in done.jobs()
+    assert done.snakemake().returncode == 0
+    paths[2].unlink()
+    assert "split" in done.jobs()
+
+
+def test_a_renamed_folder_of_images_leaves_a_finished_chain_finished(done, class_folders):
+    class_folders.rename(done.folder / "photos")
+    done.change("data.source", "photos")
+    done.change("inference.image_dir", "photos/dark")
+    assert done.jobs() == {}
+
+
+def test_a_dry_run_before_the_first_split_reads_no_image(project):
+    assert project.jobs() == ALL
+    assert not (project.folder / "work").exists()
+
+
+def test_a_model_that_is_made_from_itself_is_refused(project):
+    """EVALMODEL is the model that this training makes: Snakemake would find a circle."""
+    for key, value in (("train.pretrained_model_path", "EVALMODEL"), ("prune.model_path", "PRUNEDMODEL")):
+        project.write()
+        project.change(key, value)
+        result = project.snakemake("-n")
+        assert result.returncode == 2
+        assert f"{key}: {value} is a model that is made from this one" in result.stderr
+        assert "write EVALMODEL" not in result.stderr
 
 
 def test_a_table_or_an_archive_of_images_is_an_input(done):
@@ -223,7 +285,7 @@ def test_experiments_share_what_is_equal(project):
     for file in ("manifest.csv", "classmap.json", "report.json"):
         first, second = (project.folder / f"results/{name}/split/{file}" for name in ("one", "two"))
         assert first.read_bytes() == second.read_bytes()
-    assert len(list((project.folder / "work/cache").glob("[0-9a-f]*.pack"))) == 2  # for training and for validation
+    assert len(list((project.folder / "work/cache").glob("[0-9a-f]*.images"))) == 2  # for training and for validation
 
 
 def test_without_the_experiment_that_shared_its_split_nothing_else_is_done_again(done):

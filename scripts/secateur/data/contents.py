@@ -144,18 +144,19 @@ def _remote_contents(place: str) -> Iterator[tuple[str, str]]:
 def _table_contents(place: str, index: ContentIndex) -> Iterator[tuple[str, str]]:
     """For each row what it says beside the path, and the content of its image."""
     try:
-        content = read_bytes(place)
+        table = read_bytes(place)
     except (OSError, SecateurError):
         yield "", MISSING
         return
-    rows = _rows(place, content)
+    rows = _rows(place, table)
     if rows is None:
-        yield "", hashlib.sha256(content).hexdigest()
+        yield "", hashlib.sha256(table).hexdigest()
         return
     folder = parent(place)
     paths = [join(folder, row.pop("path")) if folder else row.pop("path") for row in rows]
     said = ["\0".join(f"{name}={value}" for name, value in row.items()) for row in rows]
-    yield from zip(said, _digests_of_images(paths, index), strict=True)
+    for words, path, content in zip(said, paths, _digests_of_images(paths, index), strict=True):
+        yield words, f"{MISSING} {path}" if content == MISSING else content
 
 
 def _digests_of_images(paths: list[str], index: ContentIndex) -> list[str]:

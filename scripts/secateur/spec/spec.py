@@ -45,7 +45,8 @@ class Spec(Section):
     verbose: bool | None = no_effect(None, "logs are always complete")
     gen_trt_engine: GenTrtEngineSpec | None = Field(None, description="V2: build a TensorRT engine")
 
-    _plain: dict[str, Any] | None = PrivateAttr(default=None)
+    # Whose values, and the values: a copy with other values has its own.
+    _plain: tuple[int, dict[str, Any]] = PrivateAttr(default=(0, {}))
     _notices: tuple[Notice, ...] = PrivateAttr(default=())
 
     @property
@@ -56,9 +57,9 @@ class Spec(Section):
     @property
     def plain(self) -> dict[str, Any]:
         """All values as plain data, without the key. Not to be changed: it is kept."""
-        if self._plain is None:
-            self._plain = self.model_dump(mode="json", exclude={"key"})
-        return self._plain
+        if self._plain[0] != id(self):
+            self._plain = id(self), self.model_dump(mode="json", exclude={"key"})
+        return self._plain[1]
 
     @property
     def prunes(self) -> bool:

@@ -20,7 +20,7 @@ from secateur.export.exported_files import exported_file, exported_files
 from secateur.runtime.code_digest import closure, code_digest, imports_of
 from secateur.spec import Spec
 from secateur.spec.effects import places_that_affect, values_that_affect
-from secateur.spec.fields import Effect
+from secateur.spec.fields import EFFECTS, Effect
 from secateur.step_table import ALL_STEPS
 
 DIGITS, DIGITS_INDEX = "data/digits", "data/digits.csv"
@@ -104,9 +104,8 @@ def step_params(spec: Spec, step: str, contents: Contents, file: str = "") -> di
 
 
 def _values(spec: Spec, step: str) -> dict[str, Any]:
-    if step == "report":
-        return spec.plain
-    effects: list[Effect] = list(ALL_STEPS[step].effects)
+    # The report shows the spec; where the images are does not count there either.
+    effects: list[Effect] = list(EFFECTS if step == "report" else ALL_STEPS[step].effects)
     without = {"train": ["retrain"], "retrain": ["train"]}.get(step, [])
     if step == "prune" and _prune_reads_images(spec):
         effects.append("pixels")
