@@ -32,7 +32,8 @@ prune: {target_macs: 0.5, importance: random}
 retrain: {distill: {alpha: 0.5}}
 inference: {image_dir: images/dark}
 export:
-  {output_path: EXPORTDIR/m.onnx, data_type: int8, int8_max_drop: 0.5, calibration: {images: 4}, batches: 1, batch_size: 4}
+  {output_path: EXPORTDIR/m.onnx, data_type: int8, int8_max_drop: 0.5, calibration: {images: 4}, batches: 1,
+   batch_size: 4}
 """
 # Functions that read a spec: what they look at is not used yet.
 READING = ("_typed", "_validated", "model_dump", "_remarks", "_model_remarks")
