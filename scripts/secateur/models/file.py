@@ -7,7 +7,6 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from keras.src.saving.saving_lib import _save_model_to_fileobj
 from secateur import __version__
 from secateur.errors import ModelError, UntrustedModelError
 from secateur.models.archive import CARD, Archive, plain_bytes
-from secateur.models.graph import copied
+from secateur.models.graph import all_layers, copied, require_known_layers
 from secateur.models.h5 import HDF5_MAGIC, NamedWeights, read_named_weights, require_finite
 from secateur.models.h5_sandbox import require_readable
 from secateur.storage.atomic import atomic_file
@@ -35,7 +34,11 @@ def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, A
         path: `.tlt` by convention.
         key: pass phrase.
         card: plain data about the model, such as `pruned` and `classes`; it is stored inside, but for `sha256`.
+
+    Raises:
+        ModelError: a layer that `load_model` would refuse, named.
     """
+    require_known_layers(model)
     archive = io.BytesIO()
     # In memory: what will be sealed must not stand on a disk unsealed. Keras' public function writes to a path only.
     _save_model_to_fileobj(_bare(model), archive, "h5")
@@ -98,7 +101,7 @@ def _forget_variables() -> None:
 
 def _holders(model: keras.Model, weights: dict[str, list[Any]], path: Path | str) -> dict[str, keras.layers.Layer]:
     """The layer of each name, which must take exactly the weights of that name. Raises ModelError, naming the layer."""
-    holders = {layer.name: layer for layer in _all_layers(model) if layer.weights}
+    holders = {layer.name: layer for layer in all_layers(model) if layer.weights}
     apart = sorted(holders.keys() ^ weights.keys())
     if apart:
         where = "the network" if apart[0] in weights else "the file"
@@ -112,7 +115,7 @@ def _holders(model: keras.Model, weights: dict[str, list[Any]], path: Path | str
 
 def _check_activations(model: keras.Model, path: Path | str) -> None:
     """A layer without weights can ask for any size: up-sampling, padding. Raises UntrustedModelError, naming it."""
-    for layer in _all_layers(model):
+    for layer in all_layers(model):
         # Keras has no public way to all calls of a shared layer.
         for tensor in (tensor for node in layer._inbound_nodes for tensor in node.output_tensors):
             numbers = math.prod(side or 1 for side in tensor.shape)
@@ -120,14 +123,6 @@ def _check_activations(model: keras.Model, path: Path | str) -> None:
                 raise UntrustedModelError(
                     f"{path}: layer '{layer.name}' makes {numbers:,} numbers of one image", "do not trust it"
                 )
-
-
-def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)
-        else:
-            yield layer
 
 
 def load_weights(path: Path | str, key: str) -> tuple[NamedWeights, dict[str, Any]]:
