@@ -161,7 +161,7 @@ def test_an_excluded_member_freezes_its_group():
     spec = SMALL.model_copy(update={"excluded_layers": ["block_2a_conv_2"]})
     _, report = prune(model, spec)
     assert len(report.kept["block_2a_conv_shortcut"]) == 128
-    assert {group.fixed for group in report.groups if "block_2a_conv_2" in group.members} == {"excluded"}
+    assert {group.kept_whole_because for group in report.groups if "block_2a_conv_2" in group.members} == {"excluded"}
     with pytest.raises(SpecError, match="no layer 'conv99'"):
         prune(model, SMALL.model_copy(update={"excluded_layers": ["conv99"]}))
 
