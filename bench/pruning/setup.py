@@ -116,7 +116,7 @@ def trained(
     plain = configured(model, section)
     trainer = Trainer(
         model=quantisation_aware(plain) if section.qat else plain,
-        section=section,
+        train_spec=section,
         batches=lambda epoch: Batches(data["train"], np.random.default_rng((seed, epoch))),
         validation=Batches(data["validation"], batch=256),
         images=len(data["train"].pixels),
