@@ -20,7 +20,7 @@ def activated(nodes: Nodes, layer: Any, value: str) -> str:
 
 
 def activation(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """An activation that is a layer of its own."""
+    """An Activation layer."""
     kind, rank = activation_name(call.layer), len(call.input_shapes[0])
     return emit_activation(nodes, kind, inputs[0], call.layer.name, call.layer, channel_axis(rank))
 

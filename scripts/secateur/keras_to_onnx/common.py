@@ -27,12 +27,12 @@ def unknown_layer(layer: Any, what: str = "") -> ModelError:
 
 
 def channel_axis(rank: int) -> int:
-    """Where the channels stand in the ONNX tensor; only maps, which have four axes, are moved to NCHW."""
+    """The axis of the channels in the ONNX tensor; only maps, which have four axes, are moved to NCHW."""
     return 1 if rank == 4 else rank - 1
 
 
 def axis_in_onnx(axis: int, rank: int) -> int:
-    """Where an axis of the Keras tensor stands in the ONNX tensor."""
+    """The axis of the ONNX tensor that holds an axis of the Keras tensor."""
     return CHANNEL_LAST_AXIS_IN_NCHW[axis % rank] if rank == 4 else axis % rank
 
 

@@ -60,7 +60,7 @@ def group_norm(nodes: Nodes, call: Call, inputs: list[str]) -> str:
     if not is_over_channels(call) or len(sides) != 4 or None in sides[1:]:
         raise unknown_layer(layer, " on anything but maps of a known size, over the last axis")
     name, groups = layer.name, int(layer.groups)
-    # -1 stands for as many groups as channels.
+    # -1 means as many groups as channels.
     groups = groups if groups > 0 else int(sides[3] or 0)
     height, width, channels = (int(side or 0) for side in sides[1:])
     grouped = nodes.constant(f"{name}/grouped", np.array([0, groups, -1], np.int64))

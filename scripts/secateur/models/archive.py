@@ -34,13 +34,13 @@ MAX_TOTAL_BYTES = 2 << 30
 MAX_RATIO = 100
 MAX_PARTS = 50_000
 MAX_SIDE = 65_536
-# Parts of a layer's config that are objects: of these modules any class may stand, they hold numbers only.
+# Parts of a layer's config that are objects: any class of these modules is allowed, they hold numbers only.
 ALLOWED_MODULES = ("keras.initializers", "keras.regularizers", "keras.dtype_policies")
 LAYER_MODULES = ("keras.layers", "keras.src.models.functional", "keras.models", "keras")
 
 
 def plain_bytes(path: Path | str, key: str) -> bytes:
-    """Content of a model file, opened with the key where it is sealed. Raises ArtifactError, VaultError."""
+    """Content of a model file, decrypted with the key where it is encrypted. Raises ArtifactError, VaultError."""
     try:
         with open(path, "rb") as stream:
             start = stream.read(len(HDF5_MAGIC))
@@ -64,7 +64,7 @@ class Archive:
         config: of the network, as JSON has it; not checked yet.
         weights: the HDF5 file inside.
         card: plain data that `save_model` stored; empty for an archive of another program.
-        sha256: of `content`; it stays when the file is sealed again under another key.
+        sha256: of `content`; it stays the same when the file is encrypted again with another key.
 
     Raises:
         UntrustedModelError: not such an archive, or one with strange members or sizes.

@@ -1,4 +1,4 @@
-"""Model files: a Keras archive with a card inside, sealed under the key. Reading one runs no code from it."""
+"""Model files: a Keras archive with a card inside, encrypted with the key. Reading one runs no code from it."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from secateur.models.h5_sandbox import require_readable
 from secateur.storage.atomic import atomic_file
 from secateur.vault import age
 
-# Of one layer for one image: 1 GiB as float32. VGG's first layers make 2^22 of an image of 256 x 256.
+# Numbers that one layer may make of one image: 1 GiB as float32. VGG's first layers make 2^22 of 256 x 256 pixels.
 MAX_ACTIVATIONS = 1 << 28
 
 
 def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, Any]) -> None:
-    """Write a model without its optimizer, sealed, atomically.
+    """Write a model without its optimizer, encrypted, atomically.
 
     Args:
         model: a functional model.
         path: `.tlt` by convention.
         key: pass phrase.
-        card: plain data about the model, such as `pruned` and `classes`; it is stored inside, but for `sha256`.
+        card: plain data about the model, such as `pruned` and `classes`; all of it but `sha256` is stored inside.
 
     Raises:
         ModelError: a layer that `load_model` would refuse, named.
     """
     require_known_layers(model)
     archive = io.BytesIO()
-    # In memory: what will be sealed must not stand on a disk unsealed. Keras' public function writes to a path only.
+    # In memory: plain content must not be on a disk. Keras' public function writes to a path only.
     _save_model_to_fileobj(_bare(model), archive, "h5")
     with zipfile.ZipFile(archive, "a") as members:
         kept = {name: value for name, value in card.items() if name != "sha256"}

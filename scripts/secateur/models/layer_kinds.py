@@ -1,7 +1,7 @@
 """The one list of Keras layers: what a model may hold, and what to do about a layer that it may not hold.
 
 The reader's allow-list is this list, and `save_model` writes nothing else. The pruner's rules and the ONNX writer's
-emitters stand beside their code (pruning/layer_rules.py, keras_to_onnx/layers.py) and have an entry for each layer
+emitters are beside their code (pruning/layer_rules.py, keras_to_onnx/layers.py) and have an entry for each layer
 here. tests/unit/models/test_layer_kinds.py saves, loads, prunes and writes a network with each layer.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal
 # What pruning can do to a layer.
 #   filters    its own filters can be removed; those of a depthwise convolution go with the channels that it reads
 #   inputs     only the channels that it reads can be removed
-#   follows    it has no filters and goes on with the channels that are left
+#   follows    it has no filters and works on the channels that are left
 #   needs all  it can lose none of the channels that it reads; pruning names it when it would
 PruningRole = Literal["filters", "inputs", "follows", "needs all"]
 

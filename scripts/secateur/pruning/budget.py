@@ -59,7 +59,7 @@ def meet(plan: Plan, progress: float = 1.0) -> Reached:
         progress: how much of the way to go, in (0, 1]: equal steps of it divide the cost by equal factors.
 
     Raises:
-        SpecError: no cut meets it; the message says what is the least possible.
+        SpecError: no cut meets it; the message names the least possible value.
     """
     search = _Search(plan)
     goal = search.before * (min(search.target / search.before, 1)) ** progress

@@ -19,7 +19,7 @@ PRUNABLE = layers_of_role("filters")
 
 @dataclass
 class Constraint:
-    """A layer that cannot be given fewer input channels."""
+    """A layer that needs all its input channels."""
 
     layer: str
     channels: Channels

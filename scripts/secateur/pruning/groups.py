@@ -87,7 +87,7 @@ def _excluded(model: keras.Model, prune_spec: PruneSpec) -> set[str]:
         if not hits:
             raise SpecError(
                 f"prune.excluded_layers: the model has no layer '{pattern}'",
-                "prune/report.json of a run without it lists the layers; * and ? stand for any letters",
+                "remove it and prune: prune/report.json then lists all layers; * and ? match any letters",
             )
         found |= set(hits)
     return found
@@ -108,7 +108,7 @@ def kept_count(statistics: Statistics, prune_spec: PruneSpec, threshold: float, 
         statistics: float64 [channels].
         prune_spec: its `granularity` and `min_num_filters` count filters of a layer.
         threshold: in the statistics' own unit.
-        width: filters that each channel stands for.
+        width: filters that each channel has in the narrowest member.
     """
     total = len(statistics)
     fewest = -(-prune_spec.min_num_filters // width)

@@ -23,7 +23,7 @@ Normalizer = Literal["max", "L2"]
 
 @dataclass
 class Vote:
-    """What one layer says about the channels at its positions."""
+    """The importance of channels as one layer sees them."""
 
     channels: Channels
     values: Statistics
@@ -215,7 +215,7 @@ def merged(members: Sequence[Statistics], criterion: str) -> Statistics:
     """One statistic for channels that live and die together.
 
     Args:
-        members: each float64 [channels], channel by channel of the group; NaN where a member has no say.
+        members: each float64 [channels], channel by channel of the group; NaN where a member does not count.
         criterion: `union` takes the largest, `intersection` the smallest, `arithmetic_mean` and
             `geometric_mean` the mean; one zero makes the geometric mean zero.
     """

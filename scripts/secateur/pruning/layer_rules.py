@@ -179,7 +179,7 @@ def _activation(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Chan
 
 
 def _rescaling(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """One number a channel stands in its configuration, not in weights that could be sliced."""
+    """With one number for each channel it needs them all: the numbers are options, not weights that are sliced."""
     numbers = np.ndim(call.layer.scale), np.ndim(call.layer.offset)
     return _needs_all(graph, call, inputs) if any(numbers) else inputs[0]
 

@@ -57,7 +57,7 @@ class Plan:
         return np.unique(np.concatenate([[NOTHING_REMOVED], *free]))
 
     def statistic_at(self, threshold: float) -> float:
-        """The statistic that stands at a threshold of `thresholds`; below 0 where nothing is removed."""
+        """The largest statistic that a threshold of `thresholds` removes; below 0 where it removes nothing."""
         free = [index for index, group in enumerate(self.groups) if not group.kept_whole_because]
         at = [self.statistics[index][self._levels[index] <= threshold].max(initial=NOTHING_REMOVED) for index in free]
         return float(max(at, default=NOTHING_REMOVED))

@@ -29,7 +29,7 @@ ShortTraining = Callable[[keras.Model, int], keras.Model]
 
 
 class Stepwise:
-    """Prunes in steps and goes on where an earlier process stopped.
+    """Prunes in steps and continues where an earlier process stopped.
 
     Args:
         model: what to prune; it is not changed.

@@ -73,7 +73,7 @@ def _row(group: Group) -> str:
     notes = [note] if note else []
     notes += _reasons(group)
     if group.width > 1:
-        notes.append(f"each channel stands for {group.width} filters")
+        notes.append(f"each channel has {group.width} filters")
     label = f"{len(group.kept)} of {group.total} channels kept, {removed} removed"
     details = "".join(f'<div class="soft">{escape(note)}</div>' for note in notes)
     return (

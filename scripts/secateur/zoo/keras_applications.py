@@ -70,7 +70,7 @@ def _resnet_name(ours: str) -> str:
 
 
 def differences(model_spec: ModelSpec) -> list[str]:
-    """The options that keep a network from computing what theirs does, as `key: value` that would mend it."""
+    """The options with which a network computes something else than theirs, as the `key: value` that it needs."""
     family = family_name(model_spec.arch)
     own = {"activation_type": OWN_ACTIVATIONS.get(family, "swish"), "padding": "same" if family == "resnet" else None}
     needed = NEEDED_OPTIONS.get(family, {})
