@@ -9,13 +9,13 @@ import keras
 from keras import layers
 
 from secateur.errors import ModelError
+from secateur.models.cost import WITH_KERNELS
 from secateur.models.file import load_model
 from secateur.models.graph import calls_of, copied, last_layers, outputs_of
 from secateur.spec import ModelSpec
 from secateur.zoo.blocks import classifier, image_input
 from secateur.zoo.build import freeze
 
-WITH_KERNEL = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 # Names of the layers that `classifier` adds: a network that has them keeps them under others.
 HEAD_NAMES = ("avg_pool", "flatten", "top_dropout", "predictions_dense", "predictions")
 
@@ -75,7 +75,7 @@ def _features(source: keras.Model) -> Any:
     """What the head reads: the input of the last layer that tells classes apart; the output where there is none."""
     if len(source.output_shape) == 4:
         return source.output
-    last = last_layers(source, lambda layer: isinstance(layer, WITH_KERNEL))
+    last = last_layers(source, lambda layer: isinstance(layer, WITH_KERNELS))
     calls = [call for call in calls_of(source) if call.layer.name in last]
     ends_in_softmax = _activation(source.get_layer(outputs_of(source)[0][0])) == "softmax"
     if len(calls) != 1 or not (isinstance(calls[0].layer, layers.Dense) or ends_in_softmax):

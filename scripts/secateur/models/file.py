@@ -52,9 +52,18 @@ def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, A
 
 def _bare(model: keras.Model) -> keras.Model:
     """Without optimizer, losses and metrics."""
-    bare = copied(model)
+    bare = copied(model, _with_plain_options)
     bare.set_weights(model.get_weights())
     return bare
+
+
+def _with_plain_options(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A copy with lists for arrays among its options: Keras writes an array as an object, and those are not read."""
+    options = layer.get_config()
+    for name, value in options.items():
+        if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+            options[name] = value["config"]["value"]
+    return type(layer).from_config(options)
 
 
 def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]:

@@ -108,6 +108,6 @@ def instead_of(kind: str) -> str:
     return "use models of plain Keras layers only; docs/pruning.md lists them"
 
 
-def layers_of_role(role: PruningRole) -> tuple[str, ...]:
-    """Names of the layers to which pruning can do this."""
-    return tuple(name for name, found in LAYER_KINDS.items() if found == role)
+def layers_of_role(*roles: PruningRole) -> tuple[str, ...]:
+    """Names of the layers with these roles."""
+    return tuple(name for name, role in LAYER_KINDS.items() if role in roles)

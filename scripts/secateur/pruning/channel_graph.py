@@ -11,10 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from secateur.models.layer_kinds import layers_of_role
 from secateur.pruning.channels import ChannelIds, Channels
-
-PRUNABLE = layers_of_role("filters")
 
 
 @dataclass
@@ -85,11 +82,6 @@ class ChannelGraph:
         """Tie the channels at equal positions because of `layer`."""
         self.ids.tie(first, second)
         self.ties.append(Tie(layer.name, kind or type(layer).__name__, first))
-
-
-def is_prunable(layer: Any) -> bool:
-    """Whether the layer's own filters can be removed. A depthwise filter goes with its input channel."""
-    return type(layer).__name__ in PRUNABLE
 
 
 def per_group(layer: Any, channels: int) -> int:

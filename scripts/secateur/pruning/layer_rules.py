@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from secateur.models.cost import WITH_KERNELS
 from secateur.models.graph import Call, TensorId, calls_of, last_layers, outputs_of, require_known_layer
-from secateur.pruning.channel_graph import ChannelGraph, Constraint, is_prunable, per_group
+from secateur.pruning.channel_graph import ChannelGraph, Constraint, per_group
 from secateur.pruning.channels import Channels
 
 MERGES = (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum)
@@ -57,9 +58,7 @@ def channel_graph(model: keras.Model) -> ChannelGraph:
         for tensor, shape in zip(call.outputs[1:], call.output_shapes[1:], strict=True):
             tensors[tensor] = graph.new_fixed(shape[-1] or 1)
     graph.protected = {
-        name
-        for name in last_layers(model, lambda layer: is_prunable(layer) or isinstance(layer, layers.Conv2DTranspose))
-        if name in graph.produced
+        name for name in last_layers(model, lambda layer: isinstance(layer, WITH_KERNELS)) if name in graph.produced
     }
     graph.fixed += [graph.produced[name] for name in graph.protected]
     graph.fixed += [tensors[tensor] for tensor in outputs_of(model)]

@@ -14,7 +14,6 @@ from secateur.keras_to_onnx.writer import to_onnx
 from secateur.models.file import load_model, save_model
 from secateur.models.layer_kinds import ALLOWED_LAYERS, LAYER_KINDS, instead_of
 from secateur.pruning import prune
-from secateur.pruning.channel_graph import PRUNABLE
 from secateur.pruning.layer_rules import HANDLERS
 from secateur.spec import PruneSpec
 
@@ -187,7 +186,6 @@ def test_every_table_has_every_layer():
     assert set(CASES) == ALLOWED_LAYERS
     for kind in HANDLERS:
         assert getattr(layers, kind.__name__) is kind
-    assert set(PRUNABLE) == {name for name, role in LAYER_KINDS.items() if role == "filters"}
 
 
 @pytest.mark.parametrize("package", ["byom", "zoo"])
@@ -226,6 +224,20 @@ def test_options_with_which_a_layer_needs_all_its_channels(tmp_path, name):
     assert_read_and_written(model, tmp_path / "whole.tlt")
     with pytest.raises(ModelError, match=f"layer 'tested': a {name} layer cannot follow pruned channels"):
         prune(model, PruneSpec(threshold=0.5, granularity=1, min_num_filters=1, importance="random"))
+
+
+def test_numbers_in_an_array_are_read_again(tmp_path):
+    assert_read_and_written(network(alone(layers.Rescaling, np.full(CHANNELS, 0.5))), tmp_path / "m.tlt")
+
+
+@pytest.mark.parametrize("kind", ["sparsemax", "log_softmax"])
+def test_filters_with_an_activation_over_channels_all_stay(kind):
+    model = network(alone(layers.Conv2D, 6, 1, activation=kind))
+    narrow, report = assert_same(model)
+    assert report.kept["tested"] == [0, 1, 2, 3, 4, 5]
+    assert len(report.kept["c1"]) < CHANNELS
+    with pytest.raises(ModelError, match=f"layer 'tested' .*{kind}.* cannot be written as ONNX"):
+        to_onnx(narrow)
 
 
 @pytest.mark.parametrize(
