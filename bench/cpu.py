@@ -86,7 +86,7 @@ def measured(arch: str, images: Path, work: Path) -> dict[str, float]:
     epochs: list[float] = []
     Trainer(
         model=configured(build(spec, train.labels.shape[1]), section),
-        section=section,
+        train_spec=section,
         batches=lambda epoch: Batches(train),
         validation=Batches(data["validation"], batch=256),
         images=IMAGES,

@@ -91,18 +91,18 @@ def main() -> None:
         write_json(options.out, result)
 
 
-def ours(model: keras.Model, images: np.ndarray, labels: np.ndarray, section: TrainSpec) -> None:
+def ours(model: keras.Model, images: np.ndarray, labels: np.ndarray, train_spec: TrainSpec) -> None:
     """Our loop as the train step drives it, without files."""
     data = InMemory(images, labels)
     held_out = InMemory(images[: BATCH * 2], labels[: BATCH * 2])
-    Trainer(model, section, lambda epoch: data, held_out, len(images), stream=io.StringIO()).run()
+    Trainer(model, train_spec, lambda epoch: data, held_out, len(images), stream=io.StringIO()).run()
 
 
-def plain(model: keras.Model, images: np.ndarray, labels: np.ndarray, section: TrainSpec) -> None:
+def plain(model: keras.Model, images: np.ndarray, labels: np.ndarray, train_spec: TrainSpec) -> None:
     """Keras as its documentation shows it."""
-    compile_for_training(model, section, len(images) // BATCH)
+    compile_for_training(model, train_spec, len(images) // BATCH)
     held_out = (images[: BATCH * 2], labels[: BATCH * 2])
-    model.fit(images, labels, BATCH, epochs=section.num_epochs, validation_data=held_out, verbose=0)
+    model.fit(images, labels, BATCH, epochs=train_spec.num_epochs, validation_data=held_out, verbose=0)
 
 
 if __name__ == "__main__":

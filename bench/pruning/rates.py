@@ -81,10 +81,10 @@ def few(images: Images, per_class: int) -> Images:
     return Images(images.pixels[chosen], images.labels[chosen])
 
 
-def retrained(model: keras.Model, seed: int, train: TrainSpec, data: dict[str, Images]) -> keras.Model:
+def retrained(model: keras.Model, seed: int, train_spec: TrainSpec, data: dict[str, Images]) -> keras.Model:
     """Cut to half of the MACs and retrained."""
     narrow, _ = prune(model, PruneSpec(target_macs=0.5, importance="bn_scale", ranking="uniform"))
-    return trained(narrow, RetrainSpec(**train.model_dump()), data, seed).model
+    return trained(narrow, RetrainSpec(**train_spec.model_dump()), data, seed).model
 
 
 def section(epochs: int, decay: float, rate: float) -> TrainSpec:

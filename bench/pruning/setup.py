@@ -101,7 +101,7 @@ def train_section(epochs: int, rate: float = 0.001, **more: Any) -> TrainSpec:
 
 def trained(
     model: keras.Model,
-    section: TrainSpec,
+    train_spec: TrainSpec,
     data: dict[str, Images],
     seed: int,
     look: Callable[[Trainer, dict[str, float]], None] = lambda trainer, row: None,
@@ -113,10 +113,10 @@ def trained(
         look: is called with the trainer after every epoch.
     """
     keras.utils.set_random_seed(seed)
-    plain = configured(model, section)
+    plain = configured(model, train_spec)
     trainer = Trainer(
-        model=quantisation_aware(plain) if section.qat else plain,
-        section=section,
+        model=quantisation_aware(plain) if train_spec.qat else plain,
+        train_spec=train_spec,
         batches=lambda epoch: Batches(data["train"], np.random.default_rng((seed, epoch))),
         validation=Batches(data["validation"], batch=256),
         images=len(data["train"].pixels),
@@ -134,7 +134,7 @@ def base_model(arch: str, seed: int, epochs: int, data: dict[str, Images], work:
     return network(arch, seed, train_section(epochs), data, work / f"{arch}-{seed}-{epochs}.tlt")
 
 
-def network(arch: str, seed: int, section: TrainSpec, data: dict[str, Images], path: Path) -> keras.Model:
+def network(arch: str, seed: int, train_spec: TrainSpec, data: dict[str, Images], path: Path) -> keras.Model:
     """A network of a seed, trained on the first call. The last epoch's weights: no choice by validation."""
     if not path.exists():
         spec = ModelSpec(arch=arch, input_image_size=(3, SIZE, SIZE), **OPTIONS[arch])
@@ -142,7 +142,7 @@ def network(arch: str, seed: int, section: TrainSpec, data: dict[str, Images], p
         model = build(spec, data["train"].labels.shape[1])
         checkpoints = path.with_suffix("")
         checkpoints.mkdir(parents=True, exist_ok=True)
-        trainer = trained(model, section, data, seed, step=path.stem, checkpoints=Checkpoints(checkpoints, KEY))
+        trainer = trained(model, train_spec, data, seed, step=path.stem, checkpoints=Checkpoints(checkpoints, KEY))
         save_model(trainer.model, path, KEY, {"classes": [], "pruned": False})
     return load_model(path, KEY)[0]
 

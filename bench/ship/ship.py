@@ -42,7 +42,7 @@ from secateur.quantization.integers import integer_check
 from secateur.quantization.placement import Network
 from secateur.quantization.qdq import quantised
 from secateur.quantization.ranges import Ranges, ranges_from_json
-from secateur.quantization.sensitivity import spared, unit_of_nodes
+from secateur.quantization.sensitivity import choose_float_layers, unit_of_nodes
 from secateur.spec import PruneSpec
 
 BASE_EPOCHS, RETRAIN_EPOCHS, MORE_EPOCHS = 20, 8, 4
@@ -119,7 +119,7 @@ def _exports(options: Any, name: str, model: keras.Model, data: dict[str, setup.
     ranges = measured_ranges(proto, _calibration(data), "minmax")
     yield _integers("int8 after training", proto, ranges)
     validation = [images.transpose(0, 3, 1, 2) for images in _batches(data["validation"].pixels)]
-    left = spared(proto, ranges, validation, data["validation"].labels.argmax(axis=1), MAX_DROP)
+    left = choose_float_layers(proto, ranges, validation, data["validation"].labels.argmax(axis=1), MAX_DROP)
     units = unit_of_nodes(Network(proto))
     kind, content, more = _integers(
         f"int8 after training, {len(left.names)} layers in float",

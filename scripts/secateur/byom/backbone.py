@@ -9,18 +9,18 @@ import keras
 from keras import layers
 
 from secateur.errors import ModelError
+from secateur.models.cost import WITH_KERNELS
 from secateur.models.file import load_model
 from secateur.models.graph import calls_of, copied, last_layers, outputs_of
 from secateur.spec import ModelSpec
 from secateur.zoo.blocks import classifier, image_input
 from secateur.zoo.build import freeze
 
-WITH_KERNEL = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 # Names of the layers that `classifier` adds: a network that has them keeps them under others.
 HEAD_NAMES = ("avg_pool", "flatten", "top_dropout", "predictions_dense", "predictions")
 
 
-def build_byom(spec: ModelSpec, path: Path | str, classes: int, key: str) -> keras.Model:
+def build_byom(model_spec: ModelSpec, path: Path | str, classes: int, key: str) -> keras.Model:
     """The network of a `.tltb` or `.keras` file as a classifier of the spec's images, weights included.
 
     With `retain_head` its own head stays, and a softmax is added where it ends in other numbers. Without it the
@@ -28,7 +28,7 @@ def build_byom(spec: ModelSpec, path: Path | str, classes: int, key: str) -> ker
     one dense layer; a network without such a head, as one that was cut, keeps all its layers.
 
     Args:
-        spec: the model section.
+        model_spec: the model section.
         path: the file.
         classes: of the images.
         key: pass phrase.
@@ -41,15 +41,15 @@ def build_byom(spec: ModelSpec, path: Path | str, classes: int, key: str) -> ker
     if str(path).endswith(".onnx"):
         raise ModelError(f"{path}: an ONNX file", f"convert it: secateur byom {path} -o MODEL.tltb --key env:NAME")
     source, _ = load_model(path, key)
-    if spec.retain_head:
+    if model_spec.retain_head:
         _require_classes(source, classes, path)
-        model = _sized(source, spec, path)
+        model = _sized(source, model_spec, path)
         if _activation(model.layers[-1]) != "softmax":
             model = keras.Model(model.input, _softmax(model.output), name=model.name)
     else:
-        body = _sized(keras.Model(source.input, _features(source), name=source.name), spec, path)
+        body = _sized(keras.Model(source.input, _features(source), name=source.name), model_spec, path)
         model = keras.Model(body.input, classifier(body.output, classes), name=source.name)
-    freeze(model, spec)
+    freeze(model, model_spec)
     return model
 
 
@@ -75,7 +75,7 @@ def _features(source: keras.Model) -> Any:
     """What the head reads: the input of the last layer that tells classes apart; the output where there is none."""
     if len(source.output_shape) == 4:
         return source.output
-    last = last_layers(source, lambda layer: isinstance(layer, WITH_KERNEL))
+    last = last_layers(source, lambda layer: isinstance(layer, WITH_KERNELS))
     calls = [call for call in calls_of(source) if call.layer.name in last]
     ends_in_softmax = _activation(source.get_layer(outputs_of(source)[0][0])) == "softmax"
     if len(calls) != 1 or not (isinstance(calls[0].layer, layers.Dense) or ends_in_softmax):
@@ -83,12 +83,12 @@ def _features(source: keras.Model) -> Any:
     return calls[0].layer.input
 
 
-def _sized(source: keras.Model, spec: ModelSpec, path: Path | str) -> keras.Model:
+def _sized(source: keras.Model, model_spec: ModelSpec, path: Path | str) -> keras.Model:
     """The same network for images of the spec's size, its layers renamed where a new head would clash."""
-    channels, height, width = spec.input_image_size
+    channels, height, width = model_spec.input_image_size
     taken = list(source.input_shape[1:])
     try:
-        model = copied(source, _renamed, image_input(spec))
+        model = copied(source, _renamed, image_input(model_spec))
         model.set_weights(source.get_weights())
     except ValueError as error:
         reason = str(error).splitlines()[0]

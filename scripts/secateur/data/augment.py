@@ -19,22 +19,26 @@ SATURATION_SHIFT = 0.2
 CONTRAST_SHIFT = 0.1
 
 
-def training_size(size: Size, model: ModelSpec, options: AugmentSpec) -> Size:
+def training_size(size: Size, model_spec: ModelSpec, augment_spec: AugmentSpec) -> Size:
     """The size to which an image of `size` is resized before all that is random: what a cache needs of it.
 
     Without random crops that is the target. With them it is the largest that a crop can ask for, and never larger than
     the image: a crop is cut out of these pixels.
     """
-    _, height, width = model.input_image_size
+    _, height, width = model_spec.input_image_size
     target = (width, height)
-    if not options.enable_random_crop or size == target:
+    if not augment_spec.enable_random_crop or size == target:
         return target
     ratio = max(width / CROP_SCALE[0] / size[0], height / CROP_SCALE[0] / size[1])
     return size if ratio >= 1 else (math.ceil(size[0] * ratio), math.ceil(size[1] * ratio))
 
 
 def augment(
-    image: Image.Image, model: ModelSpec, options: AugmentSpec, rng: np.random.Generator, size: Size | None = None
+    image: Image.Image,
+    model_spec: ModelSpec,
+    augment_spec: AugmentSpec,
+    rng: np.random.Generator,
+    size: Size | None = None,
 ) -> Pixels:
     """One training sample: float32 [height, width, channels] in the range of `image`.
 
@@ -44,15 +48,15 @@ def augment(
         rng: every draw is from it.
         size: of the image before it was resized; absent: as it is.
     """
-    _, height, width = model.input_image_size
-    if options.enable_random_crop:
-        shaped = random_crop(image, width, height, model.resize_interpolation_method, rng, size)
+    _, height, width = model_spec.input_image_size
+    if augment_spec.enable_random_crop:
+        shaped = random_crop(image, width, height, model_spec.resize_interpolation_method, rng, size)
     else:
-        shaped = plain_resize(image, width, height, model.resize_interpolation_method)
+        shaped = plain_resize(image, width, height, model_spec.resize_interpolation_method)
     pixels = to_array(shaped)
-    if options.enable_color_augmentation and pixels.shape[-1] == 3:
+    if augment_spec.enable_color_augmentation and pixels.shape[-1] == 3:
         pixels = color_shift(pixels / np.float32(255), rng) * np.float32(255)
-    if not options.disable_horizontal_flip and rng.random() < 0.5:
+    if not augment_spec.disable_horizontal_flip and rng.random() < 0.5:
         pixels = pixels[:, ::-1]
     return pixels
 

@@ -97,7 +97,7 @@ def open_image_cache(path: Path, reader: ImageReader, count: int) -> CachedImage
     """The cached images, or None where there are none. Raises ArtifactError."""
     if not path.exists():
         return None
-    return CachedImages(path, reader.model.input_image_size[0], reader.stored_dtype, count)
+    return CachedImages(path, reader.model_spec.input_image_size[0], reader.stored_dtype, count)
 
 
 def write_image_cache(path: Path, images: ImageFiles, size_bytes: int) -> None:
@@ -135,7 +135,7 @@ def _decoded(images: ImageFiles) -> Iterator[Stored]:
 
 def size_of_cache(reader: ImageReader, sizes: NDArray[np.int64], training: bool) -> int:
     """Bytes of a file of images of these sizes, int64 [images, 2] of width and height, before any is decoded."""
-    channels = reader.model.input_image_size[0]
+    channels = reader.model_spec.input_image_size[0]
     different, counts = np.unique(sizes, axis=0, return_counts=True)
     stored = np.array([reader.stored_size((int(w), int(h)), training) for w, h in different], np.int64).reshape(-1, 2)
     pixels = int(stored.prod(1) @ counts)

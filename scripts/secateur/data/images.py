@@ -55,19 +55,19 @@ class UnreadableImageError(DataError):
     """One image file that cannot be used; its message is the reason alone."""
 
 
-def read_image(path: Path | str, model: ModelSpec) -> Image.Image:
+def read_image(path: Path | str, model_spec: ModelSpec) -> Image.Image:
     """Open and decode an image in the mode that the network's input needs. As `read_resized`, in its own size."""
-    return read_resized(path, model, lambda size: size)[0]
+    return read_resized(path, model_spec, lambda size: size)[0]
 
 
-def read_resized(path: Path | str, model: ModelSpec, wanted: Callable[[Size], Size]) -> tuple[Image.Image, Size]:
+def read_resized(path: Path | str, model_spec: ModelSpec, wanted: Callable[[Size], Size]) -> tuple[Image.Image, Size]:
     """Open, decode and resize an image in the mode that the network's input needs.
 
     EXIF orientation is applied. An alpha channel is dropped. The first frame of an animation counts.
 
     Args:
         path: of the file.
-        model: the input's channels and depth, and the resampling.
+        model_spec: the input's channels and depth, and the resampling.
         wanted: from the size of the upright image to the size it is resized to.
 
     Returns:
@@ -86,9 +86,9 @@ def read_resized(path: Path | str, model: ModelSpec, wanted: Callable[[Size], Si
         target = _turned(wanted(size), lying)
         box = _draft(image, target)
         image.load()
-        plain = _in_mode(image, model)
+        plain = _in_mode(image, model_spec)
         if plain.size != target or box:
-            plain = plain.resize(target, RESAMPLING[model.resize_interpolation_method], box=box)
+            plain = plain.resize(target, RESAMPLING[model_spec.resize_interpolation_method], box=box)
         return (plain.transpose(TURNS[turn]) if turn in TURNS else plain), size
 
 
@@ -153,10 +153,10 @@ def is_image(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in SUFFIXES
 
 
-def _in_mode(image: Image.Image, model: ModelSpec) -> Image.Image:
-    if model.input_image_depth == 16:
+def _in_mode(image: Image.Image, model_spec: ModelSpec) -> Image.Image:
+    if model_spec.input_image_depth == 16:
         return _sixteen_bit_gray(image)
-    return eight_bit(image, "RGB" if model.input_image_size[0] == 3 else "L")
+    return eight_bit(image, "RGB" if model_spec.input_image_size[0] == 3 else "L")
 
 
 def eight_bit(image: Image.Image, mode: str) -> Image.Image:

@@ -73,37 +73,37 @@ class ImageReader:
     """Turns image files into network input for one spec.
 
     Args:
-        data, augmentation, model: sections of the spec.
+        data_spec, augment_spec, model_spec: sections of the spec.
         workers: threads that decode images.
     """
 
-    def __init__(self, data: DataSpec, augmentation: AugmentSpec, model: ModelSpec, workers: int) -> None:
-        self.data = data
-        self.augmentation = augmentation
-        self.model = model
+    def __init__(self, data_spec: DataSpec, augment_spec: AugmentSpec, model_spec: ModelSpec, workers: int) -> None:
+        self.data_spec = data_spec
+        self.augment_spec = augment_spec
+        self.model_spec = model_spec
         self.pool = ThreadPoolExecutor(max_workers=workers)
 
     def stored(self, path: str, training: bool) -> Stored:
         """Decode one image and resize it once. Raises UnreadableImageError."""
         if training:
-            wanted = partial(training_size, model=self.model, options=self.augmentation)
-            return Stored(*read_resized(path, self.model, wanted))
-        return Stored(*read_fitted(path, self.model, self.augmentation.enable_center_crop))
+            wanted = partial(training_size, model_spec=self.model_spec, augment_spec=self.augment_spec)
+            return Stored(*read_resized(path, self.model_spec, wanted))
+        return Stored(*read_fitted(path, self.model_spec, self.augment_spec.enable_center_crop))
 
     def stored_size(self, size: Size, training: bool) -> Size:
         """Width and height of what is stored of an image of `size`."""
-        _, height, width = self.model.input_image_size
-        return training_size(size, self.model, self.augmentation) if training else (width, height)
+        _, height, width = self.model_spec.input_image_size
+        return training_size(size, self.model_spec, self.augment_spec) if training else (width, height)
 
     @property
     def stored_dtype(self) -> np.dtype[Any]:
         """Of the stored pixels."""
-        return np.dtype(np.float32 if self.model.input_image_depth == 16 else np.uint8)
+        return np.dtype(np.float32 if self.model_spec.input_image_depth == 16 else np.uint8)
 
     def geometry(self, training: bool) -> dict[str, Any]:
         """Plain data: all of the spec that decides what is stored."""
-        crop = self.augmentation.enable_random_crop if training else self.augmentation.enable_center_crop
-        return {**self.model.model_dump(mode="json", include=STORED_BY), "crop": crop, "training": training}
+        crop = self.augment_spec.enable_random_crop if training else self.augment_spec.enable_center_crop
+        return {**self.model_spec.model_dump(mode="json", include=STORED_BY), "crop": crop, "training": training}
 
     def read(self, path: str) -> Pixels:
         """One image as evaluation sees it: float32 [height, width, channels], scaled. Raises UnreadableImageError."""
@@ -111,11 +111,13 @@ class ImageReader:
 
     def augmented(self, stored: Stored, rng: np.random.Generator) -> Pixels:
         """One image as training sees it: float32 [height, width, channels], scaled."""
-        return self.scaled(augment(stored.image, self.model, self.augmentation, rng, stored.size))
+        return self.scaled(augment(stored.image, self.model_spec, self.augment_spec, rng, stored.size))
 
     def scaled(self, pixels: NDArray[Any]) -> Pixels:
         """Pixels scaled by the spec's preprocess_mode."""
-        return preprocess(pixels, self.data.preprocess_mode, self.data.image_mean, self.model.input_image_depth)
+        return preprocess(
+            pixels, self.data_spec.preprocess_mode, self.data_spec.image_mean, self.model_spec.input_image_depth
+        )
 
 
 class ImageFiles:
@@ -210,7 +212,7 @@ class TrainingBatches(ImageBatches):
         places = range(index * self.batch_size, min((index + 1) * self.batch_size, len(self.order)))
         images = np.stack(list(self.reader.pool.map(self._sample, places)))
         labels = self.one_hot[self.labels[self.order[list(places)]]]
-        images, labels = mixup(images, labels, self.reader.augmentation.mixup_alpha, self._rng(MIXUP_STREAM, index))
+        images, labels = mixup(images, labels, self.reader.augment_spec.mixup_alpha, self._rng(MIXUP_STREAM, index))
         return (images, labels) if self.class_weights is None else (images, labels, labels @ self.class_weights)
 
     def _sample(self, place: int) -> Pixels:

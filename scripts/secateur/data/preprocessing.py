@@ -35,12 +35,12 @@ def to_array(image: Image.Image) -> Pixels:
     return array if array.ndim == 3 else array[:, :, np.newaxis]
 
 
-def read_fitted(path: Path | str, model: ModelSpec, crop: bool) -> tuple[Image.Image, Size]:
+def read_fitted(path: Path | str, model_spec: ModelSpec, crop: bool) -> tuple[Image.Image, Size]:
     """An image file as validation, evaluation and inference see it, not scaled yet.
 
     Args:
         path: of the file.
-        model: the network's input.
+        model_spec: the network's input.
         crop: `augment.enable_center_crop`.
 
     Returns:
@@ -49,11 +49,11 @@ def read_fitted(path: Path | str, model: ModelSpec, crop: bool) -> tuple[Image.I
     Raises:
         UnreadableImageError: as `read_resized`.
     """
-    _, height, width = model.input_image_size
+    _, height, width = model_spec.input_image_size
     if not crop:
-        return read_resized(path, model, lambda size: (width, height))
-    image, size = read_resized(path, model, lambda size: center_size(size, (width, height)))
-    return center_crop(image, width, height, model.resize_interpolation_method, size), size
+        return read_resized(path, model_spec, lambda size: (width, height))
+    image, size = read_resized(path, model_spec, lambda size: center_size(size, (width, height)))
+    return center_crop(image, width, height, model_spec.resize_interpolation_method, size), size
 
 
 def plain_resize(image: Image.Image, width: int, height: int, resampling: str) -> Image.Image:

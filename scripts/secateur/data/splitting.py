@@ -94,7 +94,7 @@ def examine_images(spec: Spec, unpack_to: Path | str, progress: Callable[[int, i
     return Examined(listings, classes, table, file_findings(table, listings))
 
 
-def divided(examined: Examined, data: DataSpec) -> Split:
+def divided(examined: Examined, data_spec: DataSpec) -> Split:
     """Leave out what is unreadable or there twice, and give every image its split.
 
     Raises:
@@ -107,7 +107,7 @@ def divided(examined: Examined, data: DataSpec) -> Split:
     findings = [*examined.findings, *duplicate_findings(table, dropped)]
     table = table[~dropped].sort_values("path", ignore_index=True)
     pairs = similar_pairs(table["looks"].to_numpy())
-    table["split"] = _placed(table, pairs, data)
+    table["split"] = _placed(table, pairs, data_spec)
     _require_every_split(table, classes)
     found = pd.concat([*findings, *placed_findings(table, pairs)], ignore_index=True)
     return Split(table[COLUMNS], classes, found, _report(listings, table, found, classes))
@@ -191,13 +191,13 @@ def _common_classes(listings: dict[str, Listing]) -> list[str]:
     return class_order(first.classes)
 
 
-def _check_number_of_classes(data: DataSpec, listings: dict[str, Listing], classes: list[str]) -> None:
+def _check_number_of_classes(data_spec: DataSpec, listings: dict[str, Listing], classes: list[str]) -> None:
     root = next(iter(listings.values())).root
     if len(classes) < MIN_CLASSES:
         raise DataError(f"{root} has one class only ({classes[0]})", "a classifier needs two class folders or more")
-    if data.num_classes and data.num_classes != len(classes):
+    if data_spec.num_classes and data_spec.num_classes != len(classes):
         raise DataError(
-            f"data.num_classes is {data.num_classes}, but {root} has {len(classes)} class folders",
+            f"data.num_classes is {data_spec.num_classes}, but {root} has {len(classes)} class folders",
             "remove data.num_classes or mend the folders",
         )
 
@@ -213,7 +213,7 @@ def _refuse_empty_classes(listings: dict[str, Listing], table: pd.DataFrame) -> 
             )
 
 
-def _placed(table: pd.DataFrame, pairs: np.ndarray[Any, Any], data: DataSpec) -> pd.Series:
+def _placed(table: pd.DataFrame, pairs: np.ndarray[Any, Any], data_spec: DataSpec) -> pd.Series:
     """The split of each image: as its source says, dealt where that says nothing or names nothing for validation."""
     given = table["split"]
     among = SPLITS if given.eq("").all() else ("train", "val")
@@ -222,10 +222,10 @@ def _placed(table: pd.DataFrame, pairs: np.ndarray[Any, Any], data: DataSpec) ->
     open_ = given.isin(["", "train"]).to_numpy()
     rows = table[open_].reset_index(drop=True)
     together = NO_PAIRS
-    if data.group == "similar":
+    if data_spec.group == "similar":
         inside = np.cumsum(open_) - 1
         together = inside[pairs[open_[pairs].all(1)]]
-    given.loc[open_] = deal(rows, units_of(rows["group"], together), data.split, among)
+    given.loc[open_] = deal(rows, units_of(rows["group"], together), data_spec.split, among)
     return given
 
 

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from secateur.export.input_scaling import scaling_of
 from secateur.keras_to_onnx.check import checked
-from secateur.keras_to_onnx.layers import NHWC_TO_NCHW
+from secateur.keras_to_onnx.common import NHWC_TO_NCHW
 from secateur.keras_to_onnx.tensor_names import INPUT_NAME
 from secateur.spec import Spec
 

@@ -17,13 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from secateur import __version__
 from secateur.errors import ModelError
 from secateur.keras_to_onnx.check import checked
-from secateur.keras_to_onnx.layers import (
-    EMITTERS,
-    NHWC_TO_NCHW,
-    activation_name,
-    unknown_layer,
-)
+from secateur.keras_to_onnx.common import NHWC_TO_NCHW, activation_name, unknown_layer
+from secateur.keras_to_onnx.layers import EMITTERS
 from secateur.keras_to_onnx.nodes import Nodes
+from secateur.keras_to_onnx.normalisations import is_over_channels
 from secateur.keras_to_onnx.tensor_names import INPUT_NAME, OUTPUT_NAME
 from secateur.models.graph import Call, TensorId, calls_of, outputs_of
 from secateur.vault.age import ONNX_END
@@ -33,7 +30,7 @@ DEFAULT_OPSET = 13
 IR_VERSION = 8
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
-FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
 
 
 def to_onnx(
@@ -114,7 +111,7 @@ class Writer(Nodes):
         makers = {tensor: call for call in self.calls for tensor in call.outputs}
         calls_per_layer = Counter(call.layer.name for call in self.calls)
         for call in self.calls:
-            if not isinstance(call.layer, layers.BatchNormalization):
+            if not isinstance(call.layer, layers.BatchNormalization) or not is_over_channels(call):
                 continue
             before = makers[call.inputs[0]]
             alone = self.consumers[call.inputs[0]] == 1 and calls_per_layer[before.layer.name] == 1
@@ -140,12 +137,12 @@ class Writer(Nodes):
         if isinstance(call.layer, layers.InputLayer):
             self.names[call.outputs[0]] = self._input()
             return
-        inputs = [self.names[tensor] for tensor in call.inputs]
-        for kinds, emitter in EMITTERS:
-            if isinstance(call.layer, kinds):
-                self.names[call.outputs[0]] = emitter(self, call, inputs)
-                return
-        raise unknown_layer(call.layer)
+        emitter = EMITTERS.get(type(call.layer))
+        if emitter is None:
+            raise unknown_layer(call.layer)
+        if getattr(call.layer, "data_format", "channels_last") == "channels_first":
+            raise unknown_layer(call.layer, " with channels first")
+        self.names[call.outputs[0]] = emitter(self, call, [self.names[tensor] for tensor in call.inputs])
 
     def _input(self) -> str:
         if self.layout == "nchw":

@@ -18,6 +18,7 @@ from typing import Any
 
 from secateur.errors import ArtifactError, UntrustedModelError
 from secateur.models.h5 import HDF5_MAGIC, read_named_weights
+from secateur.models.layer_kinds import ALLOWED_LAYERS, ALLOWED_PARTS, instead_of
 from secateur.vault.files import read_sealed
 
 CARD, WEIGHTS = "secateur.json", "model.weights.h5"
@@ -33,22 +34,13 @@ MAX_TOTAL_BYTES = 2 << 30
 MAX_RATIO = 100
 MAX_PARTS = 50_000
 MAX_SIDE = 65_536
-ALLOWED_LAYERS = frozenset(
-    (
-        "Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D "
-        "DTypePolicy Dense DepthwiseConv2D Dropout ELU Flatten Functional GlobalAveragePooling2D GlobalMaxPooling2D "
-        "InputLayer LayerNormalization LeakyReLU MaxPooling2D Maximum Minimum Multiply ReLU Rescaling Reshape Softmax "
-        "SpatialDropout2D Subtract "
-        "UpSampling2D ZeroPadding2D"
-    ).split()
-)
-# Parts of a layer's config that are objects: of these modules any class may stand, they hold numbers only.
+# Parts of a layer's config that are objects: any class of these modules is allowed, they hold numbers only.
 ALLOWED_MODULES = ("keras.initializers", "keras.regularizers", "keras.dtype_policies")
 LAYER_MODULES = ("keras.layers", "keras.src.models.functional", "keras.models", "keras")
 
 
 def plain_bytes(path: Path | str, key: str) -> bytes:
-    """Content of a model file, opened with the key where it is sealed. Raises ArtifactError, VaultError."""
+    """Content of a model file, decrypted with the key where it is encrypted. Raises ArtifactError, VaultError."""
     try:
         with open(path, "rb") as stream:
             start = stream.read(len(HDF5_MAGIC))
@@ -72,7 +64,7 @@ class Archive:
         config: of the network, as JSON has it; not checked yet.
         weights: the HDF5 file inside.
         card: plain data that `save_model` stored; empty for an archive of another program.
-        sha256: of `content`; it stays when the file is sealed again under another key.
+        sha256: of `content`; it stays the same when the file is encrypted again with another key.
 
     Raises:
         UntrustedModelError: not such an archive, or one with strange members or sizes.
@@ -143,30 +135,41 @@ def _check_sizes(path: Path | str, config: dict[str, Any], shapes: dict[str, lis
         if not isinstance(options, dict):
             continue
         width, name = options.get("filters", options.get("units")), options.get("name")
-        if width is not None:
-            stored = shapes.get(str(name), [()])[0]
-            axis = -2 if part.get("class_name") == "Conv2DTranspose" else -1
-            if len(stored) < 2 or stored[axis] != width:
-                raise UntrustedModelError(
-                    f"{path}: layer '{name}' declares {width} filters, its weights have the shape {stored}",
-                    "do not trust it",
-                )
+        if width is not None and _stored_width(part.get("class_name"), shapes.get(str(name), [])) != width:
+            raise UntrustedModelError(
+                f"{path}: layer '{name}' declares {width} filters, its weights have the shapes {shapes.get(str(name))}",
+                "do not trust it",
+            )
         for side in options.get("batch_shape") or ():
             if side is not None and not 0 < side <= MAX_SIDE:
                 raise UntrustedModelError(f"{path}: input '{name}' has a side of {side}", "do not trust it")
+
+
+def _stored_width(kind: Any, shapes: list[tuple[int, ...]]) -> int | None:
+    """Filters that the stored kernel of a layer has; None where there is no such kernel."""
+    place = 1 if kind == "SeparableConv2D" else 0
+    kernel = shapes[place] if len(shapes) > place else ()
+    if len(kernel) < 2:
+        return None
+    return kernel[-2] if kind == "Conv2DTranspose" else kernel[-1]
 
 
 def _check_config(path: Path | str, config: Any) -> None:
     for part in _objects(config):
         name, module = part.get("class_name"), part.get("module") or ""
         known_object = module in ALLOWED_MODULES
-        known_layer = name in ALLOWED_LAYERS and module in LAYER_MODULES
+        known_layer = (name in ALLOWED_LAYERS or name in ALLOWED_PARTS) and module in LAYER_MODULES
         history = name in ("__keras_tensor__", "__tuple__")
         custom = part.get("registered_name") not in (None, name)
         if custom or not (known_object or known_layer or history):
-            raise UntrustedModelError(
-                f"{path}: holds '{module}.{name}', which is not a plain layer", "use models of plain Keras layers only"
-            )
+            raise _no_plain_layer(path, part)
+
+
+def _no_plain_layer(path: Path | str, part: dict[str, Any]) -> UntrustedModelError:
+    kind, module, options = part.get("class_name"), part.get("module"), part.get("config")
+    label = options.get("name") if isinstance(options, dict) else None
+    holder = f"layer '{label}' is" if isinstance(label, str) else "it holds"
+    return UntrustedModelError(f"{path}: {holder} '{module}.{kind}', which is not a plain layer", instead_of(str(kind)))
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:

@@ -11,14 +11,9 @@ import keras
 from keras import layers
 
 from secateur.models.graph import Call, calls_of
+from secateur.models.layer_kinds import layers_of_role
 
-WITH_KERNELS = (
-    layers.Conv2D,
-    layers.DepthwiseConv2D,
-    layers.SeparableConv2D,
-    layers.Conv2DTranspose,
-    layers.Dense,
-)
+WITH_KERNELS = tuple(getattr(layers, name) for name in layers_of_role("filters", "inputs"))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Model files: a Keras archive with a card inside, sealed under the key. Reading one runs no code from it."""
+"""Model files: a Keras archive with a card inside, encrypted with the key. Reading one runs no code from it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,31 @@ from keras.src.saving.saving_lib import _save_model_to_fileobj
 from secateur import __version__
 from secateur.errors import ModelError, UntrustedModelError
 from secateur.models.archive import CARD, Archive, plain_bytes
-from secateur.models.graph import copied
+from secateur.models.graph import all_layers, copied, require_known_layers
 from secateur.models.h5 import HDF5_MAGIC, NamedWeights, read_named_weights, require_finite
 from secateur.models.h5_sandbox import require_readable
 from secateur.storage.atomic import atomic_file
 from secateur.vault import age
 
-# Of one layer for one image: 1 GiB as float32. VGG's first layers make 2^22 of an image of 256 x 256.
+# Numbers that one layer may make of one image: 1 GiB as float32. VGG's first layers make 2^22 of 256 x 256 pixels.
 MAX_ACTIVATIONS = 1 << 28
 
 
 def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, Any]) -> None:
-    """Write a model without its optimizer, sealed, atomically.
+    """Write a model without its optimizer, encrypted, atomically.
 
     Args:
         model: a functional model.
         path: `.tlt` by convention.
         key: pass phrase.
-        card: plain data about the model, such as `pruned` and `classes`; it is stored inside, but for `sha256`.
+        card: plain data about the model, such as `pruned` and `classes`; all of it but `sha256` is stored inside.
+
+    Raises:
+        ModelError: a layer that `load_model` would refuse, named.
     """
+    require_known_layers(model)
     archive = io.BytesIO()
-    # In memory: what will be sealed must not stand on a disk unsealed. Keras' public function writes to a path only.
+    # In memory: plain content must not be on a disk. Keras' public function writes to a path only.
     _save_model_to_fileobj(_bare(model), archive, "h5")
     with zipfile.ZipFile(archive, "a") as members:
         kept = {name: value for name, value in card.items() if name != "sha256"}
@@ -49,9 +52,18 @@ def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, A
 
 def _bare(model: keras.Model) -> keras.Model:
     """Without optimizer, losses and metrics."""
-    bare = copied(model)
+    bare = copied(model, _with_plain_options)
     bare.set_weights(model.get_weights())
     return bare
+
+
+def _with_plain_options(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A copy with lists for arrays among its options: Keras writes an array as an object, and those are not read."""
+    options = layer.get_config()
+    for name, value in options.items():
+        if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+            options[name] = value["config"]["value"]
+    return type(layer).from_config(options)
 
 
 def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]:
@@ -98,7 +110,7 @@ def _forget_variables() -> None:
 
 def _holders(model: keras.Model, weights: dict[str, list[Any]], path: Path | str) -> dict[str, keras.layers.Layer]:
     """The layer of each name, which must take exactly the weights of that name. Raises ModelError, naming the layer."""
-    holders = {layer.name: layer for layer in _all_layers(model) if layer.weights}
+    holders = {layer.name: layer for layer in all_layers(model) if layer.weights}
     apart = sorted(holders.keys() ^ weights.keys())
     if apart:
         where = "the network" if apart[0] in weights else "the file"
@@ -112,7 +124,7 @@ def _holders(model: keras.Model, weights: dict[str, list[Any]], path: Path | str
 
 def _check_activations(model: keras.Model, path: Path | str) -> None:
     """A layer without weights can ask for any size: up-sampling, padding. Raises UntrustedModelError, naming it."""
-    for layer in _all_layers(model):
+    for layer in all_layers(model):
         # Keras has no public way to all calls of a shared layer.
         for tensor in (tensor for node in layer._inbound_nodes for tensor in node.output_tensors):
             numbers = math.prod(side or 1 for side in tensor.shape)
@@ -120,14 +132,6 @@ def _check_activations(model: keras.Model, path: Path | str) -> None:
                 raise UntrustedModelError(
                     f"{path}: layer '{layer.name}' makes {numbers:,} numbers of one image", "do not trust it"
                 )
-
-
-def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)
-        else:
-            yield layer
 
 
 def load_weights(path: Path | str, key: str) -> tuple[NamedWeights, dict[str, Any]]:

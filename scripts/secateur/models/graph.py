@@ -5,7 +5,7 @@ See docs/decisions/flat-graphs.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from secateur.errors import ModelError
+from secateur.models.layer_kinds import ALLOWED_LAYERS, instead_of
 
 # A tensor's name within one walk: the layer, which of its calls, which of its outputs.
 TensorId = tuple[str, int, int]
@@ -117,6 +118,28 @@ def copied(
 def _functional(model: keras.Model) -> keras.Model:
     """The functional model that a built Sequential keeps inside; any other model itself."""
     return getattr(model, "_functional", None) or model
+
+
+def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of a model and of the models inside it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from all_layers(layer)
+        else:
+            yield layer
+
+
+def require_known_layers(model: keras.Model) -> None:
+    """Every layer must be one of layer_kinds.py. Raises ModelError, naming the first that is not."""
+    for layer in all_layers(model):
+        require_known_layer(layer)
+
+
+def require_known_layer(layer: keras.layers.Layer) -> None:
+    """The layer must be one of layer_kinds.py; a class derived from one is another layer. Raises ModelError."""
+    kind = type(layer).__name__
+    if kind not in ALLOWED_LAYERS or getattr(keras.layers, kind, None) is not type(layer):
+        raise ModelError(f"layer '{layer.name}': a {kind} cannot be read, pruned or exported", instead_of(kind))
 
 
 def require_outputs(model: keras.Model, classes: list[str], path: Path | str) -> None:

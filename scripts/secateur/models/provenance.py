@@ -76,7 +76,7 @@ def require_in_chain(chain: list[dict[str, Any]], sha256: str, path: str, kind: 
 
 
 def onnx_chain(content: bytes) -> list[dict[str, Any]]:
-    """The links in an ONNX file of ours."""
+    """The links in an ONNX file that this package wrote."""
     import onnx  # noqa: PLC0415 - only where such a file is read
 
     properties = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}

@@ -59,7 +59,7 @@ def meet(plan: Plan, progress: float = 1.0) -> Reached:
         progress: how much of the way to go, in (0, 1]: equal steps of it divide the cost by equal factors.
 
     Raises:
-        SpecError: no cut meets it; the message says what is the least possible.
+        SpecError: no cut meets it; the message names the least possible value.
     """
     search = _Search(plan)
     goal = search.before * (min(search.target / search.before, 1)) ** progress
@@ -76,17 +76,17 @@ class _Search:
     """One budget on one plan."""
 
     def __init__(self, plan: Plan) -> None:
-        assert plan.spec.budget is not None
-        self.plan, self.key = plan, plan.spec.budget
+        assert plan.prune_spec.budget is not None
+        self.plan, self.key = plan, plan.prune_spec.budget
         self.thresholds = [float(threshold) for threshold in plan.thresholds]
         self.counted = self.key in COUNTED
         self.before = self.measure(self.thresholds[0])
-        given = float(getattr(plan.spec, self.key))
+        given = float(getattr(plan.prune_spec, self.key))
         self.target = given * self.before if self.counted and given <= 1 else given
 
     def measure(self, threshold: float) -> float:
         """What the budget limits, for one cut."""
-        return taken(self.plan, threshold)
+        return measured_cost(self.plan, threshold)
 
     def expected(self, threshold: float) -> float:
         """What is counted: MACs for MACs and latency, parameters for parameters and size."""
@@ -124,31 +124,31 @@ class _Search:
         return best, under[1]
 
 
-def taken(plan: Plan, threshold: float) -> float:
+def measured_cost(plan: Plan, threshold: float) -> float:
     """What a cut's network takes of what the plan's budget limits: counted, or measured on the exported network."""
-    key = plan.spec.budget
+    key = plan.prune_spec.budget
     if key in COUNTED:
         return _counted(plan, threshold)
     exported = to_onnx(plan.pruned(threshold)).SerializeToString()
     if key == "target_size_mb":
         return len(exported) / MEGABYTE
-    return latency_ms(exported, plan.spec.latency_threads, plan.spec.latency_batch)
+    return latency_ms(exported, plan.prune_spec.latency_threads, plan.prune_spec.latency_batch)
 
 
 def _counted(plan: Plan, threshold: float) -> float:
     cost = plan.cost(threshold)
-    return float(cost.macs if plan.spec.budget in ("target_macs", "target_latency_ms") else cost.params)
+    return float(cost.macs if plan.prune_spec.budget in ("target_macs", "target_latency_ms") else cost.params)
 
 
 def _impossible(search: _Search, least: float) -> SpecError:
-    spec: PruneSpec = search.plan.spec
-    given = getattr(spec, search.key)
+    prune_spec: PruneSpec = search.plan.prune_spec
+    given = getattr(prune_spec, search.key)
     share = f", {least / search.before:.1%} of the model's" if search.counted else ""
     shown = f"{least:,.0f}" if search.counted else f"{least:.3g}"
-    held = [name for group in search.plan.groups if group.held == "excluded" for name in group.members]
-    excluded = " and prune.excluded_layers" if held else ""
+    kept = [name for group in search.plan.groups if group.kept_whole_because == "excluded" for name in group.members]
+    excluded = " and prune.excluded_layers" if kept else ""
     return SpecError(
         f"prune.{search.key}: {given:g} cannot be met: the least possible is {shown} {UNITS[search.key]}{share}, with "
-        f"min_num_filters {spec.min_num_filters} and granularity {spec.granularity}{excluded}",
+        f"min_num_filters {prune_spec.min_num_filters} and granularity {prune_spec.granularity}{excluded}",
         "raise the target, or lower prune.min_num_filters",
     )

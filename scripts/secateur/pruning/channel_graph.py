@@ -3,9 +3,7 @@
 Each tensor is described by the identities of the channels along its last axis. A layer with filters makes
 new channels; a merge ties the channels it adds or multiplies; concatenation, flattening and reshaping move
 identities about. What a layer's weights must be sliced by is then read off its input and output.
-How each kind of layer does this stands in `follow`.
-
-See docs/decisions/pruning-groups.md.
+layer_rules.py says how each kind of layer does this. See docs/decisions/pruning-groups.md.
 """
 
 from __future__ import annotations
@@ -13,16 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras import layers
-
 from secateur.pruning.channels import ChannelIds, Channels
-
-PRUNABLE = (layers.Conv2D, layers.Dense, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
 
 @dataclass
 class Constraint:
-    """A layer that cannot be given fewer input channels."""
+    """A layer that needs all its input channels."""
 
     layer: str
     channels: Channels
@@ -88,11 +82,6 @@ class ChannelGraph:
         """Tie the channels at equal positions because of `layer`."""
         self.ids.tie(first, second)
         self.ties.append(Tie(layer.name, kind or type(layer).__name__, first))
-
-
-def is_prunable(layer: Any) -> bool:
-    """Whether the layer's own filters can be removed. A depthwise filter goes with its input channel."""
-    return type(layer) in PRUNABLE
 
 
 def per_group(layer: Any, channels: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# What stands at each position of a tensor's last axis: the identity of the channel there.
+# For each position of a tensor's last axis, the identity of the channel there.
 Channels = NDArray[np.int64]
 # A figure for each channel: how much it matters.
 Statistics = NDArray[np.float64]
@@ -29,7 +29,7 @@ class ChannelIds:
         return np.arange(start, start + count)
 
     def root(self, channel: int) -> int:
-        """The identity that stands for all channels tied to this one: the first that was numbered."""
+        """The identity that all channels tied to this one share: the lowest number among them."""
         parent = self._parent
         while parent[channel] != channel:
             parent[channel] = parent[parent[channel]]

@@ -26,20 +26,20 @@ class Coupled:
         roots: the identities, ascending.
         width: filters that each channel has in the narrowest member: 1, or more with grouped convolutions.
         ties: names of the layers that couple the members, with their kinds.
-        held: why all of it stays: `excluded`, `protected`, `fixed` or empty.
+        kept_whole_because: `excluded`, `protected` or `fixed`; empty where channels may go.
     """
 
     members: tuple[str, ...]
     roots: NDArray[np.int64]
     width: int = 1
     ties: dict[str, str] = field(default_factory=dict)
-    held: str = ""
+    kept_whole_because: str = ""
 
     def __len__(self) -> int:
         return len(self.roots)
 
 
-def coupled_groups(model: keras.Model, graph: ChannelGraph, spec: PruneSpec) -> list[Coupled]:
+def coupled_groups(model: keras.Model, graph: ChannelGraph, prune_spec: PruneSpec) -> list[Coupled]:
     """All groups, in the order of computation.
 
     Raises:
@@ -52,7 +52,7 @@ def coupled_groups(model: keras.Model, graph: ChannelGraph, spec: PruneSpec) -> 
     gathered: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for root, names in owners.items():
         gathered[tuple(names)].append(root)
-    excluded = _excluded(model, spec)
+    excluded = _excluded(model, prune_spec)
     ties = _ties(graph)
     fixed = {int(root) for channels in graph.fixed for root in np.unique(graph.ids.roots(channels))}
     return [_coupled(names, sorted(roots), graph, ties, excluded, fixed) for names, roots in gathered.items()]
@@ -71,23 +71,23 @@ def _coupled(
     for root in roots:
         group.ties.update(ties.get(root, {}))
     if excluded & set(members):
-        group.held = "excluded"
+        group.kept_whole_because = "excluded"
     elif graph.protected & set(members):
-        group.held = "protected"
+        group.kept_whole_because = "protected"
     elif fixed & set(roots):
-        group.held = "fixed"
+        group.kept_whole_because = "fixed"
     return group
 
 
-def _excluded(model: keras.Model, spec: PruneSpec) -> set[str]:
+def _excluded(model: keras.Model, prune_spec: PruneSpec) -> set[str]:
     names = [layer.name for layer in model.layers]
     found: set[str] = set()
-    for pattern in spec.excluded_layers:
+    for pattern in prune_spec.excluded_layers:
         hits = matching(pattern, names)
         if not hits:
             raise SpecError(
                 f"prune.excluded_layers: the model has no layer '{pattern}'",
-                "prune/report.json of a run without it lists the layers; * and ? stand for any letters",
+                "remove it and prune: prune/report.json then lists all layers; * and ? match any letters",
             )
         found |= set(hits)
     return found
@@ -101,23 +101,23 @@ def _ties(graph: ChannelGraph) -> dict[int, dict[str, str]]:
     return found
 
 
-def kept_count(statistics: Statistics, spec: PruneSpec, threshold: float, width: int = 1) -> int:
+def kept_count(statistics: Statistics, prune_spec: PruneSpec, threshold: float, width: int = 1) -> int:
     """How many stay: those strictly above the threshold, at least the minimum, rounded up to the granularity.
 
     Args:
         statistics: float64 [channels].
-        spec: its `granularity` and `min_num_filters` count filters of a layer.
+        prune_spec: its `granularity` and `min_num_filters` count filters of a layer.
         threshold: in the statistics' own unit.
-        width: filters that each channel stands for.
+        width: filters that each channel has in the narrowest member.
     """
     total = len(statistics)
-    fewest = -(-spec.min_num_filters // width)
-    step = spec.granularity // gcd(spec.granularity, width)
+    fewest = -(-prune_spec.min_num_filters // width)
+    step = prune_spec.granularity // gcd(prune_spec.granularity, width)
     count = max(int((statistics > threshold).sum()), min(fewest, total))
     return min(-(-count // step) * step, total)
 
 
-def kept_channels(statistics: Statistics, spec: PruneSpec, threshold: float, width: int = 1) -> NDArray[np.int64]:
+def kept_channels(statistics: Statistics, prune_spec: PruneSpec, threshold: float, width: int = 1) -> NDArray[np.int64]:
     """Ascending indices of the channels with the largest statistics; among equals the first ones."""
     order = np.argsort(-statistics, kind="stable")
-    return np.sort(order[: kept_count(statistics, spec, threshold, width)])
+    return np.sort(order[: kept_count(statistics, prune_spec, threshold, width)])

@@ -23,7 +23,7 @@ Normalizer = Literal["max", "L2"]
 
 @dataclass
 class Vote:
-    """What one layer says about the channels at its positions."""
+    """The importance of channels as one layer sees them."""
 
     channels: Channels
     values: Statistics
@@ -33,7 +33,7 @@ def statistics_of(
     model: keras.Model,
     graph: ChannelGraph,
     groups: Sequence[Coupled],
-    spec: PruneSpec,
+    prune_spec: PruneSpec,
     images: LabelledImages | None = None,
 ) -> list[Statistics]:
     """One statistic for each channel of each group, on the scale that `prune.threshold` cuts.
@@ -51,11 +51,11 @@ def statistics_of(
     Raises:
         ModelError: weights or gradients that are NaN or infinite order nothing; the layers are named.
     """
-    found = _judged(model, graph, groups, spec, images)
-    if spec.ranking == "uniform":
+    found = _judged(model, graph, groups, prune_spec, images)
+    if prune_spec.ranking == "uniform":
         return [_places(values) for values in found]
-    if spec.ranking == "global" and spec.importance != "random":
-        return _joint(found, groups, spec.normalizer)
+    if prune_spec.ranking == "global" and prune_spec.importance != "random":
+        return _joint(found, groups, prune_spec.normalizer)
     return found
 
 
@@ -63,32 +63,34 @@ def _judged(
     model: keras.Model,
     graph: ChannelGraph,
     groups: Sequence[Coupled],
-    spec: PruneSpec,
+    prune_spec: PruneSpec,
     images: LabelledImages | None,
 ) -> list[Statistics]:
     """The importance of each channel of each group; raw with `ranking: global`, else normalised within layers."""
-    if spec.importance == "random":
-        rng = np.random.default_rng(spec.random_seed)
+    if prune_spec.importance == "random":
+        rng = np.random.default_rng(prune_spec.random_seed)
         return [rng.random(len(group)) for group in groups]
-    raw = spec.ranking == "global"
-    if spec.importance == "taylor":
+    raw = prune_spec.ranking == "global"
+    if prune_spec.importance == "taylor":
         assert images is not None
         by_root = taylor_importance(model, graph, images)
         found = [by_root[group.roots] for group in groups]
-        _require_finite({", ".join(group.members): values for group, values in zip(groups, found, strict=True)}, spec)
-        return found if raw else [normalized(values, spec.normalizer) for values in found]
-    votes = _votes(model, graph, groups, spec)
-    _require_finite({name: vote.values for name, vote in votes.items()}, spec)
+        _require_finite(
+            {", ".join(group.members): values for group, values in zip(groups, found, strict=True)}, prune_spec
+        )
+        return found if raw else [normalized(values, prune_spec.normalizer) for values in found]
+    votes = _votes(model, graph, groups, prune_spec)
+    _require_finite({name: vote.values for name, vote in votes.items()}, prune_spec)
     for vote in votes.values():
-        vote.values = vote.values if raw else normalized(vote.values, spec.normalizer)
-    return _merged_votes(graph.ids, groups, votes, spec.equalization_criterion)
+        vote.values = vote.values if raw else normalized(vote.values, prune_spec.normalizer)
+    return _merged_votes(graph.ids, groups, votes, prune_spec.equalization_criterion)
 
 
-def _require_finite(found: dict[str, Statistics], spec: PruneSpec) -> None:
+def _require_finite(found: dict[str, Statistics], prune_spec: PruneSpec) -> None:
     for names, values in found.items():
         if not np.isfinite(values).all():
             raise ModelError(
-                f"importance {spec.importance} is no finite number for channels of {names}",
+                f"importance {prune_spec.importance} is no finite number for channels of {names}",
                 "look there for NaN, infinite or very large weights, or train the model again",
             )
 
@@ -102,8 +104,8 @@ def _places(values: Statistics) -> Statistics:
 
 
 def _joint(found: list[Statistics], groups: Sequence[Coupled], normalizer: Normalizer) -> list[Statistics]:
-    """Normalise what may be cut as one long vector; what is held does not set the scale."""
-    free = [values for values, group in zip(found, groups, strict=True) if not group.held]
+    """Normalise what may be cut as one long vector; groups that are kept whole do not set the scale."""
+    free = [values for values, group in zip(found, groups, strict=True) if not group.kept_whole_because]
     if not free:
         return found
     together = np.concatenate(free)
@@ -111,9 +113,11 @@ def _joint(found: list[Statistics], groups: Sequence[Coupled], normalizer: Norma
     return [values * scale for values in found]
 
 
-def _votes(model: keras.Model, graph: ChannelGraph, groups: Sequence[Coupled], spec: PruneSpec) -> dict[str, Vote]:
-    if spec.importance != "bn_scale":
-        norm = filter_norms if spec.importance == "l2" else filter_sums
+def _votes(
+    model: keras.Model, graph: ChannelGraph, groups: Sequence[Coupled], prune_spec: PruneSpec
+) -> dict[str, Vote]:
+    if prune_spec.importance != "bn_scale":
+        norm = filter_norms if prune_spec.importance == "l2" else filter_sums
         return {name: Vote(channels, norm(model.get_layer(name))) for name, channels in graph.produced.items()}
     votes = {
         name: Vote(graph.consumed[name], bn_scales(model.get_layer(name)))
@@ -211,7 +215,7 @@ def merged(members: Sequence[Statistics], criterion: str) -> Statistics:
     """One statistic for channels that live and die together.
 
     Args:
-        members: each float64 [channels], channel by channel of the group; NaN where a member has no say.
+        members: each float64 [channels], channel by channel of the group; NaN where a member does not count.
         criterion: `union` takes the largest, `intersection` the smallest, `arithmetic_mean` and
             `geometric_mean` the mean; one zero makes the geometric mean zero.
     """

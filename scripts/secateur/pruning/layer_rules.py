@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from secateur.models.graph import Call, TensorId, calls_of, last_layers, outputs_of
-from secateur.pruning.channel_graph import ChannelGraph, Constraint, is_prunable, per_group
+from secateur.models.cost import WITH_KERNELS
+from secateur.models.graph import Call, TensorId, calls_of, last_layers, outputs_of, require_known_layer
+from secateur.pruning.channel_graph import ChannelGraph, Constraint, per_group
 from secateur.pruning.channels import Channels
 
 MERGES = (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum)
@@ -33,8 +34,11 @@ PASS_THROUGH = (
     layers.Cropping2D,
     layers.UpSampling2D,
 )
-CHANNEL_MIXING_ACTIVATIONS = ("softmax", "log_softmax", "glu")
-NEEDS_ALL = {layers.LayerNormalization: "normalises over all its channels, so none of them can be removed"}
+CHANNEL_MIXING_ACTIVATIONS = ("softmax", "log_softmax", "sparsemax", "glu")
+NEEDS_ALL_BECAUSE = {
+    layers.LayerNormalization: "normalises over all its channels, so none of them can be removed",
+    layers.GroupNormalization: "normalises over groups of its channels, so none of them can be removed",
+}
 
 Handler = Callable[[ChannelGraph, Call, list[Channels]], Channels]
 
@@ -43,7 +47,7 @@ def channel_graph(model: keras.Model) -> ChannelGraph:
     """Follow all channels of a built, flat functional model with channels last.
 
     Raises:
-        ModelError: a model within the model.
+        ModelError: a model within the model, or a layer that layer_kinds.py does not have.
     """
     graph = ChannelGraph()
     tensors: dict[TensorId, Channels] = {}
@@ -54,9 +58,7 @@ def channel_graph(model: keras.Model) -> ChannelGraph:
         for tensor, shape in zip(call.outputs[1:], call.output_shapes[1:], strict=True):
             tensors[tensor] = graph.new_fixed(shape[-1] or 1)
     graph.protected = {
-        name
-        for name in last_layers(model, lambda layer: is_prunable(layer) or isinstance(layer, layers.Conv2DTranspose))
-        if name in graph.produced
+        name for name in last_layers(model, lambda layer: isinstance(layer, WITH_KERNELS)) if name in graph.produced
     }
     graph.fixed += [graph.produced[name] for name in graph.protected]
     graph.fixed += [tensors[tensor] for tensor in outputs_of(model)]
@@ -65,22 +67,20 @@ def channel_graph(model: keras.Model) -> ChannelGraph:
 
 def _handler(call: Call) -> Handler:
     layer = call.layer
+    require_known_layer(layer)
     if getattr(layer, "data_format", "channels_last") == "channels_first":
-        return _opaque
-    for kinds, handler in HANDLERS:
-        if isinstance(layer, kinds):
-            return handler
-    return _opaque
+        return _needs_all
+    return HANDLERS[type(layer)]
 
 
 def _input(graph: ChannelGraph, call: Call, _: list[Channels]) -> Channels:
     return graph.new_fixed(call.output_shapes[0][-1] or 1)
 
 
-def _opaque(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """A layer that pruning does not understand: it must get, and gives, all its channels."""
+def _needs_all(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
+    """A layer that must get, and gives, all its channels."""
     kind = type(call.layer)
-    reason = NEEDS_ALL.get(kind, f"a {kind.__name__} layer cannot follow pruned channels")
+    reason = NEEDS_ALL_BECAUSE.get(kind, f"a {kind.__name__} layer cannot follow pruned channels")
     graph.constraints += [Constraint(call.layer.name, channels, reason) for channels in inputs]
     return graph.new_fixed(call.output_shapes[0][-1] or 1)
 
@@ -154,7 +154,7 @@ def _batch_norm(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Chan
     layer = call.layer
     axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
     if axis not in (-1, len(call.input_shapes[0]) - 1):
-        return _opaque(graph, call, inputs)
+        return _needs_all(graph, call, inputs)
     if layer.name not in graph.consumed:
         graph.norms.append(layer.name)
     graph.consume(layer, inputs[0])
@@ -174,18 +174,18 @@ def _pass_through(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Ch
 
 
 def _activation(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    return _opaque(graph, call, inputs) if _mixes_channels(call.layer) else inputs[0]
+    return _needs_all(graph, call, inputs) if _mixes_channels(call.layer) else inputs[0]
 
 
 def _rescaling(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """One number a channel stands in its configuration, not in weights that could be sliced."""
+    """With one number for each channel it needs them all: the numbers are options, not weights that are sliced."""
     numbers = np.ndim(call.layer.scale), np.ndim(call.layer.offset)
-    return _opaque(graph, call, inputs) if any(numbers) else inputs[0]
+    return _needs_all(graph, call, inputs) if any(numbers) else inputs[0]
 
 
 def _permute(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
     keeps_channels_last = call.layer.dims[-1] == len(call.layer.dims)
-    return inputs[0] if keeps_channels_last else _opaque(graph, call, inputs)
+    return inputs[0] if keeps_channels_last else _needs_all(graph, call, inputs)
 
 
 def _merge(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
@@ -212,7 +212,7 @@ def _concatenate(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Cha
 
 def _flatten(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
     if None in call.input_shapes[0][1:]:
-        return _opaque(graph, call, inputs)
+        return _needs_all(graph, call, inputs)
     positions = int(np.prod([side or 1 for side in call.input_shapes[0][1:-1]]))
     return np.tile(inputs[0], positions)
 
@@ -221,7 +221,7 @@ def _reshape(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channel
     """All elements that land on one channel are tied: they go together, and what stays is still a full array."""
     layer, before, after = call.layer, call.input_shapes[0][1:], call.output_shapes[0][1:]
     if None in before or None in after:
-        return _opaque(graph, call, inputs)
+        return _needs_all(graph, call, inputs)
     width = after[-1] or 1
     elements = np.broadcast_to(inputs[0], [side or 1 for side in before]).reshape(-1, width)
     for row in np.unique(elements, axis=0):
@@ -232,21 +232,25 @@ def _reshape(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channel
     return np.asarray(elements[0])
 
 
-HANDLERS: tuple[tuple[Any, Handler], ...] = (
-    (layers.InputLayer, _input),
-    (layers.DepthwiseConv2D, _depthwise),
-    (layers.SeparableConv2D, _separable),
-    (layers.Conv2DTranspose, _transposed),
-    (layers.Conv2D, _convolution),
-    (layers.Dense, _dense),
-    (layers.BatchNormalization, _batch_norm),
-    (layers.PReLU, _slopes),
-    (MERGES, _merge),
-    (layers.Concatenate, _concatenate),
-    (layers.Flatten, _flatten),
-    (layers.Reshape, _reshape),
-    (layers.Permute, _permute),
-    (layers.Rescaling, _rescaling),
-    (layers.Activation, _activation),
-    (PASS_THROUGH, _pass_through),
-)
+# By the very class: one derived from it may compute something else.
+HANDLERS: dict[Any, Handler] = {
+    layers.InputLayer: _input,
+    layers.DepthwiseConv2D: _depthwise,
+    layers.SeparableConv2D: _separable,
+    layers.Conv2DTranspose: _transposed,
+    layers.Conv2D: _convolution,
+    layers.Dense: _dense,
+    layers.BatchNormalization: _batch_norm,
+    layers.LayerNormalization: _needs_all,
+    layers.GroupNormalization: _needs_all,
+    layers.Softmax: _needs_all,
+    layers.PReLU: _slopes,
+    layers.Concatenate: _concatenate,
+    layers.Flatten: _flatten,
+    layers.Reshape: _reshape,
+    layers.Permute: _permute,
+    layers.Rescaling: _rescaling,
+    layers.Activation: _activation,
+    **dict.fromkeys(MERGES, _merge),
+    **dict.fromkeys(PASS_THROUGH, _pass_through),
+}

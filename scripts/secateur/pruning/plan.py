@@ -26,7 +26,7 @@ class Plan:
 
     Args:
         model: any built functional model of plain layers with channels last; it is not changed.
-        spec: the prune section.
+        prune_spec: the prune section.
         images: for `importance: taylor` and `recalibrate_bn`.
 
     Raises:
@@ -34,15 +34,15 @@ class Plan:
         ModelError: a graph that cannot be followed.
     """
 
-    def __init__(self, model: keras.Model, spec: PruneSpec, images: LabelledImages | None = None) -> None:
-        if images is None and (spec.importance == "taylor" or spec.recalibrate_bn):
-            needs = "importance taylor" if spec.importance == "taylor" else "recalibrate_bn"
+    def __init__(self, model: keras.Model, prune_spec: PruneSpec, images: LabelledImages | None = None) -> None:
+        if images is None and (prune_spec.importance == "taylor" or prune_spec.recalibrate_bn):
+            needs = "importance taylor" if prune_spec.importance == "taylor" else "recalibrate_bn"
             raise SpecError(f"prune: {needs} needs training images", "give prune() the images")
-        self.model, self.spec = model, spec
+        self.model, self.prune_spec = model, prune_spec
         self.graph = channel_graph(model)
-        self.groups = coupled_groups(model, self.graph, spec)
-        self.statistics = statistics_of(model, self.graph, self.groups, spec, images)
-        self._levels = _ranks(self.statistics, self.groups) if spec.budget and self.groups else self.statistics
+        self.groups = coupled_groups(model, self.graph, prune_spec)
+        self.statistics = statistics_of(model, self.graph, self.groups, prune_spec, images)
+        self._levels = _ranks(self.statistics, self.groups) if prune_spec.budget and self.groups else self.statistics
         self._cost = CutCost(model, self.graph)
         self.cost = lru_cache(maxsize=None)(self._cost_at)
 
@@ -53,19 +53,21 @@ class Plan:
         For a budget they are ranks, in which equal statistics differ: a network whose channels are all alike
         can be cut to any size too.
         """
-        free = [levels for levels, group in zip(self._levels, self.groups, strict=True) if not group.held]
+        free = [levels for levels, group in zip(self._levels, self.groups, strict=True) if not group.kept_whole_because]
         return np.unique(np.concatenate([[NOTHING_REMOVED], *free]))
 
     def statistic_at(self, threshold: float) -> float:
-        """The statistic that stands at a threshold of `thresholds`; below 0 where nothing is removed."""
-        free = [index for index, group in enumerate(self.groups) if not group.held]
+        """The largest statistic that a threshold of `thresholds` removes; below 0 where it removes nothing."""
+        free = [index for index, group in enumerate(self.groups) if not group.kept_whole_because]
         at = [self.statistics[index][self._levels[index] <= threshold].max(initial=NOTHING_REMOVED) for index in free]
         return float(max(at, default=NOTHING_REMOVED))
 
     def kept(self, threshold: float) -> list[NDArray[np.int64]]:
         """For each group the ascending indices of the channels that stay."""
         return [
-            np.arange(len(group)) if group.held else kept_channels(values, self.spec, threshold, group.width)
+            np.arange(len(group))
+            if group.kept_whole_because
+            else kept_channels(values, self.prune_spec, threshold, group.width)
             for values, group in zip(self._levels, self.groups, strict=True)
         ]
 
@@ -104,7 +106,9 @@ def _ranks(statistics: list[Statistics], groups: list[Coupled]) -> list[Statisti
     sizes = [len(values) for values in statistics]
     values = np.concatenate(statistics)
     places = np.concatenate([np.arange(size) / size for size in sizes])
-    held = np.concatenate([np.full(size, bool(group.held)) for size, group in zip(sizes, groups, strict=True)])
+    whole = np.concatenate(
+        [np.full(size, bool(group.kept_whole_because)) for size, group in zip(sizes, groups, strict=True)]
+    )
     ranks = np.empty(len(values))
-    ranks[np.lexsort((-places, values, held))] = np.arange(len(values))
+    ranks[np.lexsort((-places, values, whole))] = np.arange(len(values))
     return np.split(ranks, np.cumsum(sizes)[:-1])

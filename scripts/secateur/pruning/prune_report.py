@@ -19,7 +19,7 @@ class Group:
         total: channels before.
         width: filters that each channel has in the narrowest member.
         kept: ascending positions that stay, counted within the group.
-        fixed: why the group was left whole: `excluded`, `protected`, `fixed` or empty.
+        kept_whole_because: `excluded`, `protected` or `fixed`; empty where channels could go.
         smallest, mean, largest: of the merged statistic.
         above_threshold: number of channels strictly above the threshold, where there is one.
     """
@@ -29,7 +29,7 @@ class Group:
     total: int
     width: int
     kept: tuple[int, ...]
-    fixed: str
+    kept_whole_because: str
     smallest: float
     mean: float
     largest: float

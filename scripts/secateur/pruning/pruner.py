@@ -17,13 +17,15 @@ from secateur.spec import PruneSpec
 Kept = dict[str, list[int]]
 
 
-def prune(model: keras.Model, spec: PruneSpec, images: LabelledImages | None = None) -> tuple[keras.Model, PruneReport]:
+def prune(
+    model: keras.Model, prune_spec: PruneSpec, images: LabelledImages | None = None
+) -> tuple[keras.Model, PruneReport]:
     """Remove whole channels of little importance, in one cut.
 
     Args:
         model: any built functional model of plain layers with channels last; it is not changed.
-        spec: the prune section; its `steps` are not taken here.
-        images: training images, where `spec.needs_images`.
+        prune_spec: the prune section; its `steps` are not taken here.
+        images: training images, where `prune_spec.needs_images`.
 
     Returns:
         A new, uncompiled model with the same layer names, and the report.
@@ -32,26 +34,26 @@ def prune(model: keras.Model, spec: PruneSpec, images: LabelledImages | None = N
         SpecError: an excluded layer that the model does not have, or a budget that cannot be met.
         ModelError: a layer that cannot follow pruned channels, named.
     """
-    plan = Plan(model, spec, images)
-    narrow, kept, threshold, reached = cut_once(plan, spec, images)
+    plan = Plan(model, prune_spec, images)
+    narrow, kept, threshold, reached = cut_once(plan, prune_spec, images)
     return narrow, report_of(plan, narrow, kept, threshold, reached)
 
 
 def cut_once(
-    plan: Plan, spec: PruneSpec, images: LabelledImages | None, progress: float = 1.0
+    plan: Plan, prune_spec: PruneSpec, images: LabelledImages | None, progress: float = 1.0
 ) -> tuple[keras.Model, Kept, float, Reached | None]:
     """One cut of a plan: the narrow model, what stays, the threshold used and how the budget was met.
 
     Args:
         plan: what may go.
-        spec: the prune section.
+        prune_spec: the prune section.
         images: as in `prune`.
         progress: how much of the way to a target to go, in (0, 1].
     """
-    reached = meet(plan, progress) if spec.budget else None
-    threshold = reached.threshold if reached else float(spec.threshold or 0)
+    reached = meet(plan, progress) if prune_spec.budget else None
+    threshold = reached.threshold if reached else float(prune_spec.threshold or 0)
     narrow = plan.pruned(threshold)
-    if spec.recalibrate_bn and images is not None:
+    if prune_spec.recalibrate_bn and images is not None:
         recalibrate(narrow, images.pixels)
     outputs = plan.cut(threshold).outputs
     kept = {name: outputs[name].tolist() for name in plan.graph.produced}
@@ -80,7 +82,7 @@ def report_of(
             total=len(group),
             width=group.width,
             kept=tuple(np.flatnonzero(stays[group.roots]).tolist()),
-            fixed=group.held,
+            kept_whole_because=group.kept_whole_because,
             smallest=float(values.min()),
             mean=float(values.mean()),
             largest=float(values.max()),

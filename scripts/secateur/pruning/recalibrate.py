@@ -1,4 +1,4 @@
-"""Measure the statistics of batch normalisations anew, after the channels that fed them have gone.
+"""Measure the statistics of batch normalisations again after channels were removed before them.
 
 Known as adaptive batch normalisation (Li et al., EagleEye, arXiv:2007.02491): the means and variances that a
 network was trained with no longer hold once channels are cut, and a few images are enough to find those that do.
@@ -29,7 +29,7 @@ def recalibrate(model: keras.Model, pixels: NDArray[np.float32]) -> None:
     sums = [[np.zeros(weight.shape) for weight in _statistics(norm)] for norm in norms]
     momenta = [norm.momentum for norm in norms]
     batches = [pixels[start : start + BATCH_SIZE] for start in range(0, len(pixels), BATCH_SIZE)]
-    # A last batch of a few images says little about a variance.
+    # A last batch of a few images is too small for a variance.
     batches = [batch for batch in batches if len(batch) == BATCH_SIZE] or batches
     training = [(norm, norm.trainable) for norm in norms]
     for norm in norms:

@@ -17,7 +17,7 @@ import keras
 
 from secateur.models.cost import cost_of
 from secateur.models.file import load_model, save_model
-from secateur.pruning.budget import taken
+from secateur.pruning.budget import measured_cost
 from secateur.pruning.plan import NOTHING_REMOVED, Plan
 from secateur.pruning.prune_report import PruneReport
 from secateur.pruning.pruner import Kept, cut_once, report_of
@@ -29,12 +29,12 @@ ShortTraining = Callable[[keras.Model, int], keras.Model]
 
 
 class Stepwise:
-    """Prunes in steps and goes on where an earlier process stopped.
+    """Prunes in steps and continues where an earlier process stopped.
 
     Args:
         model: what to prune; it is not changed.
-        spec: the prune section, with a target.
-        images: training images, where `spec.needs_images`.
+        prune_spec: the prune section, with a target.
+        images: training images, where `prune_spec.needs_images`.
         train: the short training.
         folder: where the models between two cuts are kept; None keeps none.
         key: their pass phrase.
@@ -44,34 +44,34 @@ class Stepwise:
     def __init__(
         self,
         model: keras.Model,
-        spec: PruneSpec,
+        prune_spec: PruneSpec,
         images: LabelledImages | None,
         train: ShortTraining,
         folder: Path | None = None,
         key: str = "",
         identity: dict[str, Any] | None = None,
     ) -> None:
-        self.model, self.spec, self.images, self.train = model, _absolute(model, spec), images, train
+        self.model, self.prune_spec, self.images, self.train = model, _absolute(model, prune_spec), images, train
         self.folder, self.key = folder, key
         # As it will be read back: JSON knows no tuples.
         self.identity = json.loads(json.dumps(identity or {}))
 
     def run(self) -> tuple[keras.Model, PruneReport]:
         """The pruned model and the report of all cuts together. Raises as `prune` does."""
-        first = Plan(self.model, self.spec, self.images)
+        first = Plan(self.model, self.prune_spec, self.images)
         current, kept, done = self._kept_before()
         reached = None
-        for step in range(done + 1, self.spec.steps + 1):
-            plan = Plan(current, self.spec, self.images) if step > 1 else first
-            progress = 1 / (self.spec.steps - step + 1)
-            narrow, stays, _, reached = cut_once(plan, self.spec, self.images, progress)
+        for step in range(done + 1, self.prune_spec.steps + 1):
+            plan = Plan(current, self.prune_spec, self.images) if step > 1 else first
+            progress = 1 / (self.prune_spec.steps - step + 1)
+            narrow, stays, _, reached = cut_once(plan, self.prune_spec, self.images, progress)
             kept = {name: [kept[name][index] for index in own] if kept else own for name, own in stays.items()}
             current = narrow
-            if step < self.spec.steps:
+            if step < self.prune_spec.steps:
                 current = self.train(narrow, step)
                 self._keep(current, kept, step)
-        if reached is not None and self.spec.steps > 1:
-            reached = replace(reached, before=taken(first, NOTHING_REMOVED))
+        if reached is not None and self.prune_spec.steps > 1:
+            reached = replace(reached, before=measured_cost(first, NOTHING_REMOVED))
         return current, report_of(first, current, kept, None, reached)
 
     def forget(self) -> None:
@@ -91,16 +91,16 @@ class Stepwise:
         """The last model between two cuts of this very run, what it keeps, and the number of cuts it had."""
         for path in reversed(self._files()):
             model, card = load_model(path, self.key)
-            if card["identity"] == self.identity and card["cuts"] < self.spec.steps:
+            if card["identity"] == self.identity and card["cuts"] < self.prune_spec.steps:
                 return model, card["kept"], card["cuts"]
         return self.model, {}, 0
 
 
-def _absolute(model: keras.Model, spec: PruneSpec) -> PruneSpec:
+def _absolute(model: keras.Model, prune_spec: PruneSpec) -> PruneSpec:
     """A share of the model's MACs or parameters as a number, so that later cuts aim at the same."""
     cost = cost_of(model)
     for key, whole in (("target_macs", cost.macs), ("target_params", cost.params)):
-        target = getattr(spec, key)
+        target = getattr(prune_spec, key)
         if target is not None and target <= 1:
-            return spec.model_copy(update={key: max(target * whole, 2)})
-    return spec
+            return prune_spec.model_copy(update={key: max(target * whole, 2)})
+    return prune_spec

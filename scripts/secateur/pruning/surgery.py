@@ -63,7 +63,7 @@ class CutCost:
 
 
 def rebuild(model: keras.Model, cut: Cut) -> keras.Model:
-    """A new model of the same layers, names and options, narrower where `cut` says so.
+    """A new model of the same layers, names and options, with only the channels that `cut` keeps.
 
     Args:
         model: left as it is.
@@ -132,5 +132,5 @@ def _kernel_slices(layer: Any, inputs: Indices, outputs: Indices) -> Slices:
         return [[(2, inputs), (3, outputs)]]
     if _one_channel_a_filter(layer):
         return [[(3, outputs)]]
-    # All groups keep the same places, so those of the first group say it for all.
+    # All groups keep the same places: those of the first group are enough.
     return [[(2, inputs[: per_group(layer, len(inputs))]), (3, outputs)]]

@@ -1,7 +1,7 @@
 """First-order estimate of what the loss would change by without a channel (`importance: taylor`).
 
 Molchanov et al., Importance Estimation for Neural Network Pruning, arXiv:1906.10771: a gate of 1 on every
-channel, and the square of the loss's gradient at that gate. Here the gates stand where channels are read, in
+channel, and the square of the loss's gradient at that gate. Here the gates are where channels are read, in
 front of each convolution and dense layer, so that any topology is covered: the effects on all readers of a
 channel add up, and so do those of all channels that are tied to it, before the square is taken.
 """

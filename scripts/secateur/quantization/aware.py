@@ -19,6 +19,7 @@ import numpy as np
 from keras import layers, ops
 
 from secateur.errors import ModelError
+from secateur.keras_to_onnx.layers import ONLY_IN_TRAINING
 from secateur.keras_to_onnx.writer import DEFAULT_OPSET, Writer
 from secateur.models.graph import TensorId, calls_of, copied
 from secateur.quantization.calibration import bounded_ranges, tensors_to_measure
@@ -29,7 +30,7 @@ from secateur.quantization.ranges import INT8_TOP, SMALLEST_SCALE, Ranges, range
 RANGE_MOMENTUM = 0.99
 SUFFIX = "_range"
 # They change nothing at inference; what they read is quantised, not what they make.
-TRANSPARENT = (layers.Dropout, layers.SpatialDropout2D, layers.ZeroPadding2D)
+TRANSPARENT = (*ONLY_IN_TRAINING, layers.ZeroPadding2D)
 
 
 class FakeQuantize(layers.Layer):
@@ -118,14 +119,25 @@ def quantisation_aware(model: keras.Model, ranges: Ranges | None = None) -> kera
         ranges: of its activations by the names that the ONNX writer gives them; without them training finds them.
 
     Raises:
-        ModelError: the network cannot be written as ONNX, or a range is missing.
+        ModelError: the network cannot be written as ONNX, has a separable convolution, or a range is missing.
     """
+    _require_layers_that_round(model)
     places, _ = _places(model)
     made = _rounding(model, places)
     _copy_weights(model, made)
     if ranges is not None:
         _set_ranges(made, places, ranges)
     return made
+
+
+def _require_layers_that_round(model: keras.Model) -> None:
+    """ONNX has two convolutions for a separable one, and no Keras tensor lies between them."""
+    for layer in model.layers:
+        if isinstance(layer, layers.SeparableConv2D):
+            raise ModelError(
+                f"layer '{layer.name}': a SeparableConv2D cannot be trained for int8",
+                "set qat: False and calibrate after training, or use a DepthwiseConv2D and a Conv2D",
+            )
 
 
 def as_deployed(model: keras.Model, card: Mapping[str, Any], path: Any) -> keras.Model:

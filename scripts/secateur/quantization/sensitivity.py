@@ -64,7 +64,7 @@ def unit_of_nodes(network: Network) -> dict[str, str]:
     return units
 
 
-def spared(
+def choose_float_layers(
     proto: onnx.ModelProto, ranges: Ranges, batches: Sequence[Array], labels: NDArray[np.int64], max_drop: float
 ) -> Exclusions:
     """Leave the fewest of the most harmful layers in float so that top-1 falls by at most `max_drop`.

@@ -7,10 +7,10 @@ from html import escape
 from secateur.pruning.prune_report import Group, PruneReport
 from secateur.report.html import document
 
-HELD = {
+WHY_WHOLE = {
     "excluded": "all kept: excluded by the spec",
     "protected": "all kept: an output of the network",
-    "fixed": "all kept: something fixed depends on it",
+    "fixed": "all kept: a layer or an output needs each of them",
 }
 WHY = {
     "Add": "adds",
@@ -69,11 +69,11 @@ def _share(what: str, before: int, after: int) -> str:
 def _row(group: Group) -> str:
     share = len(group.kept) / group.total
     removed = group.total - len(group.kept)
-    note = HELD.get(group.fixed, "")
+    note = WHY_WHOLE.get(group.kept_whole_because, "")
     notes = [note] if note else []
     notes += _reasons(group)
     if group.width > 1:
-        notes.append(f"each channel stands for {group.width} filters")
+        notes.append(f"each channel has {group.width} filters")
     label = f"{len(group.kept)} of {group.total} channels kept, {removed} removed"
     details = "".join(f'<div class="soft">{escape(note)}</div>' for note in notes)
     return (

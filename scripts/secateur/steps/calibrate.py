@@ -15,7 +15,7 @@ from secateur.export.final_model import FinalModel, Pixels, spread
 from secateur.export.input_scaling import scaled_input
 from secateur.quantization.calibration import Calibration, measured_ranges
 from secateur.quantization.ranges import Ranges, ranges_from_json
-from secateur.quantization.sensitivity import Exclusions, spared
+from secateur.quantization.sensitivity import Exclusions, choose_float_layers
 from secateur.run import Run
 from secateur.steps.context import step_context
 from secateur.steps.exported_model import load_final_model
@@ -85,4 +85,4 @@ def _exclusions(run: Run, final: FinalModel, proto: onnx.ModelProto, ranges: Ran
         return None
     rows, labels = rows_of_split(manifest_of(run), "val", final.classes)
     batches = list(_inputs(run, list(rows["path"])))
-    return spared(proto, ranges, batches, np.array(labels), limit)
+    return choose_float_layers(proto, ranges, batches, np.array(labels), limit)

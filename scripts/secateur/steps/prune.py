@@ -157,7 +157,7 @@ def _hint(section: PruneSpec, result: PruneReport, stream: IO[str]) -> None:
     if section.budget:
         print("hint: nothing was removed: the model meets the target as it is", file=stream, flush=True)
         return
-    weakest = min((group.smallest for group in result.groups if not group.fixed), default=0.0)
+    weakest = min((group.smallest for group in result.groups if not group.kept_whole_because), default=0.0)
     print(
         f"hint: nothing was removed: the weakest channel has {weakest:.2f}; raise prune.threshold, or say what you "
         "need with prune.target_macs: 0.5",

@@ -56,7 +56,7 @@ def trainer_of(
     weights = class_weights(section, step, labels, classes)
     return Trainer(
         model=model,
-        section=section,
+        train_spec=section,
         batches=lambda epoch: TrainingBatches(
             reader, images, labels, len(classes), size, section.random_seed, epoch, spec.data.sampling, weights
         ),

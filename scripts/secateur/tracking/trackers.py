@@ -33,8 +33,8 @@ PACKAGE_ROOT = Path(__file__).parent.parent.parent
 class Trackers:
     """The trackers of one training; without any, all of this does nothing."""
 
-    def __init__(self, start: Mapping[str, Any], folder: Path, section: TrainSpec, stream: IO[str]) -> None:
-        self.start, self.folder, self.section, self.stream = start, folder, section, stream
+    def __init__(self, start: Mapping[str, Any], folder: Path, train_spec: TrainSpec, stream: IO[str]) -> None:
+        self.start, self.folder, self.train_spec, self.stream = start, folder, train_spec, stream
         self.summary: dict[str, Any] = {}
         self._processes: list[_Process] | None = None
 
@@ -60,7 +60,7 @@ class Trackers:
         start = {**self.start, "resumed": resumed}
         processes = []
         for name in TRACKERS:
-            section = getattr(self.section, name)
+            section = getattr(self.train_spec, name)
             if section is None:
                 continue
             folder = self.folder / name
@@ -73,7 +73,7 @@ class Trackers:
 
 @contextmanager
 def tracked(
-    experiment: str, step: str, spec: Spec, section: TrainSpec, folder: Path, stream: IO[str]
+    experiment: str, step: str, spec: Spec, train_spec: TrainSpec, folder: Path, stream: IO[str]
 ) -> Iterator[Trackers]:
     """Trackers that are told how the block ended.
 
@@ -81,12 +81,12 @@ def tracked(
         experiment: its name.
         step: `train` or `retrain`.
         spec: of the experiment; its key is not told.
-        section: the sections `mlflow`, `wandb` and `clearml` of it choose the trackers.
+        train_spec: the sections `mlflow`, `wandb` and `clearml` of it choose the trackers.
         folder: where the trackers keep their files.
         stream: for people: where a run can be seen, or why not.
     """
     config = spec.model_dump(mode="json", exclude={"key", "results_dir"})
-    trackers = Trackers({"experiment": experiment, "step": step, "config": config}, folder, section, stream)
+    trackers = Trackers({"experiment": experiment, "step": step, "config": config}, folder, train_spec, stream)
     try:
         yield trackers
     except BaseException as error:

@@ -17,13 +17,13 @@ from secateur.training.rates import RateTable
 
 
 def compile_for_training(
-    model: keras.Model, section: TrainSpec, batches: int, teacher: keras.Model | None = None
+    model: keras.Model, train_spec: TrainSpec, batches: int, teacher: keras.Model | None = None
 ) -> keras.Model:
     """Attach optimizer with its schedule, smoothed cross-entropy and accuracy.
 
     Args:
         model: it is compiled.
-        section: `train` or `retrain`.
+        train_spec: `train` or `retrain`.
         batches: number of batches an epoch.
         teacher: where the section has `distill`.
 
@@ -35,17 +35,17 @@ def compile_for_training(
     on_cpu = keras.backend.backend() == "tensorflow" and not has_gpu()
     jit_compile = False if on_cpu else "auto"
     model.compile(
-        optimizer=optimizer_of(section.optim_config, RateTable(section, batches)),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=section.label_smoothing),
+        optimizer=optimizer_of(train_spec.optim_config, RateTable(train_spec, batches)),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=train_spec.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=jit_compile,
     )
     learner = model
-    if isinstance(section, RetrainSpec) and section.distill and teacher is not None:
+    if isinstance(train_spec, RetrainSpec) and train_spec.distill and teacher is not None:
         learner = with_teacher(model, teacher)
         learner.compile(
             optimizer=model.optimizer,
-            loss=DistillationLoss(section.distill, section.label_smoothing),
+            loss=DistillationLoss(train_spec.distill, train_spec.label_smoothing),
             metrics=[keras.metrics.MeanMetricWrapper(student_accuracy, name="accuracy")],
             jit_compile=jit_compile,
         )

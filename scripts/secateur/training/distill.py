@@ -60,13 +60,13 @@ class DistillationLoss(keras.losses.Loss):  # type: ignore[misc]
     """(1 - alpha) times the cross-entropy with the labels, plus alpha times the teacher's part.
 
     Args:
-        spec: the `distill` section.
+        distill_spec: the `distill` section.
         label_smoothing: of the labels' part.
     """
 
-    def __init__(self, spec: DistillSpec, label_smoothing: float) -> None:
+    def __init__(self, distill_spec: DistillSpec, label_smoothing: float) -> None:
         super().__init__(name="distillation")
-        self.spec, self.label_smoothing = spec, label_smoothing
+        self.distill_spec, self.label_smoothing = distill_spec, label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Loss of each image.
@@ -78,10 +78,10 @@ class DistillationLoss(keras.losses.Loss):  # type: ignore[misc]
         student, teacher = ops.split(y_pred, 2, axis=-1)
         hard = keras.losses.categorical_crossentropy(y_true, student, label_smoothing=self.label_smoothing)
         soft = self._divergence(ops.stop_gradient(teacher), student)
-        return (1 - self.spec.alpha) * hard + self.spec.alpha * soft
+        return (1 - self.distill_spec.alpha) * hard + self.distill_spec.alpha * soft
 
     def _divergence(self, teacher: Any, student: Any) -> Any:
-        temperature = self.spec.temperature
+        temperature = self.distill_spec.temperature
         wanted, given = (_log_softened(answers, temperature) for answers in (teacher, student))
         return temperature**2 * ops.sum(ops.exp(wanted) * (wanted - given), axis=-1)
 

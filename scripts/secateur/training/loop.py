@@ -38,7 +38,7 @@ class Trainer:
 
     Attributes:
         model: functional, softmax output; it is compiled and changed.
-        section: `train` or `retrain`.
+        train_spec: `train` or `retrain`.
         batches: epoch from 0 -> that epoch's batches of (images, one-hot labels).
         validation: batches to choose the best epoch by.
         images: number of training images.
@@ -50,7 +50,7 @@ class Trainer:
     """
 
     model: keras.Model
-    section: TrainSpec
+    train_spec: TrainSpec
     batches: EpochBatches
     validation: keras.utils.PyDataset
     images: int
@@ -100,14 +100,14 @@ class _Session:
     """
 
     def __init__(self, trainer: Trainer, stop: StopRequest) -> None:
-        self.trainer, self.section, self.stop = trainer, trainer.section, stop
-        self.learner = compile_for_training(trainer.model, trainer.section, len(trainer.batches(0)), trainer.teacher)
+        self.trainer, self.train_spec, self.stop = trainer, trainer.train_spec, stop
+        self.learner = compile_for_training(trainer.model, trainer.train_spec, len(trainer.batches(0)), trainer.teacher)
         self.state = self._resumed()
         self.progress = Progress(
             trainer.step,
-            self.section.num_epochs,
+            self.train_spec.num_epochs,
             trainer.images,
-            self.section.batch_size,
+            self.train_spec.batch_size,
             trainer.stream,
             self.state.epoch,
         )
@@ -115,7 +115,7 @@ class _Session:
         self.stopping = False
 
     def run(self) -> TrainingState:
-        while self.state.epoch < self.section.num_epochs:
+        while self.state.epoch < self.train_spec.num_epochs:
             self._epoch()
         return self.state
 
@@ -144,7 +144,7 @@ class _Session:
     def _epoch(self) -> None:
         state, started = self.state, time.monotonic()
         batches = self.trainer.batches(state.epoch)
-        images = self.trainer.images - state.batch * self.section.batch_size
+        images = self.trainer.images - state.batch * self.train_spec.batch_size
         while state.batch < len(batches):
             self._piece(batches)
             if state.batch < len(batches) and self._asked():
@@ -154,15 +154,15 @@ class _Session:
         state.seconds += time.monotonic() - validating
         seconds = time.monotonic() - started
         state.epoch, state.batch, state.metrics = state.epoch + 1, 0, []
-        rate = rate_of_batch(self.section, state.epoch * len(batches) - 1, len(batches))
+        rate = rate_of_batch(self.train_spec, state.epoch * len(batches) - 1, len(batches))
         row = {"epoch": state.epoch, **state.logs, "lr": rate, **validation}
         state.history.append(row)
         self._remember_best(row)
         self.progress.report(row, seconds, images)
         self.trainer.on_epoch(row, seconds)
-        last = state.epoch == self.section.num_epochs
+        last = state.epoch == self.train_spec.num_epochs
         asked = self._asked()
-        if last or state.epoch % self.section.checkpoint_interval == 0 or asked:
+        if last or state.epoch % self.train_spec.checkpoint_interval == 0 or asked:
             self._save()
 
     def _piece(self, batches: keras.utils.PyDataset) -> None:
@@ -196,7 +196,7 @@ class _Session:
         )
 
     def _due(self) -> bool:
-        minutes: float = self.section.checkpoint_minutes
+        minutes: float = self.train_spec.checkpoint_minutes
         return time.monotonic() - self.saved >= 60 * minutes
 
     def _asked(self) -> bool:
@@ -222,7 +222,7 @@ class _Session:
             )
 
     def _validate(self, epoch: int) -> dict[str, Any]:
-        if epoch % self.section.validation_interval and epoch < self.section.num_epochs:
+        if epoch % self.train_spec.validation_interval and epoch < self.train_spec.num_epochs:
             return {"val_accuracy": None, "val_loss": None}
         parts = parts_of(self.trainer.validation)
         found = [self._evaluate(part) for part in parts]
@@ -298,6 +298,6 @@ def memory_errors(trainer: Trainer) -> Iterator[None]:
             raise
         height, width = trainer.model.input_shape[1:3]
         raise ModelError(
-            f"{trainer.step}: no memory for batches of {trainer.section.batch_size} images, {width}x{height}",
+            f"{trainer.step}: no memory for batches of {trainer.train_spec.batch_size} images, {width}x{height}",
             f"lower {trainer.step}.batch_size_per_gpu or model.input_image_size",
         ) from error

@@ -17,7 +17,7 @@ from secateur.spec import BnConfig, RegConfig, TrainSpec
 SCOPES = {"conv2d": layers.Conv2D, "dense": layers.Dense}
 
 
-def configured(model: keras.Model, train: TrainSpec) -> keras.Model:
+def configured(model: keras.Model, train_spec: TrainSpec) -> keras.Model:
     """A copy of `model`, weights included, with kernel penalties in scope and the batch normalisation's momentum.
 
     A kernel penalty that the model had before is replaced. Biases and batch normalisation are never penalised.
@@ -26,9 +26,9 @@ def configured(model: keras.Model, train: TrainSpec) -> keras.Model:
     def with_options(layer: Any) -> Any:
         config = layer.get_config()
         if "kernel_regularizer" in config:
-            config["kernel_regularizer"] = _penalty(layer, train.reg_config)
+            config["kernel_regularizer"] = _penalty(layer, train_spec.reg_config)
         if isinstance(layer, layers.BatchNormalization):
-            config.update(_statistics(train.bn_config))
+            config.update(_statistics(train_spec.bn_config))
         return type(layer).from_config(config)
 
     copy = copied(model, with_options)

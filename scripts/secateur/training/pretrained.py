@@ -77,14 +77,16 @@ def _first(names: list[str], count: int = 5) -> str:
     return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
 
 
-def start_from(model: keras.Model, path: Path | str, key: str, section: ModelSpec) -> tuple[keras.Model, WeightReport]:
+def start_from(
+    model: keras.Model, path: Path | str, key: str, model_spec: ModelSpec
+) -> tuple[keras.Model, WeightReport]:
     """Load weights by layer name and shape; a file that says it is pruned replaces the network.
 
     Args:
         model: freshly built; it receives the weights.
         path: `.tlt`, `.keras`, `.weights.h5` of ours, or of keras.applications for a backbone that it has.
         key: pass phrase.
-        section: what `model` was built from.
+        model_spec: what `model` was built from.
 
     Raises:
         ModelError: no layer of the body matches, weights of keras.applications need other options, or the pruned
@@ -98,10 +100,10 @@ def start_from(model: keras.Model, path: Path | str, key: str, section: ModelSpe
         _require_same_ends(model, pruned, path)
         report.replaced = True
         return pruned, report
-    if section.arch in keras_applications.CLASSES and _is_of_keras(source, section.arch):
-        _require_fitting_options(path, section)
-        report.preprocess_mode = keras_applications.PREPROCESS_MODES[family_name(section.arch)]
-        source = _renamed(model, source, section.arch)
+    if model_spec.arch in keras_applications.CLASSES and _is_of_keras(source, model_spec.arch):
+        _require_fitting_options(path, model_spec)
+        report.preprocess_mode = keras_applications.PREPROCESS_MODES[family_name(model_spec.arch)]
+        source = _renamed(model, source, model_spec.arch)
     _copy_all(model, source, report)
     return model, report
 
@@ -111,11 +113,11 @@ def _is_of_keras(source: NamedWeights, arch: str) -> bool:
     return OWN_INPUT not in source.names and (known is None or known in source.names)
 
 
-def _require_fitting_options(path: Path | str, section: ModelSpec) -> None:
-    differences = keras_applications.differences(section)
+def _require_fitting_options(path: Path | str, model_spec: ModelSpec) -> None:
+    differences = keras_applications.differences(model_spec)
     if differences:
         raise ModelError(
-            f"{path}: weights of keras.applications need another variant of {section.arch}",
+            f"{path}: weights of keras.applications need another variant of {model_spec.arch}",
             f"set {', '.join(differences)}",
         )
 

@@ -11,9 +11,9 @@ from secateur.spec import TrainSpec
 from secateur.training.schedules import learning_rate
 
 
-def rate_of_batch(section: TrainSpec, batch: int, batches: int) -> float:
+def rate_of_batch(train_spec: TrainSpec, batch: int, batches: int) -> float:
     """The rate of a batch, counted from 0 over all epochs of `batches` batches each."""
-    return learning_rate(section.lr_config, batch / (batches * section.num_epochs), section.gpus)
+    return learning_rate(train_spec.lr_config, batch / (batches * train_spec.num_epochs), train_spec.gpus)
 
 
 class RateTable(keras.optimizers.schedules.LearningRateSchedule):
@@ -22,13 +22,13 @@ class RateTable(keras.optimizers.schedules.LearningRateSchedule):
     A table and not a callback: it acts on every backend, and costs nothing between batches. Four bytes a batch.
 
     Args:
-        section: `train` or `retrain`.
+        train_spec: `train` or `retrain`.
         batches: number of batches an epoch.
     """
 
-    def __init__(self, section: TrainSpec, batches: int) -> None:
-        total = batches * section.num_epochs
-        self.rates = np.array([rate_of_batch(section, batch, batches) for batch in range(total)], np.float32)
+    def __init__(self, train_spec: TrainSpec, batches: int) -> None:
+        total = batches * train_spec.num_epochs
+        self.rates = np.array([rate_of_batch(train_spec, batch, batches) for batch in range(total)], np.float32)
 
     def __call__(self, step: Any) -> Any:
         """The rate, a float32 scalar tensor, of batch `step`."""

@@ -10,18 +10,21 @@ from secateur.zoo.blocks import Style, classifier, dense_head, image_input, max_
 HEAD_DROPOUT = 0.5  # section 4.2 of the paper
 
 
-def build_alexnet(spec: ModelSpec, classes: int) -> keras.Model:
+def build_alexnet(model_spec: ModelSpec, classes: int) -> keras.Model:
     """An AlexNet with a softmax over `classes`. Convolutions have biases; there is no batch normalisation."""
     style = Style(
-        activation=spec.activation_type or "relu", use_batch_norm=False, use_bias=True, initializer="glorot_uniform"
+        activation=model_spec.activation_type or "relu",
+        use_batch_norm=False,
+        use_bias=True,
+        initializer="glorot_uniform",
     )
-    inputs = image_input(spec)
+    inputs = image_input(model_spec)
     x = unit(inputs, style, 96, 11, "conv1", stride=4)
     x = unit(max_pool(x, "pool1", window=3), style, 256, 5, "conv2")
     x = unit(max_pool(x, "pool2", window=3), style, 384, 3, "conv3")
     x = unit(x, style, 384, 3, "conv4")
     x = unit(x, style, 256, 3, "conv5")
-    if spec.retain_head:
+    if model_spec.retain_head:
         outputs = dense_head(x, style, ("fc6", "fc7", "head_fc8"), classes, HEAD_DROPOUT)
     else:
         outputs = classifier(x, classes)

@@ -105,9 +105,9 @@ def norm(x: Any, style: Style, name: str) -> Any:
     return layers.BatchNormalization(epsilon=style.bn_epsilon, name=name)(x)
 
 
-def image_input(spec: ModelSpec) -> Any:
+def image_input(model_spec: ModelSpec) -> Any:
     """Input tensor [batch, height, width, channels]; the spec says channels first."""
-    channels, height, width = spec.input_image_size
+    channels, height, width = model_spec.input_image_size
     return keras.Input((height, width, channels), name="Input")
 
 

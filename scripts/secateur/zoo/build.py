@@ -37,11 +37,11 @@ FAMILIES = {
 FREEZABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 
 
-def build(spec: ModelSpec, num_classes: int) -> keras.Model:
+def build(model_spec: ModelSpec, num_classes: int) -> keras.Model:
     """Build the network with fresh weights, its frozen parts marked.
 
     Args:
-        spec: the model section; its arch is one of the zoo, not `byom`.
+        model_spec: the model section; its arch is one of the zoo, not `byom`.
         num_classes: outputs of the softmax, at least 2.
 
     Returns:
@@ -54,12 +54,12 @@ def build(spec: ModelSpec, num_classes: int) -> keras.Model:
     """
     if num_classes < 2:
         raise ModelError(f"a classifier needs 2 classes or more, not {num_classes}", "check the class map")
-    model = FAMILIES[family_name(spec.arch)].build(spec, num_classes)
-    freeze(model, spec)
+    model = FAMILIES[family_name(model_spec.arch)].build(model_spec, num_classes)
+    freeze(model, model_spec)
     return model
 
 
-def freeze(model: keras.Model, spec: ModelSpec) -> None:
+def freeze(model: keras.Model, model_spec: ModelSpec) -> None:
     """Mark the layers of `freeze_blocks`, and with `freeze_bn` every batch normalisation, as not trainable.
 
     The batch normalisation of a frozen block goes on training unless `freeze_bn`: docs/decisions/freeze-ids.md.
@@ -67,23 +67,23 @@ def freeze(model: keras.Model, spec: ModelSpec) -> None:
     Raises:
         SpecError: an id that no layer of the network has.
     """
-    blocks = _blocks(model, spec)
-    asked = set(spec.freeze_blocks or ())
+    blocks = _blocks(model, model_spec)
+    asked = set(model_spec.freeze_blocks or ())
     unknown = sorted(asked - set(blocks.values()))
     if unknown:
         known = ", ".join(map(str, sorted(set(blocks.values())))) or "none"
-        raise SpecError(f"model.freeze_blocks: {spec.arch} has no block {unknown[0]}", f"its blocks are {known}")
+        raise SpecError(f"model.freeze_blocks: {model_spec.arch} has no block {unknown[0]}", f"its blocks are {known}")
     for layer in model.layers:
         if blocks.get(layer.name) in asked:
             layer.trainable = False
-        if isinstance(layer, layers.BatchNormalization) and spec.freeze_bn:
+        if isinstance(layer, layers.BatchNormalization) and model_spec.freeze_bn:
             layer.trainable = False
 
 
-def _blocks(model: keras.Model, spec: ModelSpec) -> dict[str, int]:
+def _blocks(model: keras.Model, model_spec: ModelSpec) -> dict[str, int]:
     """Freeze id of every layer that has one."""
-    if spec.arch == "byom":
+    if model_spec.arch == "byom":
         return {}
-    block_of = FAMILIES[family_name(spec.arch)].block_of
+    block_of = FAMILIES[family_name(model_spec.arch)].block_of
     found = {layer.name: block_of(layer.name) for layer in model.layers if isinstance(layer, FREEZABLE)}
     return {name: block for name, block in found.items() if block is not None}

@@ -16,12 +16,16 @@ STAGE_RESIDUALS = {"cspdarknet_19": (0, 1, 1, 2, 2), "cspdarknet_53": (1, 2, 8, 
 TINY_FILTERS, TINY_TOP_FILTERS = (64, 128, 256), 512
 
 
-def build_cspdarknet(spec: ModelSpec, classes: int) -> keras.Model:
+def build_cspdarknet(model_spec: ModelSpec, classes: int) -> keras.Model:
     """A CSPDarkNet with a softmax over `classes`; its own activation is leaky ReLU of slope 0.1."""
-    style = darknet_style(spec)
-    inputs = image_input(spec)
-    x = _tiny(inputs, style) if spec.arch == "cspdarknet_tiny" else _stages(inputs, style, STAGE_RESIDUALS[spec.arch])
-    return keras.Model(inputs, darknet_head(x, spec, classes), name=spec.arch)
+    style = darknet_style(model_spec)
+    inputs = image_input(model_spec)
+    x = (
+        _tiny(inputs, style)
+        if model_spec.arch == "cspdarknet_tiny"
+        else _stages(inputs, style, STAGE_RESIDUALS[model_spec.arch])
+    )
+    return keras.Model(inputs, darknet_head(x, model_spec, classes), name=model_spec.arch)
 
 
 def _stages(x: Any, style: Style, residuals: tuple[int, ...]) -> Any:

@@ -18,13 +18,13 @@ STAGE_CONVOLUTIONS = (1, 3, 3, 5, 5)
 STAGE_RESIDUALS = (1, 2, 8, 8, 4)
 
 
-def build_darknet(spec: ModelSpec, classes: int) -> keras.Model:
+def build_darknet(model_spec: ModelSpec, classes: int) -> keras.Model:
     """A DarkNet with a softmax over `classes`; its own activation is leaky ReLU of slope 0.1."""
-    style = darknet_style(spec)
-    inputs = image_input(spec)
+    style = darknet_style(model_spec)
+    inputs = image_input(model_spec)
     x = unit(inputs, style, STEM_FILTERS, 3, "conv1")
     for stage, filters in enumerate(STAGE_FILTERS, start=1):
-        if spec.arch == "darknet_19":
+        if model_spec.arch == "darknet_19":
             x = max_pool(x, f"stage_{stage}_pool")
             for number in range(1, STAGE_CONVOLUTIONS[stage - 1] + 1):
                 narrow = number % 2 == 0
@@ -34,13 +34,15 @@ def build_darknet(spec: ModelSpec, classes: int) -> keras.Model:
             x = unit(x, style, filters, 3, f"stage_{stage}_conv", stride=2)
             for number in range(1, STAGE_RESIDUALS[stage - 1] + 1):
                 x = residual(x, style, filters // 2, filters, f"stage_{stage}_block_{number}")
-    return keras.Model(inputs, darknet_head(x, spec, classes), name=spec.arch)
+    return keras.Model(inputs, darknet_head(x, model_spec, classes), name=model_spec.arch)
 
 
-def darknet_style(spec: ModelSpec) -> Style:
+def darknet_style(model_spec: ModelSpec) -> Style:
     """What DarkNet and CSPDarkNet share."""
     return Style(
-        activation=spec.activation_type or "leaky_relu", use_batch_norm=spec.use_batch_norm, use_bias=spec.use_bias
+        activation=model_spec.activation_type or "leaky_relu",
+        use_batch_norm=model_spec.use_batch_norm,
+        use_bias=model_spec.use_bias,
     )
 
 
@@ -51,9 +53,9 @@ def residual(x: Any, style: Style, narrow: int, wide: int, name: str) -> Any:
     return layers.Add(name=f"{name}_add")([x, y])
 
 
-def darknet_head(x: Any, spec: ModelSpec, classes: int) -> Any:
+def darknet_head(x: Any, model_spec: ModelSpec, classes: int) -> Any:
     """Global average and one dense layer; the retained head differs from the other by its name only."""
-    if not spec.retain_head:
+    if not model_spec.retain_head:
         return classifier(x, classes)
     return softmax_dense(layers.GlobalAveragePooling2D(name="avg_pool")(x), classes, "output_fc")
 

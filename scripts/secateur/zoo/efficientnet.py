@@ -57,15 +57,15 @@ CONV_INIT = {"scale": 2.0, "mode": "fan_out", "distribution": "truncated_normal"
 DENSE_INIT = {"scale": 1 / 3, "mode": "fan_out", "distribution": "uniform"}
 
 
-def build_efficientnet(spec: ModelSpec, classes: int) -> keras.Model:
+def build_efficientnet(model_spec: ModelSpec, classes: int) -> keras.Model:
     """An EfficientNet with a softmax over `classes`."""
-    variant = spec.arch.removeprefix("efficientnet-")
+    variant = model_spec.arch.removeprefix("efficientnet-")
     width, depth, head_dropout = SCALES[variant]
     style = Style(
-        activation=spec.activation_type or "swish",
+        activation=model_spec.activation_type or "swish",
         bn_epsilon=1e-3,
     )
-    inputs = image_input(spec)
+    inputs = image_input(model_spec)
     x = unit(inputs, style, scaled_filters(STEM_FILTERS, width), 3, "stem", stride=2)
     block = 0
     for number, stage in enumerate(STAGES, start=1):
@@ -75,8 +75,8 @@ def build_efficientnet(spec: ModelSpec, classes: int) -> keras.Model:
             x = mbconv(x, style, stage, scaled_filters(stage.filters, width), repeat == 0, drop_rate, name)
             block += 1
     x = unit(x, style, scaled_filters(TOP_FILTERS, width), 1, "top")
-    outputs = _retained_head(x, classes, head_dropout) if spec.retain_head else classifier(x, classes)
-    return keras.Model(inputs, outputs, name=spec.arch)
+    outputs = _retained_head(x, classes, head_dropout) if model_spec.retain_head else classifier(x, classes)
+    return keras.Model(inputs, outputs, name=model_spec.arch)
 
 
 def scaled_filters(filters: int, width: float) -> int:

@@ -28,25 +28,29 @@ INCEPTIONS = {
 HEAD_DROPOUT = 0.4  # section 5 of the paper
 
 
-def build_googlenet(spec: ModelSpec, classes: int) -> keras.Model:
+def build_googlenet(model_spec: ModelSpec, classes: int) -> keras.Model:
     """A GoogLeNet with a softmax over `classes`; the pool before 5a is part of the retained head's network only."""
-    style = Style(activation=spec.activation_type or "relu", use_batch_norm=spec.use_batch_norm, use_bias=spec.use_bias)
-    inputs = image_input(spec)
+    style = Style(
+        activation=model_spec.activation_type or "relu",
+        use_batch_norm=model_spec.use_batch_norm,
+        use_bias=model_spec.use_bias,
+    )
+    inputs = image_input(model_spec)
     x = unit(inputs, style, 64, 7, "conv1", stride=2)
     x = max_pool(x, "pool1", window=3)
     x = unit(x, style, 64, 1, "conv2_reduce")
     x = unit(x, style, 192, 3, "conv2")
     x = max_pool(x, "pool2", window=3)
     for name, filters in INCEPTIONS.items():
-        if name == "4a" or (name == "5a" and spec.retain_head):
+        if name == "4a" or (name == "5a" and model_spec.retain_head):
             x = max_pool(x, f"pool{int(name[0]) - 1}", window=3)
         x = inception(x, style, filters, f"inception_{name}")
-    if spec.retain_head:
+    if model_spec.retain_head:
         x = layers.Flatten(name="flatten")(average_over_map(x))
         outputs = softmax_dense(layers.Dropout(HEAD_DROPOUT, name="top_dropout")(x), classes, "output_fc")
     else:
         outputs = classifier(x, classes)
-    return keras.Model(inputs, outputs, name=f"googlenet{'_bn' if spec.use_batch_norm else ''}")
+    return keras.Model(inputs, outputs, name=f"googlenet{'_bn' if model_spec.use_batch_norm else ''}")
 
 
 def inception(x: Any, style: Style, filters: tuple[int, ...], name: str) -> Any:

@@ -69,15 +69,15 @@ def _resnet_name(ours: str) -> str:
     return f"conv{int(stage) + 1}_block{block}_{0 if number == 'shortcut' else number}_{kind}"
 
 
-def differences(spec: ModelSpec) -> list[str]:
-    """The options that keep a network from computing what theirs does, as `key: value` that would mend it."""
-    family = family_name(spec.arch)
+def differences(model_spec: ModelSpec) -> list[str]:
+    """The options with which a network computes something else than theirs, as the `key: value` that it needs."""
+    family = family_name(model_spec.arch)
     own = {"activation_type": OWN_ACTIVATIONS.get(family, "swish"), "padding": "same" if family == "resnet" else None}
     needed = NEEDED_OPTIONS.get(family, {})
     return [
         f"model.{option}: {value}"
         for option, value in needed.items()
-        if (value != (given if (given := getattr(spec, option)) is not None else own.get(option)))
+        if (value != (given if (given := getattr(model_spec, option)) is not None else own.get(option)))
     ]
 
 

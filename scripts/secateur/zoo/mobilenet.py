@@ -51,35 +51,35 @@ INVERTED_RESIDUALS = (
 TOP_FILTERS = 1280
 
 
-def build_mobilenet_v1(spec: ModelSpec, classes: int) -> keras.Model:
+def build_mobilenet_v1(model_spec: ModelSpec, classes: int) -> keras.Model:
     """A MobileNet v1 with a softmax over `classes`."""
-    style = _style(spec)
-    inputs = image_input(spec)
+    style = _style(model_spec)
+    inputs = image_input(model_spec)
     x = unit(inputs, style, STEM_FILTERS, 3, "conv1", stride=2)
     for block, (filters, stride) in enumerate(SEPARABLE_BLOCKS, start=1):
         x = depthwise(x, style, 3, f"conv_dw_{block}", stride)
         x = activate(norm(x, style, f"conv_dw_{block}_bn"), style, f"conv_dw_{block}_act")
         x = unit(x, style, filters, 1, f"conv_pw_{block}")
-    return keras.Model(inputs, _head(x, spec, classes, HEAD_DROPOUT), name=spec.arch)
+    return keras.Model(inputs, _head(x, model_spec, classes, HEAD_DROPOUT), name=model_spec.arch)
 
 
-def build_mobilenet_v2(spec: ModelSpec, classes: int) -> keras.Model:
+def build_mobilenet_v2(model_spec: ModelSpec, classes: int) -> keras.Model:
     """A MobileNet v2 with a softmax over `classes`.
 
     `all_projections` puts a 1x1 convolution without bias and batch normalisation on identity shortcuts.
     """
-    style = _style(spec)
-    inputs = image_input(spec)
+    style = _style(model_spec)
+    inputs = image_input(model_spec)
     x = unit(inputs, style, STEM_FILTERS, 3, "Conv1", stride=2, bn_name="bn_Conv1")
     block = 0
     for expansion, filters, repeats, first_stride in INVERTED_RESIDUALS:
         for repeat in range(repeats):
             name = f"block_{block}" if block else "expanded_conv"
             stride = first_stride if repeat == 0 else 1
-            x = inverted_residual(x, style, filters, expansion, stride, spec.all_projections, name)
+            x = inverted_residual(x, style, filters, expansion, stride, model_spec.all_projections, name)
             block += 1
     x = unit(x, style, TOP_FILTERS, 1, "Conv_1")
-    return keras.Model(inputs, _head(x, spec, classes, 0.0), name=spec.arch)
+    return keras.Model(inputs, _head(x, model_spec, classes, 0.0), name=model_spec.arch)
 
 
 def inverted_residual(x: Any, style: Style, filters: int, expansion: int, stride: int, project: bool, name: str) -> Any:
@@ -101,18 +101,18 @@ def inverted_residual(x: Any, style: Style, filters: int, expansion: int, stride
     return layers.Add(name=f"{name}_add")([shortcut, x])
 
 
-def _style(spec: ModelSpec) -> Style:
+def _style(model_spec: ModelSpec) -> Style:
     return Style(
-        activation=spec.activation_type or "relu",
-        use_batch_norm=spec.use_batch_norm,
-        use_bias=spec.use_bias,
+        activation=model_spec.activation_type or "relu",
+        use_batch_norm=model_spec.use_batch_norm,
+        use_bias=model_spec.use_bias,
         bn_epsilon=1e-3,
-        symmetric=spec.padding != "same",
+        symmetric=model_spec.padding != "same",
     )
 
 
-def _head(x: Any, spec: ModelSpec, classes: int, dropout: float) -> Any:
-    if not spec.retain_head:
+def _head(x: Any, model_spec: ModelSpec, classes: int, dropout: float) -> Any:
+    if not model_spec.retain_head:
         return classifier(x, classes)
     x = layers.Flatten(name="flatten")(average_over_map(x))
     if dropout:

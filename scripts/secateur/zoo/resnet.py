@@ -26,38 +26,38 @@ BOTTLENECK_FROM = 50
 BOTTLENECK_EXPANSION = 4
 
 
-def build_resnet(spec: ModelSpec, classes: int) -> keras.Model:
+def build_resnet(model_spec: ModelSpec, classes: int) -> keras.Model:
     """A ResNet with a softmax over `classes`.
 
     With `use_pooling` the stem max-pools and stage 4 has stride 2, followed by a 7x7 average pool; without it
     stage 1 has stride 2 and stage 4 has stride 1. `padding: symmetric` pads every strided window alike on all
     sides, as the ResNet of keras.applications does; the default is TensorFlow's `same`, as in TAO.
     """
-    depth = int(spec.arch.removeprefix("resnet_"))
+    depth = int(model_spec.arch.removeprefix("resnet_"))
     style = Style(
-        activation=spec.activation_type or "relu",
-        use_batch_norm=spec.use_batch_norm,
-        use_bias=spec.use_bias,
-        symmetric=spec.padding == "symmetric",
+        activation=model_spec.activation_type or "relu",
+        use_batch_norm=model_spec.use_batch_norm,
+        use_bias=model_spec.use_bias,
+        symmetric=model_spec.padding == "symmetric",
     )
-    inputs = image_input(spec)
+    inputs = image_input(model_spec)
     x = conv(inputs, style, 64, 7, "conv1", stride=2)
     x = activate(norm(x, style, "bn_conv1"), style, "activation_1")
-    if spec.use_pooling:
+    if model_spec.use_pooling:
         x, padding = padded(x, style, 3, 2, "max_pool")
         x = layers.MaxPooling2D(3, strides=2, padding=padding, name="max_pool")(x)
-    strides = (1, 2, 2, 2) if spec.use_pooling else (2, 2, 2, 1)
+    strides = (1, 2, 2, 2) if model_spec.use_pooling else (2, 2, 2, 1)
     for stage, (filters, blocks, stride) in enumerate(
         zip(STAGE_FILTERS, STAGE_BLOCKS[depth], strides, strict=True), start=1
     ):
         for block in range(blocks):
-            project = block == 0 or spec.all_projections
+            project = block == 0 or model_spec.all_projections
             name = f"block_{stage}{block_letters(block)}"
             x = residual_block(x, style, filters, stride if block == 0 else 1, project, depth, name)
-    if spec.use_pooling:
+    if model_spec.use_pooling:
         x = layers.AveragePooling2D(7, strides=7, padding="same", name="avg_pool_7x7")(x)
-    suffix = ("" if spec.use_pooling else "_nopool") + ("_bn" if spec.use_batch_norm else "")
-    return keras.Model(inputs, _head(x, spec, depth, classes), name=f"resnet{depth}{suffix}")
+    suffix = ("" if model_spec.use_pooling else "_nopool") + ("_bn" if model_spec.use_batch_norm else "")
+    return keras.Model(inputs, _head(x, model_spec, depth, classes), name=f"resnet{depth}{suffix}")
 
 
 def residual_block(x: Any, style: Style, filters: int, stride: int, project: bool, depth: int, name: str) -> Any:
@@ -81,8 +81,8 @@ def residual_block(x: Any, style: Style, filters: int, stride: int, project: boo
     return activate(x, style, f"{name}_act_{len(kernels)}")
 
 
-def _head(x: Any, spec: ModelSpec, depth: int, classes: int) -> Any:
-    if not spec.retain_head:
+def _head(x: Any, model_spec: ModelSpec, depth: int, classes: int) -> Any:
+    if not model_spec.retain_head:
         return classifier(x, classes)
     x = layers.Flatten(name="flatten")(x)
     return softmax_dense(x, classes, f"head_fc{depth}")

@@ -18,22 +18,25 @@ FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 25
 POOL_BEFORE = (5, 9)
 
 
-def build_squeezenet(spec: ModelSpec, classes: int) -> keras.Model:
+def build_squeezenet(model_spec: ModelSpec, classes: int) -> keras.Model:
     """A SqueezeNet with a softmax over `classes`. Convolutions have biases; there is no batch normalisation."""
     style = Style(
-        activation=spec.activation_type or "relu", use_batch_norm=False, use_bias=True, initializer="glorot_uniform"
+        activation=model_spec.activation_type or "relu",
+        use_batch_norm=False,
+        use_bias=True,
+        initializer="glorot_uniform",
     )
-    inputs = image_input(spec)
+    inputs = image_input(model_spec)
     x = unit(inputs, style, 96, 7, "conv1", stride=2)
     x = max_pool(x, "pool1", window=3)
     for number, (squeezed, expanded) in enumerate(FIRES, start=2):
         if number in POOL_BEFORE:
             x = max_pool(x, f"pool{number - 1}", window=3)
         x = fire(x, style, squeezed, expanded, f"fire{number}")
-    if not spec.retain_head:
-        outputs = classifier(x, classes, spec.dropout)
+    if not model_spec.retain_head:
+        outputs = classifier(x, classes, model_spec.dropout)
     else:
-        outputs = _retained_head(x, style, classes, spec.dropout)
+        outputs = _retained_head(x, style, classes, model_spec.dropout)
     return keras.Model(inputs, outputs, name="squeezenet")
 
 

@@ -10,8 +10,8 @@ from secateur.byom.from_onnx import keras_from_onnx
 from secateur.cli.main import main
 from secateur.errors import ModelError
 from secateur.keras_to_onnx.writer import to_onnx
-from secateur.models.archive import ALLOWED_LAYERS
 from secateur.models.file import load_model, save_model
+from secateur.models.layer_kinds import ALLOWED_LAYERS
 from secateur.pruning import prune
 from secateur.spec import PruneSpec
 

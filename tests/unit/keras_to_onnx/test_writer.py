@@ -136,8 +136,8 @@ def test_a_padding_that_others_read_too_is_a_node():
 
 def test_an_unknown_layer_is_named():
     inputs = keras.Input((8, 8, 3))
-    x = layers.Flatten()(layers.UpSampling2D(name="up")(inputs))
-    with pytest.raises(ModelError, match=r"layer 'up' \(UpSampling2D\)"):
+    x = layers.Flatten()(layers.UnitNormalization(name="unit")(inputs))
+    with pytest.raises(ModelError, match=r"layer 'unit' \(UnitNormalization\)"):
         to_onnx(keras.Model(inputs, layers.Dense(2)(x)))
 
 

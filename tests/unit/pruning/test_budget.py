@@ -31,7 +31,7 @@ def test_counted_budgets_are_met_closely(resnet, key, share, importance, ranking
     reached = getattr(cost, key.removeprefix("target_")) / getattr(report.before, key.removeprefix("target_"))
     assert share * 0.9 < reached <= share
     assert report.reached.value == getattr(cost, key.removeprefix("target_"))
-    assert all(len(group.kept) % 4 == 0 for group in report.groups if not group.fixed)
+    assert all(len(group.kept) % 4 == 0 for group in report.groups if not group.kept_whole_because)
 
 
 def test_numbers_above_one_are_absolute(resnet):

@@ -161,7 +161,7 @@ def test_an_excluded_member_freezes_its_group():
     spec = SMALL.model_copy(update={"excluded_layers": ["block_2a_conv_2"]})
     _, report = prune(model, spec)
     assert len(report.kept["block_2a_conv_shortcut"]) == 128
-    assert {group.fixed for group in report.groups if "block_2a_conv_2" in group.members} == {"excluded"}
+    assert {group.kept_whole_because for group in report.groups if "block_2a_conv_2" in group.members} == {"excluded"}
     with pytest.raises(SpecError, match="no layer 'conv99'"):
         prune(model, SMALL.model_copy(update={"excluded_layers": ["conv99"]}))
 
@@ -380,7 +380,7 @@ def test_a_convolution_as_output_is_protected():
     [
         (lambda: layers.Permute((3, 2, 1), name="odd"), "a Permute"),
         (lambda: layers.LayerNormalization(name="odd"), "normalises over all its channels"),
-        (lambda: layers.GroupNormalization(2, name="odd"), "a GroupNormalization"),
+        (lambda: layers.GroupNormalization(2, name="odd"), "normalises over groups of its channels"),
         (lambda: layers.Softmax(name="odd"), "a Softmax"),
         (lambda: layers.Rescaling([0.5] * 8, name="odd"), "a Rescaling"),
     ],

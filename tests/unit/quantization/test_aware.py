@@ -102,3 +102,10 @@ def test_training_learns_with_rounding():
     plain, ranges = plain_network(aware, model)
     content = quantised(to_onnx(plain), ranges, "onnxruntime").SerializeToString()
     assert (run_onnx(content, pixels).argmax(1) == labels.argmax(1)).mean() > 0.95
+
+
+def test_a_separable_convolution_is_refused_by_name():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.SeparableConv2D(4, 3, name="both")(inputs))
+    with pytest.raises(ModelError, match="layer 'both': a SeparableConv2D cannot be trained for int8"):
+        quantisation_aware(keras.Model(inputs, keras.layers.Dense(3)(x)))

@@ -7,7 +7,7 @@ from secateur.keras_to_onnx.writer import to_onnx
 from secateur.quantization.calibration import measured_ranges
 from secateur.quantization.placement import Network
 from secateur.quantization.ranges import Ranges
-from secateur.quantization.sensitivity import spared, unit_of_nodes
+from secateur.quantization.sensitivity import choose_float_layers, unit_of_nodes
 
 from tests.onnx_files import run_onnx
 from tests.unit.quantization.networks import images, network
@@ -23,7 +23,7 @@ def case():
 
 def test_nothing_is_left_out_where_int8_is_good_enough(case):
     proto, fed, labels, ranges = case
-    found = spared(proto, ranges, fed, labels, max_drop=0.2)
+    found = choose_float_layers(proto, ranges, fed, labels, max_drop=0.2)
     assert found.names == ()
     assert found.fp32 == 1
 
@@ -31,7 +31,7 @@ def test_nothing_is_left_out_where_int8_is_good_enough(case):
 def test_the_layer_with_a_wrong_range_is_found(case):
     proto, fed, labels, ranges = case
     wrong = Ranges({**ranges.of, "block_2a_act_1:0": (0.0, 1e5)}, symmetric=False)
-    found = spared(proto, wrong, fed, labels, max_drop=0.05)
+    found = choose_float_layers(proto, wrong, fed, labels, max_drop=0.05)
     assert found.fp32 - found.all_int8 > 0.05
     assert found.fp32 - found.accuracy <= 0.05
     # The tensor is made by one of them and read by the other; both quantise it.
@@ -43,7 +43,7 @@ def test_the_layer_with_a_wrong_range_is_found(case):
 def test_what_cannot_be_met_is_said(case):
     proto, fed, labels, ranges = case
     with pytest.raises(ModelError, match=r"costs more than export\.int8_max_drop -1"):
-        spared(proto, ranges, fed, labels, max_drop=-1.0)
+        choose_float_layers(proto, ranges, fed, labels, max_drop=-1.0)
 
 
 def test_nodes_belong_to_the_layer_before_them():

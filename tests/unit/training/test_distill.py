@@ -126,9 +126,9 @@ def test_it_resumes_to_the_same_weights(tmp_path):
 def test_without_distill_there_is_no_teacher():
     student, teacher = network(4, 2), network(8, 1)
     plain = trainer(network(4, 2), None)
-    plain.section = RetrainSpec(**SECTION)
+    plain.train_spec = RetrainSpec(**SECTION)
     ignored = trainer(student, teacher)
-    ignored.section = RetrainSpec(**SECTION)
+    ignored.train_spec = RetrainSpec(**SECTION)
     assert plain.run().history == ignored.run().history
 
 

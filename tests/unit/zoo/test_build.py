@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 from secateur.errors import ModelError, SpecError
-from secateur.models.archive import ALLOWED_LAYERS
+from secateur.models.layer_kinds import ALLOWED_LAYERS
 from secateur.spec import ModelSpec
 from secateur.spec.architectures import ARCHITECTURES
 from secateur.zoo import build
