@@ -14,6 +14,8 @@ rule evaluate:
         gpu=1,
     params:
         run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
-        out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "evaluate"),
+        out_of_date=lambda wildcards: INPUTS.params(
+            wildcards.experiment, "evaluate", wildcards.stage
+        ),
     script:
         "../scripts/evaluate.py"

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import layers
 
-from secateur.keras_to_onnx import activations, convolutions, normalisations, shapes
+from secateur.keras_to_onnx import activations, convolutions, normalisations, reshaping
 from secateur.keras_to_onnx.nodes import Nodes
 from secateur.models.graph import Call
 
@@ -39,17 +39,17 @@ EMITTERS: dict[Any, Emitter] = {
     layers.PReLU: activations.parametric_relu,
     layers.ELU: activations.elu,
     layers.Softmax: activations.softmax,
-    **dict.fromkeys(shapes.MERGE_OPS, shapes.merge),
-    layers.Concatenate: shapes.concatenate,
-    layers.MaxPooling2D: shapes.max_pool,
-    layers.AveragePooling2D: shapes.average_pool,
-    layers.GlobalAveragePooling2D: shapes.global_pool,
-    layers.GlobalMaxPooling2D: shapes.global_pool,
-    layers.ZeroPadding2D: shapes.zero_padding,
-    layers.Cropping2D: shapes.cropping,
-    layers.UpSampling2D: shapes.up_sampling,
-    layers.Flatten: shapes.flatten,
-    layers.Reshape: shapes.reshape,
-    layers.Permute: shapes.permute,
-    **dict.fromkeys(ONLY_IN_TRAINING, shapes.identity),
+    **dict.fromkeys(reshaping.MERGE_OPS, reshaping.merge),
+    layers.Concatenate: reshaping.concatenate,
+    layers.MaxPooling2D: reshaping.max_pool,
+    layers.AveragePooling2D: reshaping.average_pool,
+    layers.GlobalAveragePooling2D: reshaping.global_pool,
+    layers.GlobalMaxPooling2D: reshaping.global_pool,
+    layers.ZeroPadding2D: reshaping.zero_padding,
+    layers.Cropping2D: reshaping.cropping,
+    layers.UpSampling2D: reshaping.up_sampling,
+    layers.Flatten: reshaping.flatten,
+    layers.Reshape: reshaping.reshape,
+    layers.Permute: reshaping.permute,
+    **dict.fromkeys(ONLY_IN_TRAINING, reshaping.identity),
 }

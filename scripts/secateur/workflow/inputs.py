@@ -31,9 +31,9 @@ class Inputs:
     def _run(self, name: str) -> Run:
         return self.experiments.run(name)
 
-    def params(self, name: str, step: str, file: str = "") -> dict[str, Any]:
+    def params(self, name: str, step: str, part: str = "") -> dict[str, Any]:
         """Plain data whose change makes a step's results out of date."""
-        return step_params(self._spec(name), step, self.contents, file)
+        return step_params(self._spec(name), step, self.contents, part)
 
     def split(self, name: str) -> list[str]:
         """Tables and archives of images, and the index of the digits when the spec uses them."""

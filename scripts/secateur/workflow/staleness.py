@@ -28,13 +28,18 @@ BUDGETS_BY_ONNX = ("target_size_mb", "target_latency_ms")
 
 
 def _quantizes(spec: Spec, step: str) -> bool:
-    if step in ("train", "retrain"):
-        return bool((spec.retrain if step == "retrain" and spec.retrain else spec.train).qat)
+    if step in ("train", "evaluate/train"):
+        return spec.train.qat
+    if step in ("retrain", "evaluate/retrain", "inference"):
+        return spec.trained_for_int8
     if step == "prune":
         return _budget_by_onnx(spec) or (_prune_trains(spec) and (spec.retrain or spec.train).qat)
-    if step in ("evaluate", "inference"):
-        return spec.trained_for_int8 or spec.train.qat
     return True
+
+
+def _distils(spec: Spec, step: str) -> bool:
+    taught = step == "retrain" or (step == "prune" and _prune_trains(spec))
+    return taught and spec.retrain is not None and spec.retrain.distill is not None
 
 
 def _budget_by_onnx(spec: Spec) -> bool:
@@ -49,12 +54,12 @@ def _prune_trains(spec: Spec) -> bool:
     return spec.prune is not None and spec.prune.trains
 
 
-# Code that a step imports for some specs only -> whether this step of this spec uses it.
+# Code that a step imports for some specs only -> whether this step, or stage of `evaluate`, of this spec uses it.
 OPTIONAL_CODE: dict[str, Callable[[Spec, str], bool]] = {
     "secateur.quantization": _quantizes,
     "secateur.byom": lambda spec, step: spec.model.byom_model is not None,
-    "secateur.training.pretrained": lambda spec, step: spec.train.pretrained_model_path is not None,
-    "secateur.training.distill": lambda spec, step: spec.retrain is not None and spec.retrain.distill is not None,
+    "secateur.training.pretrained": lambda spec, step: step == "train" and spec.train.pretrained_model_path is not None,
+    "secateur.training.distill": _distils,
     "secateur.keras_to_onnx.tf2onnx_route": lambda spec, step: spec.export.converter == "tf2onnx",
     "secateur.export.timing": lambda spec, step: step != "prune" or _budget_by_onnx(spec),
     "secateur.keras_to_onnx": lambda spec, step: (
@@ -68,10 +73,17 @@ OPTIONAL_CODE: dict[str, Callable[[Spec, str], bool]] = {
 }
 
 
-def code_of(step: str, spec: Spec | None = None) -> str:
-    """Digest of the code that a step's result depends on; of one spec, without what this spec does not use."""
+def code_of(step: str, spec: Spec | None = None, part: str = "") -> str:
+    """Digest of the code that a step's result depends on; of one spec, without what this spec does not use.
+
+    Args:
+        step: its name.
+        spec: of the experiment; None for steps over several.
+        part: of `evaluate`: the stage.
+    """
     entry = ALL_STEPS[step]
-    return code_digest(entry.module, unused_code(spec, step) if spec else (), entry.is_page)
+    name = f"{step}/{part}" if step == "evaluate" else step
+    return code_digest(entry.module, unused_code(spec, name) if spec else (), entry.is_page)
 
 
 def unused_code(spec: Spec, step: str) -> list[str]:
@@ -87,18 +99,18 @@ def _other_backbones(arch: str) -> list[str]:
     return [name for name in backbones if name not in built_from]
 
 
-def step_params(spec: Spec, step: str, contents: Contents, file: str = "") -> dict[str, Any]:
+def step_params(spec: Spec, step: str, contents: Contents, part: str = "") -> dict[str, Any]:
     """Plain data whose change makes a step's results out of date; without the key.
 
     Args:
         spec: of the experiment.
         step: its name.
         contents: of images.
-        file: of `export`: which file.
+        part: of `export` the file, of `evaluate` the stage.
     """
     return {
-        "code": code_of(step, spec),
-        "values": {**_values(spec, step), **_derived(spec, step, file)},
+        "code": code_of(step, spec, part),
+        "values": {**_values(spec, step), **_derived(spec, step, part)},
         "images": images_of_step(spec, step, contents),
     }
 

@@ -48,7 +48,8 @@ def forget():
 def digests(text):
     forget()
     spec = parse_spec(text)
-    return {step: code_of(step, spec if step not in ("digits", "pareto", "index") else None) for step in ALL_STEPS}
+    alone = ("digits", "pareto", "index")
+    return {step: code_of(step, None if step in alone else spec, "train") for step in ALL_STEPS}
 
 
 def edited(path, text="\nEDITED = 1\n"):
