@@ -1,8 +1,6 @@
 rule retrain:
     input:
         unpack(lambda wildcards: INPUTS.retrain(wildcards.experiment)),
-        # With or without it the pixels are the same: a training is not repeated for it.
-        image_cache=ancient(lambda wildcards: INPUTS.image_cache(wildcards.experiment)),
     output:
         **outputs("retrain"),
     log:

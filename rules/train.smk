@@ -2,8 +2,6 @@ rule train:
     input:
         unpack(lambda wildcards: INPUTS.manifest(wildcards.experiment)),
         start=lambda wildcards: INPUTS.start_model(wildcards.experiment),
-        # With or without it the pixels are the same: a training is not repeated for it.
-        image_cache=ancient(lambda wildcards: INPUTS.image_cache(wildcards.experiment)),
     output:
         **outputs("train"),
     log:

@@ -26,24 +26,33 @@ def cache_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         SecateurError: with what is wrong and what to do.
     """
     with step_context(run, "cache"):
-        reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.train.n_workers)
-        manifest = manifest_of(run)
-        # Once an epoch each; test images are read once.
-        rows = {split: manifest[manifest["split"] == split] for split in ("train", "val")}
-        sizes = {split: _size(reader, rows[split], split == "train") for split in rows}
-        reason = _reason_for_none(run, sum(sizes.values()))
-        about = {
-            split: {
-                "images": len(rows[split]),
-                "bytes": sizes[split],
-                "file": None if reason else _made(run, reader, rows[split], split == "train", sizes[split]),
-                "reason": reason,
-            }
-            for split in rows
-        }
+        about = make_image_cache(run)
         write_json(run.file("cache", "image_cache"), about)
     print(f"cache  {_words(about)}", file=stream, flush=True)
     return about
+
+
+def make_image_cache(run: Run) -> dict[str, Any]:
+    """Make the files of the image cache that are allowed and not there yet; what the cache step returns.
+
+    A training calls it too: it may come before the cache step, and somebody may have removed the files.
+    """
+    reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.train.n_workers)
+    manifest = manifest_of(run)
+    # Once an epoch each; test images are read once.
+    rows = {split: manifest[manifest["split"] == split] for split in ("train", "val")}
+    sizes = {split: _size(reader, rows[split], split == "train") for split in rows}
+    there = all(cache_file(run, reader, rows[split], split == "train").exists() for split in rows)
+    reason = _reason_for_none(run, 0 if there else sum(sizes.values()))
+    return {
+        split: {
+            "images": len(rows[split]),
+            "bytes": sizes[split],
+            "file": None if reason else _made(run, reader, rows[split], split == "train", sizes[split]),
+            "reason": reason,
+        }
+        for split in rows
+    }
 
 
 def _reason_for_none(run: Run, size_bytes: int) -> str:

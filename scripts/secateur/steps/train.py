@@ -22,6 +22,7 @@ from secateur.models.provenance import versions
 from secateur.quantization.aware import plain_network, quantisation_aware
 from secateur.run import Run
 from secateur.spec import TrainSpec
+from secateur.steps.cache import make_image_cache
 from secateur.steps.context import step_context
 from secateur.steps.identity import training_identity
 from secateur.steps.model_card import card_of, link, split_link
@@ -109,6 +110,8 @@ def _done(training: Training) -> dict[str, Any]:
     run = training.run
     with _status_and_stream(training) as (status, stream):
         require_key(run)
+        if joined().first:
+            make_image_cache(run)
         training = replace(training, stream=stream, classes=read_classmap(run.classmap), manifest=manifest_of(run))
         with (
             distributed(training.section.gpus) as devices,

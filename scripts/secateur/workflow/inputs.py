@@ -41,10 +41,6 @@ class Inputs:
         files = [place for place in places if is_file_source(place)]
         return files + ([DIGITS_INDEX] if any(is_digits(place) for place in places) else [])
 
-    def image_cache(self, name: str) -> str:
-        """What is kept of decoded images; a training waits for it."""
-        return str(self._run(name).file("cache", "image_cache"))
-
     def start_model(self, name: str) -> list[str]:
         """The files that the first training starts from, if any."""
         spec = self._spec(name)

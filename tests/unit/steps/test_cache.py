@@ -70,6 +70,13 @@ def test_with_cached_images_a_training_does_not_need_the_files(project, class_fo
     assert metrics["epochs"] == 2
 
 
+def test_a_training_makes_the_cache_that_is_not_there(project):
+    assert main(["split", "-e", "one.yaml"]) == 0
+    assert not cached()
+    train(run_of("one", parse_spec(Path("one.yaml").read_text())), io.StringIO())
+    assert len(cached()) == 2
+
+
 def test_class_weights_by_name(project, capsys):
     assert main(["train", "-e", "one.yaml", "train.class_weights={dark: 1.0, light: 0.000001}"]) == 0
     assert main(["train", "-e", "two.yaml"]) == 0

@@ -207,11 +207,11 @@ def test_a_killed_training_is_a_failed_run(server: str, tmp_path: Path, reposito
 import io, os, signal, sys, time
 sys.path.insert(0, {str(repository / "scripts")!r})
 from pathlib import Path
-from secateur.run import Run
 from secateur.spec import parse_spec
 from secateur.tracking import Trackers
 spec = parse_spec({yaml.safe_dump({**SPEC, "train": {"mlflow": {"tracking_uri": server, "experiment": "third"}}})!r})
-trackers = Trackers(Run("shoes", spec, Path("r"), Path("w")), "train", spec.train, io.StringIO())
+start = {{"experiment": "shoes", "step": "train", "config": {{}}}}
+trackers = Trackers(start, Path("w"), spec.train, io.StringIO())
 trackers.epoch(1, {{"loss": 2.0}})
 os.kill(os.getpid(), signal.SIGKILL)
 """
