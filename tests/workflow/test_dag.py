@@ -143,7 +143,7 @@ RERUNS = {
     ("augment.mixup_alpha", 0.1): AFTER_TRAINING,
     ("data.cache", "never"): {"cache": 1, **SEEN},
     # A job that runs hides from Snakemake what else changed for those that need it: no training needs the cache.
-    ("model.input_image_size", [3, 24, 24]): {"cache": 1, **AFTER_TRAINING},
+    ("model.input_image_size", "3,24,24"): {"cache": 1, **AFTER_TRAINING},
     ("augment.enable_random_crop", False): {"cache": 1, **AFTER_TRAINING},
     ("prune.importance", "taylor"): {"prune": 1, "retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
     ("retrain.distill.alpha", 0.5): {"retrain": 1, "evaluate": 1, "inference": 1, **SHIPPED},
