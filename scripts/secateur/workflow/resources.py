@@ -59,9 +59,9 @@ NETWORKS: dict[str, tuple[int, float]] = {
 }
 # Of a user's own network, which is not looked into here.
 UNKNOWN = (5000, 60.0)
-# What an image needs, in shares of these outputs. Measured: 1.0 to 1.2 in a training step, with gradients, and about
-# 0.2 where a network only answers.
-TRAINING, ANSWERING = 1.5, 0.25
+# What an image needs, in shares of these outputs. Measured: 1.0 to 1.7 in a training step, with gradients (the most
+# with swish), and about 0.2 where a network only answers.
+TRAINING, ANSWERING = 2.0, 0.25
 # Bytes a parameter: weights, gradient, two moments, the best weights, and the files while they are written; or the
 # weights alone, and one copy.
 TRAINED, LOADED = 40, 12
