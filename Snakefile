@@ -1,6 +1,7 @@
 # One spec file in; a trained, pruned, retrained, measured and encrypted classifier out.
 #     snakemake --cores all --resources gpu=2
 import gc
+import os
 import signal
 import sys
 
@@ -12,6 +13,7 @@ sys.path.insert(0, f"{workflow.current_basedir}/scripts")
 from secateur.workflow.experiments import load_experiments, readable_errors
 from secateur.workflow.inputs import Inputs
 from secateur.workflow.outputs import EXPORT_RULES, rule_outputs
+from secateur.workflow.resources import Machine
 from secateur.workflow.staleness import DIGITS, DIGITS_INDEX, code_of
 
 # A graph of thousands of jobs is no garbage: looking through it again and again takes a tenth of a dry run's time.
@@ -35,7 +37,9 @@ pathvars:
 EXPERIMENTS = load_experiments(
     config, workflow.pathvars.apply("<results>"), workflow.pathvars.apply("<work>")
 )
-INPUTS = Inputs(EXPERIMENTS)
+RUNS_JOBS = workflow.resource_settings.nodes is None
+MACHINE = Machine(workflow.resource_settings.cores, os.environ, RUNS_JOBS)
+INPUTS = Inputs(EXPERIMENTS, MACHINE)
 
 
 def outputs(step, rule=""):

@@ -6,6 +6,9 @@ rule digits:
         "<logs>/digits.log",
     conda:
         "../envs/secateur.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         code=code_of("digits"),
     script:

@@ -8,6 +8,12 @@ rule calibrate:
         "<logs>/{experiment}/calibrate.log",
     conda:
         "../envs/secateur.yaml"
+    threads: lambda wildcards: INPUTS.threads(wildcards.experiment, "calibrate")
+    resources:
+        mem_mb=lambda wildcards, attempt: INPUTS.mem_mb(
+            wildcards.experiment, "calibrate", attempt
+        ),
+        runtime=lambda wildcards: INPUTS.runtime(wildcards.experiment, "calibrate"),
     params:
         run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
         out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "calibrate"),
@@ -33,6 +39,12 @@ for NAME, FILES in EXPORT_RULES.items():
             f"<logs>/{{experiment}}/export_{FILES['model']}.log",
         conda:
             "../envs/secateur.yaml"
+        threads: lambda wildcards: INPUTS.threads(wildcards.experiment, "export")
+        resources:
+            mem_mb=lambda wildcards, attempt: INPUTS.mem_mb(
+                wildcards.experiment, "export", attempt
+            ),
+            runtime=lambda wildcards: INPUTS.runtime(wildcards.experiment, "export"),
         params:
             run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
             out_of_date=lambda wildcards, model=FILES["model"]: INPUTS.params(
@@ -51,6 +63,12 @@ rule latency:
         "<logs>/{experiment}/latency.log",
     conda:
         "../envs/secateur.yaml"
+    threads: lambda wildcards: INPUTS.threads(wildcards.experiment, "latency")
+    resources:
+        mem_mb=lambda wildcards, attempt: INPUTS.mem_mb(
+            wildcards.experiment, "latency", attempt
+        ),
+        runtime=lambda wildcards: INPUTS.runtime(wildcards.experiment, "latency"),
     params:
         run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
         out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "latency"),
@@ -67,6 +85,12 @@ rule bundle:
         "<logs>/{experiment}/bundle.log",
     conda:
         "../envs/secateur.yaml"
+    threads: lambda wildcards: INPUTS.threads(wildcards.experiment, "bundle")
+    resources:
+        mem_mb=lambda wildcards, attempt: INPUTS.mem_mb(
+            wildcards.experiment, "bundle", attempt
+        ),
+        runtime=lambda wildcards: INPUTS.runtime(wildcards.experiment, "bundle"),
     params:
         run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
         out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "bundle"),
@@ -83,8 +107,13 @@ rule engine:
         "<logs>/{experiment}/engine.log",
     conda:
         "../envs/secateur.yaml"
+    threads: lambda wildcards: INPUTS.threads(wildcards.experiment, "engine")
     resources:
         gpu=1,
+        mem_mb=lambda wildcards, attempt: INPUTS.mem_mb(
+            wildcards.experiment, "engine", attempt
+        ),
+        runtime=lambda wildcards: INPUTS.runtime(wildcards.experiment, "engine"),
     params:
         run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
         out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "engine"),

@@ -7,8 +7,13 @@ rule prune:
         "<logs>/{experiment}/prune.log",
     conda:
         "../envs/secateur.yaml"
+    threads: lambda wildcards: INPUTS.threads(wildcards.experiment, "prune")
     resources:
         gpu=lambda wildcards: INPUTS.gpus(wildcards.experiment, "prune"),
+        mem_mb=lambda wildcards, attempt: INPUTS.mem_mb(
+            wildcards.experiment, "prune", attempt
+        ),
+        runtime=lambda wildcards: INPUTS.runtime(wildcards.experiment, "prune"),
     params:
         run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
         out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "prune"),

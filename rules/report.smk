@@ -7,6 +7,12 @@ rule report:
         "<logs>/{experiment}/report.log",
     conda:
         "../envs/secateur.yaml"
+    threads: lambda wildcards: INPUTS.threads(wildcards.experiment, "report")
+    resources:
+        mem_mb=lambda wildcards, attempt: INPUTS.mem_mb(
+            wildcards.experiment, "report", attempt
+        ),
+        runtime=lambda wildcards: INPUTS.runtime(wildcards.experiment, "report"),
     params:
         run=lambda wildcards: EXPERIMENTS.described(wildcards.experiment),
         out_of_date=lambda wildcards: INPUTS.params(wildcards.experiment, "report"),
@@ -24,6 +30,9 @@ rule index:
     localrule: True
     conda:
         "../envs/secateur.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         index=EXPERIMENTS.index(),
         code=code_of("index"),

@@ -24,9 +24,9 @@ from secateur.runtime.signals import stoppable
 from secateur.spec import load_spec
 from secateur.step_table import STEPS
 from secateur.training.hosts import hosts_of, join
-from secateur.workflow.inputs import gpus_of
 from secateur.workflow.job import on_gpus
 from secateur.workflow.outputs import export_jobs
+from secateur.workflow.resources import gpus_of
 
 # Steps that several hosts can do together.
 TRAININGS = ("train", "retrain")

@@ -74,12 +74,15 @@ def examine(path: str) -> Examined:
         return Examined(unreadable=error.strerror or "No such file or directory")
 
 
-def examine_all(paths: Sequence[str], progress: Callable[[int], None] = lambda done: None) -> pd.DataFrame:
-    """`examine` every file, on all processors.
+def examine_all(
+    paths: Sequence[str], progress: Callable[[int], None] = lambda done: None, threads: int | None = None
+) -> pd.DataFrame:
+    """`examine` every file.
 
     Args:
         paths: of the files.
         progress: is told now and then how many are done.
+        threads: that read and decode; None: one for each processor.
 
     Returns:
         A row a path, with the columns of `Examined`.
@@ -88,7 +91,7 @@ def examine_all(paths: Sequence[str], progress: Callable[[int], None] = lambda d
         DataError: a remote filesystem fails.
     """
     columns = {name: np.empty(len(paths), dtype) for name, dtype in DTYPES.items()}
-    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(max_workers=threads or len(os.sched_getaffinity(0))) as pool:
         for start in range(0, len(paths), IMAGES_AT_ONCE):
             results = list(pool.map(examine, paths[start : start + IMAGES_AT_ONCE]))
             for name, values in zip(columns, zip(*results, strict=True), strict=True):

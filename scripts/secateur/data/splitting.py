@@ -74,13 +74,16 @@ class Split:
     report: dict[str, Any]
 
 
-def examine_images(spec: Spec, unpack_to: Path | str, progress: Callable[[int, int], None]) -> Examined:
+def examine_images(
+    spec: Spec, unpack_to: Path | str, progress: Callable[[int, int], None], threads: int | None = None
+) -> Examined:
     """Read every image that a spec names.
 
     Args:
         spec: names the images.
         unpack_to: folder for what archives hold.
         progress: is told now and then how many of how many images are examined.
+        threads: that read and decode; None: one for each processor.
 
     Raises:
         SpecError: the spec names no images.
@@ -90,7 +93,7 @@ def examine_images(spec: Spec, unpack_to: Path | str, progress: Callable[[int, i
     classes = _common_classes(listings)
     _check_number_of_classes(spec.data, listings, classes)
     table = _joined(listings, spec.data.group)
-    table = table.join(examine_all(table["path"].tolist(), lambda done: progress(done, len(table))))
+    table = table.join(examine_all(table["path"].tolist(), lambda done: progress(done, len(table)), threads))
     return Examined(listings, classes, table, file_findings(table, listings))
 
 

@@ -18,25 +18,26 @@ from secateur.spec import Spec
 Runner = Callable[[NDArray[np.generic]], NDArray[np.float32]]
 
 
-def onnx_runner(content: bytes, spec: Spec) -> Runner:
-    """ONNX Runtime on the CPU."""
-    session = onnxruntime.InferenceSession(content, exact_options(), providers=["CPUExecutionProvider"])
+def onnx_runner(content: bytes, spec: Spec, threads: int | None = None) -> Runner:
+    """ONNX Runtime on the CPU. Threads: None is one for each core, here and below."""
+    session = onnxruntime.InferenceSession(content, exact_options(threads), providers=["CPUExecutionProvider"])
     return lambda pixels: np.asarray(session.run([OUTPUT_NAME], {INPUT_NAME: fed(pixels, spec)})[0])
 
 
-def openvino_runner(path: Path, spec: Spec) -> Runner:
+def openvino_runner(path: Path, spec: Spec, threads: int | None = None) -> Runner:
     """OpenVINO on the CPU, at the precision of the file."""
     import openvino  # noqa: PLC0415 - an extra
 
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    settings = {"INFERENCE_PRECISION_HINT": "f32", **({"INFERENCE_NUM_THREADS": threads} if threads else {})}
+    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
     return lambda pixels: np.asarray(compiled(fed(pixels, spec))[0])
 
 
-def tflite_runner(content: bytes, spec: Spec) -> Runner:
+def tflite_runner(content: bytes, spec: Spec, threads: int | None = None) -> Runner:
     """LiteRT on the CPU, one image at a time: scaled pixels, NHWC, float32."""
     from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - only where such a file is wanted
 
-    interpreter = Interpreter(model_content=content)
+    interpreter = Interpreter(model_content=content, num_threads=threads)
     interpreter.allocate_tensors()
     given, made = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 

@@ -23,6 +23,7 @@ from secateur.quantization.placement import (
 )
 from secateur.quantization.ranges import Ranges
 from secateur.quantization.sensitivity import unit_of_nodes
+from secateur.runtime.threads import limited
 
 Array = NDArray[np.float32]
 # TensorRT's calibrator has as many bins and levels (onnxruntime.quantization has them as defaults too).
@@ -45,7 +46,9 @@ def bounded_ranges(network: Network) -> dict[str, tuple[float, float]]:
     return {name: BOUNDED_OPS[node.op_type] for name, node in network.maker.items() if node.op_type in BOUNDED_OPS}
 
 
-def measured_ranges(proto: onnx.ModelProto, batches: Iterable[Array], method: str) -> Ranges:
+def measured_ranges(
+    proto: onnx.ModelProto, batches: Iterable[Array], method: str, threads: int | None = None
+) -> Ranges:
     """Run a float network on images and find the range of each activation that may be quantised.
 
     Args:
@@ -54,11 +57,12 @@ def measured_ranges(proto: onnx.ModelProto, batches: Iterable[Array], method: st
         method: `minmax` takes the least and the largest value; `percentile` leaves out the furthest 0.01 %; `entropy`
             takes the range whose eight-bit values tell least different a distribution (Migacz, 8-bit inference with
             TensorRT, 2017).
+        threads: of ONNX Runtime; None: one for each core.
     """
     network = Network(proto)
     names = tensors_to_measure(network)
     collector = _MinMax() if method == "minmax" else _Histograms(method)
-    session = _session_with_outputs(proto, names)
+    session = _session_with_outputs(proto, names, threads)
     (given,) = session.get_inputs()
     wanted = [name for name in names if name != given.name]
     for batch in batches:
@@ -75,11 +79,13 @@ def _with_zero(least: float, largest: float) -> tuple[float, float]:
     return min(float(least), 0.0), max(float(largest), 0.0)
 
 
-def _session_with_outputs(proto: onnx.ModelProto, names: list[str]) -> onnxruntime.InferenceSession:
+def _session_with_outputs(
+    proto: onnx.ModelProto, names: list[str], threads: int | None
+) -> onnxruntime.InferenceSession:
     graph = proto.graph
     have = {value.name for value in [*graph.input, *graph.output]}
     more = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in have]
-    options = onnxruntime.SessionOptions()
+    options = limited(onnxruntime.SessionOptions(), threads)
     # A tensor that an optimisation takes away cannot be looked at.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     count = len(graph.output)

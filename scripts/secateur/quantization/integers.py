@@ -9,6 +9,8 @@ from typing import Any
 import onnx
 import onnxruntime
 
+from secateur.runtime.threads import limited
+
 # Operators of ONNX Runtime -> whether they compute in integers.
 KINDS = {"QLinearConv": True, "QGemm": True, "Conv": False, "FusedConv": False, "Gemm": False, "FusedGemm": False}
 
@@ -31,13 +33,14 @@ class IntegerCheck:
         return {"in_integers": len(self.integer), "layers_with_weights": layers, "in_float": list(self.floating)}
 
 
-def integer_check(content: bytes) -> IntegerCheck:
+def integer_check(content: bytes, threads: int | None = None) -> IntegerCheck:
     """Look at the graph that ONNX Runtime makes of a quantised network on this CPU.
 
     Args:
         content: the serialised network.
+        threads: of ONNX Runtime; None: one for each core.
     """
-    graph = _optimised(content).graph
+    graph = _optimised(content, threads).graph
     found = [(node.name, KINDS[node.op_type]) for node in graph.node if node.op_type in KINDS]
     return IntegerCheck(
         tuple(_layer(name) for name, integer in found if integer),
@@ -50,9 +53,9 @@ def _layer(node: str) -> str:
     return node.split(":", maxsplit=1)[0]
 
 
-def _optimised(content: bytes) -> onnx.ModelProto:
+def _optimised(content: bytes, threads: int | None) -> onnx.ModelProto:
     """ONNX Runtime writes its graph to a path only. This one is in memory: an encrypted model must not be on disk."""
-    options = onnxruntime.SessionOptions()
+    options = limited(onnxruntime.SessionOptions(), threads)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     with open(os.memfd_create("optimised"), "rb") as file:
         options.optimized_model_filepath = f"/proc/self/fd/{file.fileno()}"

@@ -65,7 +65,12 @@ def unit_of_nodes(network: Network) -> dict[str, str]:
 
 
 def choose_float_layers(
-    proto: onnx.ModelProto, ranges: Ranges, batches: Sequence[Array], labels: NDArray[np.int64], max_drop: float
+    proto: onnx.ModelProto,
+    ranges: Ranges,
+    batches: Sequence[Array],
+    labels: NDArray[np.int64],
+    max_drop: float,
+    threads: int | None = None,
 ) -> Exclusions:
     """Leave the fewest of the most harmful layers in float so that top-1 falls by at most `max_drop`.
 
@@ -75,6 +80,7 @@ def choose_float_layers(
         batches: labelled images as the network takes them.
         labels: class indices of all of them.
         max_drop: of top-1 on these images.
+        threads: of ONNX Runtime; None: one for each core.
 
     Raises:
         ModelError: no number of layers in float is enough.
@@ -85,14 +91,14 @@ def choose_float_layers(
 
     def accuracy(without: Sequence[str]) -> float:
         wanted = _but(units, set(without))
-        answers = _answers(quantised(proto, ranges, "onnxruntime", wanted), batches)
+        answers = _answers(quantised(proto, ranges, "onnxruntime", wanted), batches, threads)
         return float((answers.argmax(axis=1) == labels).mean())
 
-    fp32 = float((_answers(proto, batches).argmax(axis=1) == labels).mean())
+    fp32 = float((_answers(proto, batches, threads).argmax(axis=1) == labels).mean())
     whole = accuracy([])
     if fp32 - whole <= max_drop:
         return Exclusions((), {}, fp32, whole, whole)
-    harm = _harm(proto, ranges, batches, units, layers)
+    harm = _harm(proto, ranges, _first(batches, SENSITIVITY_IMAGES), units, layers, threads)
     order = sorted(layers, key=lambda name: -harm[name])
     found = _fewest(len(order), lambda count: fp32 - accuracy(order[:count]) <= max_drop)
     if found is None:
@@ -118,14 +124,20 @@ def _fewest(most: int, enough: Callable[[int], bool]) -> int | None:
 
 
 def _harm(
-    proto: onnx.ModelProto, ranges: Ranges, batches: Sequence[Array], units: dict[str, str], layers: Sequence[str]
+    proto: onnx.ModelProto,
+    ranges: Ranges,
+    batches: Sequence[Array],
+    units: dict[str, str],
+    layers: Sequence[str],
+    threads: int | None,
 ) -> dict[str, float]:
-    few = _first(batches, SENSITIVITY_IMAGES)
-    exact = _answers(proto, few)
-    return {
-        name: float(np.abs(_answers(quantised(proto, ranges, "onnxruntime", _only(units, name)), few) - exact).mean())
-        for name in layers
-    }
+    exact = _answers(proto, batches, threads)
+
+    def change(name: str) -> float:
+        one = quantised(proto, ranges, "onnxruntime", _only(units, name))
+        return float(np.abs(_answers(one, batches, threads) - exact).mean())
+
+    return {name: change(name) for name in layers}
 
 
 def _only(units: dict[str, str], name: str) -> Callable[[onnx.NodeProto], bool]:
@@ -146,9 +158,9 @@ def _first(batches: Sequence[Array], count: int) -> list[Array]:
     return kept
 
 
-def _answers(proto: onnx.ModelProto, batches: Sequence[Array]) -> Array:
+def _answers(proto: onnx.ModelProto, batches: Sequence[Array], threads: int | None) -> Array:
     session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), exact_options(), providers=["CPUExecutionProvider"]
+        proto.SerializeToString(), exact_options(threads), providers=["CPUExecutionProvider"]
     )
     (given,) = session.get_inputs()
     return np.concatenate([session.run(None, {given.name: batch})[0] for batch in batches])

@@ -38,6 +38,7 @@ COSMETIC = {
     "secateur.runtime.gpu": "which device a step gets",
     "secateur.runtime.signals": "how a step stops",
     "secateur.runtime.quiet": "what libraries print",
+    "secateur.runtime.threads": "how many threads a step computes with",
     "secateur.runtime.import_hooks": "how long an import takes",
     "secateur.spec.load": "its outcome is the values of the spec, which count themselves",
     "secateur.spec.convert": "as load",

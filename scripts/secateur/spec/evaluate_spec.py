@@ -15,7 +15,7 @@ class EvaluateSpec(Section):
         5, "an answer counts as right if the class is among the k likeliest", "evaluate", "export", "engine"
     )
     batch_size: PositiveInt = spec_key(256, "images per batch")
-    n_workers: PositiveInt = spec_key(8, "threads that load images")
+    n_workers: PositiveInt = spec_key(8, "threads that load images, and cores of the job")
     classmap: OptionalPath = no_effect(None, "split makes the one class map, split/classmap.json")
     trt_engine: OptionalPath = no_effect(None, "the engine of this run is measured when it is built")
     results_dir: OptionalPath = no_effect(None, OWN_RESULTS)

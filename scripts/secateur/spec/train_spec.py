@@ -93,7 +93,7 @@ class TrainSpec(Section):
     checkpoint_interval: PositiveInt = spec_key(1, "epochs between checkpoints")
     checkpoint_minutes: PositiveFloat = spec_key(10.0, "own addition: minutes between checkpoints within a long epoch")
     validation_interval: PositiveInt = spec_key(1, "epochs between validations (V2)", "training")
-    n_workers: PositiveInt = spec_key(10, "threads that load images")
+    n_workers: PositiveInt = spec_key(10, "threads that load images, and cores of the job")
     random_seed: int = spec_key(
         42, "another seed gives other first weights, order and augmentation", "training", ge=0, lt=2**31
     )

@@ -59,7 +59,7 @@ def _ranges(run: Run, final: FinalModel, proto: onnx.ModelProto) -> tuple[Ranges
     if final.ranges is not None:
         return final.ranges, {"source": "training (qat)"}
     paths = calibration_paths(run)
-    ranges = measured_ranges(proto, _inputs(run, paths), section.calibration.method)
+    ranges = measured_ranges(proto, _inputs(run, paths), section.calibration.method, run.threads)
     return ranges, {"source": f"{len(paths)} images", "method": section.calibration.method}
 
 
@@ -85,4 +85,4 @@ def _exclusions(run: Run, final: FinalModel, proto: onnx.ModelProto, ranges: Ran
         return None
     rows, labels = rows_of_split(manifest_of(run), "val", final.classes)
     batches = list(_inputs(run, list(rows["path"])))
-    return choose_float_layers(proto, ranges, batches, np.array(labels), limit)
+    return choose_float_layers(proto, ranges, batches, np.array(labels), limit, run.threads)

@@ -75,8 +75,8 @@ def write_onnx(run: Run, final: FinalModel, file: Exported, target: Path) -> dic
     calibration = read_calibration(run) if file.data_type == "int8" else None
     content = onnx_content(final, file, calibration, onnx_metadata(run, final))
     parity = {
-        **parity_of(run, final, file, onnx_runner(content, run.spec)),
-        **_layers_in_integers(content, file),
+        **parity_of(run, final, file, onnx_runner(content, run.spec, run.threads)),
+        **_layers_in_integers(content, file, run.threads),
         "converter": run.spec.export.converter,
         "opset": run.spec.export.target_opset,
         "onnx": onnx.__version__,
@@ -90,11 +90,11 @@ def write_onnx(run: Run, final: FinalModel, file: Exported, target: Path) -> dic
     return parity
 
 
-def _layers_in_integers(content: bytes, file: Exported) -> dict[str, Any]:
+def _layers_in_integers(content: bytes, file: Exported, threads: int | None) -> dict[str, Any]:
     """For an int8 file for ONNX Runtime what that makes of it; TensorRT decides for itself."""
     if file.data_type != "int8" or file.form != "onnxruntime":
         return {}
-    return {"integers": integer_check(content).as_json()}
+    return {"integers": integer_check(content, threads).as_json()}
 
 
 def _write_model(content: bytes, target: Path, run: Run) -> None:

@@ -46,7 +46,7 @@ def write_tflite(run: Run, final: FinalModel, file: Exported, target: Path) -> d
     """
     _require_package("tflite")
     content = _tflite(run, final, file.data_type)
-    parity = parity_of(run, final, file, tflite_runner(content, run.spec))
+    parity = parity_of(run, final, file, tflite_runner(content, run.spec, run.threads))
     require_agreement(parity, run.spec)
     write_bytes(target, content)
     return parity
@@ -94,7 +94,7 @@ def write_openvino(run: Run, final: FinalModel, file: Exported, target: Path) ->
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".openvino-") as folder:
         made = Path(folder) / target.name
         openvino.save_model(network, made, compress_to_fp16=False)
-        parity = parity_of(run, final, file, openvino_runner(made, run.spec))
+        parity = parity_of(run, final, file, openvino_runner(made, run.spec, run.threads))
         require_agreement(parity, run.spec)
         for suffix in (".bin", ".xml"):
             write_bytes(target.with_suffix(suffix), made.with_suffix(suffix).read_bytes())
@@ -109,7 +109,7 @@ def write_web(run: Run, final: FinalModel, file: Exported, target: Path) -> dict
     """
     content = onnx_content(final, file, _ranges(run, file), onnx_metadata(run, final))
     page = web_page({**preprocessing_of(run.spec), "labels": final.classes, "title": run.name}, content)
-    parity = parity_of(run, final, file, onnx_runner(content, run.spec))
+    parity = parity_of(run, final, file, onnx_runner(content, run.spec, run.threads))
     require_agreement(parity, run.spec)
     write_text(target, page)
     return parity

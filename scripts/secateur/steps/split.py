@@ -43,7 +43,8 @@ def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
             if taken_from:
                 print(f"split  the same images as {taken_from}", file=stream)
                 return dict(read_json(folder / "report.json"))
-            report = split(run.spec, folder, run.work.parent / "cache" / "unpacked", _progress(stream))
+            unpacked = run.work.parent / "cache" / "unpacked"
+            report = split(run.spec, folder, unpacked, _progress(stream), run.threads)
     counts = "  ".join(f"{name} {count}" for name, count in report["images_per_split"].items())
     print(f"split  {len(report['classes'])} classes  {counts}", file=stream)
     _say(stream, report["unreadable"], lambda item: f"skipped {item['path']}: {item['reason']}")
@@ -62,6 +63,7 @@ def split(
     folder: Path | str,
     unpack_to: Path | str = "work/cache/unpacked",
     progress: Callable[[int, int], None] = lambda done, images: None,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """Write `manifest.csv`, `classmap.json`, `findings.csv`, `report.json` and `report.html` into `folder`.
 
@@ -70,6 +72,7 @@ def split(
         folder: of the files.
         unpack_to: folder for what archives hold.
         progress: is told now and then how many of how many images are examined.
+        threads: that read and decode; None: one for each processor.
 
     Returns:
         The report.
@@ -79,7 +82,7 @@ def split(
         DataError: folders or images that cannot be used; `unreadable.csv` then lists all of them.
     """
     folder = Path(folder)
-    examined = examine_images(spec, unpack_to, progress)
+    examined = examine_images(spec, unpack_to, progress, threads)
     _refuse_unreadable(examined.unreadable, folder, spec.data.on_corrupt)
     result = divided(examined, spec.data)
     write_csv(folder / "findings.csv", result.findings)

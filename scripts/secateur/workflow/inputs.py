@@ -1,6 +1,6 @@
 """What each rule depends on: the files that it reads, and the values whose change makes its results out of date.
 
-Light: no Keras, no TensorFlow.
+And what it asks for: cores, GPUs, memory, time. Light: no Keras, no TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,14 +15,24 @@ from secateur.spec import Spec
 from secateur.step_table import COMMON_STEPS, STEPS
 from secateur.workflow.experiments import Experiments
 from secateur.workflow.outputs import exported_paths, page_files
+from secateur.workflow.resources import Machine, gpus_of, mem_mb_of, runtime_min_of, threads_of
 from secateur.workflow.staleness import DIGITS_INDEX, Contents, is_digits, places_of_split, step_params
+
+# Nobody has said how many cores there may be.
+HERE = Machine()
 
 
 class Inputs:
-    """The inputs of every experiment; a method with the name of a step returns the files that the step reads."""
+    """The inputs of every experiment; a method with the name of a step returns the files that the step reads.
 
-    def __init__(self, experiments: Experiments) -> None:
+    Args:
+        experiments: all of them.
+        machine: that jobs share.
+    """
+
+    def __init__(self, experiments: Experiments, machine: Machine = HERE) -> None:
         self.experiments = experiments
+        self.machine = machine
         self.contents = Contents(experiments.work)
 
     def _spec(self, name: str) -> Spec:
@@ -144,13 +154,14 @@ class Inputs:
         """How many GPUs a step works with."""
         return gpus_of(self._spec(name), step)
 
+    def threads(self, name: str, step: str) -> int:
+        """How many cores a step asks for."""
+        return threads_of(self._spec(name), step, self.machine)
 
-def gpus_of(spec: Spec, step: str) -> int:
-    """How many GPUs a step of this spec works with."""
-    if not STEPS[step].uses_gpu:
-        return 0
-    if step == "prune":
-        return int(spec.prune is not None and spec.prune.needs_images)
-    if step in ("train", "retrain"):
-        return ((spec.retrain if step == "retrain" else None) or spec.train).gpus
-    return 1
+    def mem_mb(self, name: str, step: str, attempt: int = 1) -> int:
+        """Memory that a step asks for, in MB; more with each attempt, since the last one may have had too little."""
+        return attempt * mem_mb_of(self._spec(name), step)
+
+    def runtime(self, name: str, step: str) -> int:
+        """Minutes that a step asks for."""
+        return runtime_min_of(self._spec(name), step)

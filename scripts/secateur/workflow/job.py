@@ -17,6 +17,7 @@ from secateur.runtime.gpu import BACKEND, leased, several_on
 from secateur.runtime.import_hooks import skip_unused_imports
 from secateur.runtime.onednn import use_onednn
 from secateur.runtime.signals import stoppable
+from secateur.runtime.threads import use_threads
 from secateur.step_table import COMMON_STEPS, STEPS
 
 # Errors name their file or key, and their log; lines that go on are indented.
@@ -118,13 +119,14 @@ def run_step(snakemake: Any, step: str, **wildcards: str) -> None:
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
-    """The run of a rule's experiment, with the GPUs that its rule asks for, and the stream for people.
+    """The run of a rule's experiment, with its GPUs and threads, and the stream for people.
 
     Args:
-        snakemake: the object that Snakemake gives to scripts: wildcards.experiment, params.run, resources, log.
+        snakemake: the object that Snakemake gives to scripts: wildcards, params.run, resources, threads, log.
     """
+    use_threads(snakemake.threads, os.environ)
     with logged(snakemake.log[0], snakemake.wildcards.experiment) as stream:
-        run = run_from(snakemake.wildcards.experiment, snakemake.params.run)
+        run = replace(run_from(snakemake.wildcards.experiment, snakemake.params.run), threads=snakemake.threads)
         with on_gpus(run, snakemake.rule, snakemake.resources.get("gpu", 0), os.environ, stream) as equipped:
             yield equipped, stream
 
@@ -137,6 +139,7 @@ def run_common_step(snakemake: Any, step: str, **arguments: Any) -> None:
         step: its name.
         arguments: of its function, beside `stream`.
     """
+    use_threads(snakemake.threads, os.environ)
     with logged(snakemake.log[0]) as stream, leased(0, os.environ):
         COMMON_STEPS[step].load()(stream=stream, **arguments)
 
