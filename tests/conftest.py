@@ -17,6 +17,8 @@ import pytest
 from PIL import Image
 from secateur.runtime.onednn import use_onednn
 
+from tests.shared import SMALL, made_once
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 use_onednn(os.environ)
 REPOSITORY = Path(__file__).parent.parent
@@ -61,6 +63,32 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 def class_folders(tmp_path: Path) -> Path:
     """Two classes of 12 noisy JPEG images each: `dark` and `light`."""
     return write_class_folders(tmp_path / "images")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `images`, `one.yaml`, which is `SMALL`, and what `secateur train` made of it: to be copied."""
+
+    def train(folder: Path) -> None:
+        from secateur.cli.main import main
+
+        write_class_folders(folder / "images")
+        (folder / "one.yaml").write_text(SMALL)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert main(["train", "-e", "one.yaml"]) == 0
+
+    return made_once(tmp_path_factory, "trained", train)
+
+
+@pytest.fixture(scope="session")
+def short_timing() -> Iterator[None]:
+    """Latencies are measured with fewer calls: their figures are not what a test is about."""
+    from secateur.export import timing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "SECONDS", 0.4)
+        yield
 
 
 def write_class_folders(root: Path) -> Path:
