@@ -19,8 +19,8 @@ LIBRARIES = (
     "pandas", "pydantic", "jsonschema", "PIL.Image", "fsspec", "cryptography.hazmat.bindings.openssl.binding",
     "snakemake.cli", "snakemake.profiles", "snakemake.storage", "snakemake.report.html_reporter", "dvc.cli.parser",
 )  # fmt: skip
-_FORKS = get_context("forkserver")
-_FORKS.set_forkserver_preload(list(LIBRARIES))
+FORKS = get_context("forkserver")
+FORKS.set_forkserver_preload(list(LIBRARIES))
 
 
 def run_module(
@@ -29,7 +29,7 @@ def run_module(
     """As `subprocess.run([sys.executable, "-m", module, *words], cwd=folder, env=environment)`, its text captured."""
     with tempfile.TemporaryDirectory() as place:
         printed = [Path(place, name) for name in ("out", "err")]
-        process = _FORKS.Process(target=_run, args=(module, list(words), str(folder), dict(environment), printed))
+        process = FORKS.Process(target=_run, args=(module, list(words), str(folder), dict(environment), printed))
         process.start()
         process.join()
         out, err = (path.read_text(errors="replace") for path in printed)

@@ -24,7 +24,7 @@ data: {{train_dataset_path: {images}/train, val_dataset_path: {images}/validatio
 augment: {{enable_center_crop: False, mixup_alpha: 0}}
 model: {{arch: resnet_10, input_image_size: "3,48,64", use_batch_norm: True, use_pooling: True}}
 train:
-  num_epochs: 3
+  num_epochs: 2
   batch_size_per_gpu: 32
   optim_config: {{optimizer: adam}}
   lr_config: {{learning_rate: 0.001}}

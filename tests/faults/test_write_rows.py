@@ -20,9 +20,10 @@ from secateur.training.checkpoints import Checkpoints, TrainingState
 from secateur.vault import files as sealed
 
 from tests.conftest import small_files
+from tests.faults.killing import die_at
+from tests.programs import FORKS
 from tests.shared import SMALL, copied
 
-KILLER = Path(__file__).with_name("killing.py")
 SPEC = """
 key: k
 data: {source: images, preprocess_mode: tf}
@@ -44,21 +45,22 @@ class Variable:
         self.value = value
 
 
-def killed_at(number, case, folder, repository):
+def killed_at(number, case, folder):
     """Whether the process died, or got to its end."""
-    command = [sys.executable, str(KILLER), str(number), case, str(folder), str(repository / "scripts")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 9), done.stderr
-    return done.returncode == 9
+    process = FORKS.Process(target=die_at, args=(number, case, str(folder)))
+    process.start()
+    process.join()
+    assert process.exitcode in (0, 9)
+    return process.exitcode == 9
 
 
-def test_w1_a_checkpoint_killed_at_every_step_is_the_one_before_or_the_new(tmp_path, repository):
+def test_w1_a_checkpoint_killed_at_every_step_is_the_one_before_or_the_new(tmp_path):
     number, seen = 0, []
     while True:
         number += 1
         folder = tmp_path / str(number)
         folder.mkdir()
-        dead = killed_at(number, "checkpoints", folder, repository)
+        dead = killed_at(number, "checkpoints", folder)
         variable, said = Variable(), io.StringIO()
         state = Checkpoints(folder, "k").read([variable], said)
         assert said.getvalue() == "", "no half of a checkpoint has a final name"
@@ -74,7 +76,7 @@ def test_w1_a_checkpoint_killed_at_every_step_is_the_one_before_or_the_new(tmp_p
 
 
 @pytest.mark.parametrize("case", ["artifact", "rekey"])
-def test_w1_other_files_too(tmp_path, repository, case):
+def test_w1_other_files_too(tmp_path, case):
     number, dead, states = 0, True, set()
     while dead:
         number += 1
@@ -83,7 +85,7 @@ def test_w1_other_files_too(tmp_path, repository, case):
         (folder / "plain").write_bytes(b"content" * 20_000)
         sealed.seal_file(folder / "plain", folder / "m.tlt", "old")
         (folder / "a.json").write_text("old")
-        dead = killed_at(number, case, folder, repository)
+        dead = killed_at(number, case, folder)
         if case == "artifact":
             text = (folder / "a.json").read_text()
             assert text in ("old", "new " * 10_000)
