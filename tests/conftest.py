@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from secateur.runtime.onednn import use_onednn
 
+from tests.long import LONG
 from tests.shared import SMALL, made_once
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -117,6 +118,7 @@ def write_jpeg(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, so that of several processes none has them left when the others are done."""
 
@@ -124,3 +126,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((rank for rank, part in enumerate(("e2e", "zoo", "workflow")) if f"/{part}/" in str(item.path)), 3)
 
     items.sort(key=place)
+    for item in items:
+        if LONG.search(item.nodeid):
+            item.add_marker(pytest.mark.slow)

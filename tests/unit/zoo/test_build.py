@@ -36,12 +36,6 @@ FAMILY_MEMBERS = (
 ).split()
 
 
-def quick_marked(archs):
-    """`make test-fast` leaves the longer ones out."""
-    quick = ("resnet_10", "resnet_18", "squeezenet", "alexnet", "vgg_16", "cspdarknet_tiny")
-    return [arch if arch in quick else pytest.param(arch, marks=pytest.mark.slow) for arch in archs]
-
-
 def test_every_arch_has_a_published_count():
     assert set(COUNTS) == set(ARCHITECTURES)
 
@@ -52,7 +46,7 @@ def test_parameter_counts(arch):
     assert body(build(ModelSpec(arch=arch, use_batch_norm=True, input_image_size="3,32,32"), 20)) == COUNTS[arch]
 
 
-@pytest.mark.parametrize("arch", quick_marked(ALL_PROJECTIONS))
+@pytest.mark.parametrize("arch", ALL_PROJECTIONS)
 def test_parameter_counts_with_all_projections(arch):
     spec = ModelSpec(arch=arch, use_batch_norm=True, all_projections=True, input_image_size="3,32,32")
     assert body(build(spec, 20))[0] == ALL_PROJECTIONS[arch]
@@ -86,7 +80,7 @@ def test_resnet_strides(pooling):
     assert model.name == ("resnet10" if pooling else "resnet10_nopool")
 
 
-@pytest.mark.parametrize("arch", quick_marked(FAMILY_MEMBERS))
+@pytest.mark.parametrize("arch", FAMILY_MEMBERS)
 @pytest.mark.parametrize("size", ["1,33,47", "3,16,16"])
 @pytest.mark.parametrize("retain_head", [False, True])
 def test_any_size_and_gray(arch, size, retain_head):
