@@ -12,7 +12,6 @@ LONG = re.compile(
             r"faults/test_write_rows\.py::test_(w1_a_checkpoint|w3_no_room_for_an_export|w10)",
             r"unit/byom/test_from_onnx\.py::test_keras_applications_through_tf2onnx\[(?!MobileNet-)",
             r"unit/byom/test_from_onnx\.py::test_(what_was_imported|a_keras_file)",
-            r"unit/byom/test_torch\.py::.*\[(?!resnet-17)",
             r"unit/keras_to_onnx/test_writer\.py::test_zoo_pruned_and_not\[(?!nchw-resnet_18)",
             r"unit/keras_to_onnx/test_writer\.py::test_(tf2onnx_agrees\[(?!nchw-resnet_18)|opsets\[1[38])",
             r"unit/pruning/test_any_graph\.py::test_random_graphs",
