@@ -17,6 +17,9 @@ import pytest
 from PIL import Image
 from secateur.runtime.onednn import use_onednn
 
+from tests.long import LONG
+from tests.shared import SMALL, made_once
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 use_onednn(os.environ)
 REPOSITORY = Path(__file__).parent.parent
@@ -63,6 +66,32 @@ def class_folders(tmp_path: Path) -> Path:
     return write_class_folders(tmp_path / "images")
 
 
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `images`, `one.yaml`, which is `SMALL`, and what `secateur train` made of it: to be copied."""
+
+    def train(folder: Path) -> None:
+        from secateur.cli.main import main
+
+        write_class_folders(folder / "images")
+        (folder / "one.yaml").write_text(SMALL)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert main(["train", "-e", "one.yaml"]) == 0
+
+    return made_once(tmp_path_factory, "trained", train)
+
+
+@pytest.fixture(scope="session")
+def short_timing() -> Iterator[None]:
+    """Latencies are measured with fewer calls: their figures are not what a test is about."""
+    from secateur.export import timing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "SECONDS", 0.4)
+        yield
+
+
 def write_class_folders(root: Path) -> Path:
     """Write them; the same images each time."""
     rng = np.random.default_rng(0)
@@ -89,6 +118,7 @@ def write_jpeg(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, so that of several processes none has them left when the others are done."""
 
@@ -96,3 +126,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((rank for rank, part in enumerate(("e2e", "zoo", "workflow")) if f"/{part}/" in str(item.path)), 3)
 
     items.sort(key=place)
+    for item in items:
+        if LONG.search(item.nodeid):
+            item.add_marker(pytest.mark.slow)

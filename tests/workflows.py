@@ -1,7 +1,11 @@
 """Copies of the workflow in other folders."""
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
+
+from tests.programs import run_module
 
 REPOSITORY = Path(__file__).parent.parent
 PARTS = ("Snakefile", "rules", "scripts", "profiles", "envs")
@@ -31,3 +35,9 @@ def stand_in(folder: Path) -> Path:
     for script in (folder / "scripts").glob("*.py"):
         script.write_text(STAND_IN)
     return snakefile
+
+
+def snakemake(*words: str, folder: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it in a folder, with more in its environment."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return run_module("snakemake", words, folder or Path.cwd(), {**kept, **environment})

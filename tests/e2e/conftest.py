@@ -4,6 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from secateur.cli.main import main
+
+from tests.shared import PASS_PHRASE, PHOTOGRAPHS, made_once
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 FLAGS = (
@@ -12,7 +15,26 @@ FLAGS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session", autouse=True)
+def quick(short_timing):
+    pass
+
+
+@pytest.fixture(scope="session")
+def photographs(clothing, tmp_path_factory):
+    """`out`, the results of a training of all the photographs by `PHOTOGRAPHS`: to be copied."""
+
+    def train(folder):
+        spec = folder / "photographs.yaml"
+        spec.write_text(PHOTOGRAPHS.format(images=clothing, results=folder / "out", key=PASS_PHRASE))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert main(["train", "-e", str(spec)]) == 0
+
+    return made_once(tmp_path_factory, "photographs", train)
+
+
+@pytest.fixture(scope="session")
 def few(clothing, tmp_path_factory):
     """Some of the photographs."""
     root = tmp_path_factory.mktemp("few")

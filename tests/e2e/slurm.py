@@ -62,7 +62,11 @@ class Slurm:
 
     def __init__(self, folder):
         self.folder = folder
-        self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+
+    @property
+    def environment(self):
+        """What its programs need."""
+        return {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def __enter__(self):
         for name in ("state", "spool", "munge", "dev"):

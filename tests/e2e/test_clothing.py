@@ -10,35 +10,31 @@ import pyrage
 import pytest
 from secateur.cli.main import main
 
+from tests.shared import PASS_PHRASE, PHOTOGRAPHS, copied
+
 pytestmark = pytest.mark.slow
 
-SPEC = """
-results_dir: {results}
-key: file:{key}
-data: {{train_dataset_path: {images}/train, val_dataset_path: {images}/validation, preprocess_mode: torch}}
-augment: {{enable_center_crop: False}}
-model: {{arch: resnet_10, input_image_size: "3,64,64", use_batch_norm: True, use_pooling: True}}
-train:
-  num_epochs: 3
-  batch_size_per_gpu: 32
-  optim_config: {{optimizer: adam}}
-  lr_config: {{learning_rate: 0.001}}
-  reg_config: {{weight_decay: 0.001}}
+SPEC = (
+    PHOTOGRAPHS
+    + """
 prune: {{threshold: 0.9}}
-retrain: {{num_epochs: 2, reg_config: {{type: none}}}}
+retrain: {{num_epochs: 1, reg_config: {{type: none}}}}
 evaluate: {{dataset_path: {images}/test, top_k: 3}}
 inference: {{image_dir: {images}/test/shoes}}
 export: {{output_path: EXPORTDIR/clothing.etlt}}
 """
+)
 
 
-def test_the_whole_chain(clothing, tmp_path, capsys, monkeypatch):
+def test_the_whole_chain(photographs, clothing, tmp_path, capsys, monkeypatch):
+    """Its training is the one that tests share."""
+    copied(photographs, tmp_path)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "key").write_text("a pass phrase\n")
+    (tmp_path / "key").write_text(f"{PASS_PHRASE}\n")
     (tmp_path / "key").chmod(0o600)
     spec = tmp_path / "clothing.yaml"
-    spec.write_text(SPEC.format(images=clothing, results=tmp_path / "out", key=tmp_path / "key"))
-    for step in ("train", "prune", "retrain", "evaluate", "inference", "export"):
+    spec.write_text(SPEC.format(images=clothing, results=tmp_path / "out", key=f"file:{tmp_path}/key"))
+    for step in ("prune", "retrain", "evaluate", "inference", "export"):
         assert main([step, "-e", str(spec)]) == 0, capsys.readouterr().err
     assert main(["evaluate", "-e", str(spec), f"evaluate.model_path={tmp_path}/out/train/model.tlt"]) == 0
     after, before = (
@@ -54,7 +50,7 @@ def test_the_whole_chain(clothing, tmp_path, capsys, monkeypatch):
         list((clothing / "test/shoes").iterdir())
     )
     sealed = (tmp_path / "out/export/clothing.etlt").read_bytes()
-    plain = pyrage.passphrase.decrypt(sealed, "a pass phrase")
+    plain = pyrage.passphrase.decrypt(sealed, PASS_PHRASE)
     assert b"predictions" in plain
     (tmp_path / "out/export/clothing.onnx").write_bytes(plain)
     assert predicted(empty_environment(tmp_path), tmp_path / "out/export/predict.py", clothing) == evaluated(tmp_path)

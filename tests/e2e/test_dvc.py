@@ -9,18 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.programs import run_module
+from tests.shared import SMALL, copied
 from tests.workflows import PARTS, copied_to
 
 pytestmark = pytest.mark.slow
 
-SPEC = {
-    "key": "dvc-test",
-    "data": {"source": "data/photos", "preprocess_mode": "tf"},
-    "model": {"arch": "resnet_10", "input_image_size": [3, 32, 32], "use_batch_norm": True},
-    "train": {"num_epochs": 1, "batch_size_per_gpu": 4},
-    "evaluate": {"top_k": 2},
-    "export": {"output_path": "EXPORTDIR/m.onnx"},
-}
+SPEC = {**yaml.safe_load(SMALL), "evaluate": {"top_k": 2}, "export": {"output_path": "EXPORTDIR/m.onnx"}}
 OF_DVC = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 
 
@@ -35,29 +30,36 @@ class Repository:
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def __call__(self, words, code=0):
-        done = subprocess.run(
-            words.split(), cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
+        done = self._run(*words.split())
         assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
+
+    def _run(self, program, *words):
+        if program in ("dvc", "snakemake"):
+            return run_module(program, words, self.folder, self.environment)
+        command = [program, *words]
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
 
     def read(self, path):
         return json.loads((self.folder / path).read_text())
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """One experiment on images that DVC keeps, run once by `dvc repro`."""
+def project(trained, tmp_path_factory):
+    """One experiment on images that DVC keeps; its training is the shared one, `dvc repro` runs the rest."""
     folder = tmp_path_factory.mktemp("dvc")
     project = Repository(folder / "project", folder / "site")
     copied_to(project.folder, PARTS + OF_DVC)
-    _write_images(project.folder / "data/photos")
+    copied(trained, project.folder)
+    (project.folder / "one.yaml").unlink()
     specs = project.folder / "config/specs"
     specs.mkdir(parents=True)
     (specs / "one.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
     (project.folder / "config/config.yaml").write_text("experiments:\n  one: config/specs/one.yaml\n")
     project("git init -q -b main")
-    project("dvc add -q data/photos")
+    project("dvc add -q images")
     (project.folder / "dvc.yaml").write_text(project(f"{sys.executable} -m secateur dvc"))
     project("git add .")
     project("git commit -qm start")
@@ -67,20 +69,9 @@ def project(tmp_path_factory):
     return project
 
 
-def _write_images(root):
-    import numpy as np
-
-    from tests.conftest import write_jpeg
-
-    rng = np.random.default_rng(0)
-    for name, level in (("dark", 60), ("light", 190)):
-        for number in range(12):
-            write_jpeg(root / name / f"{number:02d}.jpg", rng.normal(level, 25, (24, 30, 3)))
-
-
 def test_the_stage_depends_on_everything_that_decides_a_result(project):
     stage = yaml.safe_load((project.folder / "dvc.yaml").read_text())["stages"]["workflow"]
-    assert {"Snakefile", "config", "envs", "profiles", "rules", "scripts", "data/photos"} == set(stage["deps"])
+    assert {"Snakefile", "config", "envs", "profiles", "rules", "scripts", "images"} == set(stage["deps"])
 
 
 def test_repro_again_does_nothing(project):

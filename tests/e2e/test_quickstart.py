@@ -1,10 +1,7 @@
 """The demonstration as a user runs it: real Snakemake, real training, every promise of the README."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import onnxruntime
@@ -12,6 +9,8 @@ import pandas as pd
 import pyrage
 import pytest
 from secateur.cli.main import main
+
+from tests.workflows import snakemake
 
 pytestmark = pytest.mark.slow
 KEY = "correct-horse-battery-staple"
@@ -30,13 +29,8 @@ status.json report.html ../index.html
 """.split()
 
 
-def snakemake(folder, repository, *words, key=KEY):
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment["TEST_KEY"] = key
-    command = [sys.executable, "-m", "snakemake", "-s", str(repository / "Snakefile"), "-d", str(folder)]
-    return subprocess.run(
-        [*command, "--cores", "all", *words], capture_output=True, text=True, env=environment, check=False
-    )
+def run(folder, repository, *words, key=KEY):
+    return snakemake("-s", str(repository / "Snakefile"), "-d", str(folder), "--cores", "all", *words, TEST_KEY=key)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +42,7 @@ def finished(tmp_path_factory, repository):
     text = spec.read_text()
     assert "key: demo-only" in text
     spec.write_text(text.replace("key: demo-only", "key: env:TEST_KEY"))
-    result = snakemake(folder, repository, "--resources", "gpu=2")
+    result = run(folder, repository, "--resources", "gpu=2")
     assert result.returncode == 0, result.stdout + result.stderr
     return folder, result
 
@@ -137,7 +131,7 @@ def test_the_key_is_nowhere(finished):
 
 def test_a_second_run_has_nothing_to_do(finished, repository):
     folder, _ = finished
-    result = snakemake(folder, repository)
+    result = run(folder, repository)
     assert "Nothing to be done" in result.stdout + result.stderr
 
 
@@ -190,7 +184,7 @@ def test_after_a_change_of_key_there_is_nothing_to_do(finished, tmp_path, reposi
     monkeypatch.setenv("OLD", KEY)
     monkeypatch.setenv("NEW", "another")
     assert main(["rekey", *sealed, "--key", "env:OLD", "--new-key", "env:NEW"]) == 0
-    result = snakemake(tmp_path / "again", repository, key="another")
+    result = run(tmp_path / "again", repository, key="another")
     assert "Nothing to be done" in result.stdout + result.stderr
-    result = snakemake(tmp_path / "again", repository, "--forcerun", "evaluate", key="another")
+    result = run(tmp_path / "again", repository, "--forcerun", "evaluate", key="another")
     assert result.returncode == 0, result.stderr

@@ -13,37 +13,32 @@ import pytest
 from secateur.cli.main import main
 from secateur.spec import load_spec
 
+from tests.shared import PASS_PHRASE, PHOTOGRAPHS, copied
+
 pytestmark = pytest.mark.slow
 
-SPEC = """
-results_dir: {results}
-key: env:SHIP_KEY
-data: {{train_dataset_path: {images}/train, val_dataset_path: {images}/validation, preprocess_mode: torch}}
-augment: {{mixup_alpha: 0}}
-model: {{arch: resnet_10, input_image_size: "3,48,64", use_batch_norm: True}}
-train:
-  num_epochs: 2
-  batch_size_per_gpu: 32
-  optim_config: {{optimizer: adam}}
-  lr_config: {{learning_rate: 0.001}}
+SPEC = (
+    PHOTOGRAPHS
+    + """
 prune: {{target_macs: 0.5}}
 retrain: {{num_epochs: 1, qat: True}}
 evaluate: {{dataset_path: {images}/test, top_k: 3}}
 inference: {{image_dir: {images}/test/shoes}}
 export: {{output_path: EXPORTDIR/c.onnx, targets: [tflite, openvino]}}
 """
+)
 
 
 @pytest.fixture(scope="module")
-def shipped(clothing, tmp_path_factory):
-    """A pruned network of photographs, trained for int8, and its bundle."""
-    folder = tmp_path_factory.mktemp("ship it")
+def shipped(photographs, clothing, tmp_path_factory):
+    """A pruned network of photographs, retrained for int8, and its bundle. Its training is the one that tests share."""
+    folder = copied(photographs, tmp_path_factory.mktemp("ship it"))
     spec = folder / "c.yaml"
-    spec.write_text(SPEC.format(images=clothing, results=folder / "out"))
+    spec.write_text(SPEC.format(images=clothing, results=folder / "out", key="env:SHIP_KEY"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("SHIP_KEY", "a pass phrase")
-        for step in ("train", "prune", "retrain", "evaluate", "export"):
+        patch.setenv("SHIP_KEY", PASS_PHRASE)
+        for step in ("prune", "retrain", "evaluate", "export"):
             assert main([step, "-e", str(spec)]) == 0
     return folder
 
@@ -162,7 +157,7 @@ OTHER_WAYS = {
 
 @pytest.mark.parametrize("more", [text.split() for text in OTHER_WAYS.values()], ids=list(OTHER_WAYS))
 def test_other_ways_to_ship(shipped, clothing, tmp_path, monkeypatch, more, capsys):
-    monkeypatch.setenv("SHIP_KEY", "a pass phrase")
+    monkeypatch.setenv("SHIP_KEY", PASS_PHRASE)
     monkeypatch.chdir(tmp_path)
     shutil.copytree(shipped / "out", tmp_path / "out", ignore=shutil.ignore_patterns("export", ".locks"))
     names = {"train": tmp_path / "out/train/model.tlt", "images": clothing}
@@ -190,7 +185,7 @@ def test_other_ways_to_ship(shipped, clothing, tmp_path, monkeypatch, more, caps
 
 
 def test_the_gate_stops_a_file_that_answers_otherwise(shipped, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("SHIP_KEY", "a pass phrase")
+    monkeypatch.setenv("SHIP_KEY", PASS_PHRASE)
     monkeypatch.chdir(tmp_path)
     shutil.copytree(shipped / "out", tmp_path / "out", ignore=shutil.ignore_patterns("export", ".locks"))
     words = ["export.targets=[]", f"results_dir={tmp_path}/out", "export.parity.max_difference=1e-9"]
@@ -204,7 +199,7 @@ def test_the_gate_stops_a_file_that_answers_otherwise(shipped, tmp_path, monkeyp
 def test_an_engine_without_tensorrt_is_one_clear_error(shipped, monkeypatch, capsys):
     if "tensorrt" in sys.modules or __import__("importlib.util").util.find_spec("tensorrt"):
         pytest.skip("TensorRT is installed here")
-    monkeypatch.setenv("SHIP_KEY", "a pass phrase")
+    monkeypatch.setenv("SHIP_KEY", PASS_PHRASE)
     assert main(["engine", "-e", str(shipped / "c.yaml")]) == 6
     said = capsys.readouterr().err
     assert "can be built only where TensorRT is installed; missing: tensorrt, cuda-python" in said
@@ -213,7 +208,7 @@ def test_an_engine_without_tensorrt_is_one_clear_error(shipped, monkeypatch, cap
 def test_an_engine_is_measured_and_written_once_it_agrees(shipped, tensorrt, monkeypatch, tmp_path):
     """With the stand-in for TensorRT: what is around it is real."""
     tensorrt.pretend("11.4.0.106")
-    monkeypatch.setenv("SHIP_KEY", "a pass phrase")
+    monkeypatch.setenv("SHIP_KEY", PASS_PHRASE)
     asked = [f"export.engine_file={tmp_path}/own.engine", "export.max_batch_size=16"]
     assert main(["engine", "-e", str(shipped / "c.yaml"), *asked]) == 0
     metrics = read(shipped, "engine/metrics.json")

@@ -23,7 +23,13 @@ SPEC = {
 }
 
 
-def test_a_requeued_job_goes_on_where_it_was(tmp_path, class_folders, monkeypatch):
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    with Slurm(tmp_path_factory.mktemp("slurm")) as slurm:
+        yield slurm
+
+
+def test_a_requeued_job_goes_on_where_it_was(slurm, tmp_path, class_folders, monkeypatch):
     """Once because the job asks for it by exit code 75 (RequeueExit), once because somebody else needs the node."""
     monkeypatch.setenv("TEST_KEY", "k")
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
@@ -35,18 +41,17 @@ def test_a_requeued_job_goes_on_where_it_was(tmp_path, class_folders, monkeypatc
     def epoch(number):
         return lambda: printed.exists() and f"epoch {number}/40" in printed.read_text()
 
-    with Slurm(tmp_path / "slurm") as slurm:
-        options = ("--requeue", "--open-mode=append", f"--output={printed}", "--mem=2000")
-        job = slurm.submit(script, *options)
-        slurm.wait(epoch(3), 120)
-        slurm.call("scancel", "--signal=USR2", "--batch", job)
-        slurm.wait(lambda: "resuming" in printed.read_text(), 120)
-        first = [json.loads(line) for line in status.read_text().splitlines()]
-        slurm.wait(epoch(8), 120)
-        slurm.call("scontrol", "requeue", job)
-        slurm.wait(lambda: printed.read_text().count("resuming") == 2, 180)
-        slurm.wait(lambda: slurm.about(job)["JobState"] == "COMPLETED", 240)
-        assert int(slurm.about(job)["Restarts"]) == 2
+    options = ("--requeue", "--open-mode=append", f"--output={printed}", "--mem=2000")
+    job = slurm.submit(script, *options)
+    slurm.wait(epoch(3), 120)
+    slurm.call("scancel", "--signal=USR2", "--batch", job)
+    slurm.wait(lambda: "resuming" in printed.read_text(), 120)
+    first = [json.loads(line) for line in status.read_text().splitlines()]
+    slurm.wait(epoch(8), 120)
+    slurm.call("scontrol", "requeue", job)
+    slurm.wait(lambda: printed.read_text().count("resuming") == 2, 180)
+    slurm.wait(lambda: slurm.about(job)["JobState"] == "COMPLETED", 240)
+    assert int(slurm.about(job)["Restarts"]) == 2
     assert "INTERRUPTED" in [line.get("status") for line in first]
     assert "epoch 1/40" not in printed.read_text().split("resuming", 1)[1]
     assert [printed.read_text().count(f"epoch {number}/40") for number in (1, 40)] == [1, 1]
@@ -63,14 +68,17 @@ EXPERIMENT = {
 }
 
 
-def test_two_experiments_through_the_profile_one_of_them_killed(tmp_path, class_folders, repository, monkeypatch):
+def test_two_experiments_through_the_profile_one_of_them_killed(
+    slurm, tmp_path, class_folders, repository, monkeypatch
+):
     """Each has a GPU of its own; the killed one goes on in another SLURM job, and so does the one that is told that its
-    time is nearly up; both end with all files.
+    time is nearly up; both end with all files. The second has every step of its first network only.
     """
     monkeypatch.setenv("TEST_KEY", "k")
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(EXPERIMENT))
+    unpruned = {key: value for key, value in EXPERIMENT.items() if key not in ("prune", "retrain", "inference")}
+    for name, experiment in (("a", EXPERIMENT), ("b", unpruned)):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(experiment))
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config.yaml").write_text("experiments: {a: a.yaml, b: b.yaml}\n")
     snakemake = [sys.executable, "-m", "snakemake", "-s", str(repository / "Snakefile")]
@@ -79,7 +87,7 @@ def test_two_experiments_through_the_profile_one_of_them_killed(tmp_path, class_
     small = ["--slurm-no-account", "--slurm-status-command", "squeue"]
     quick = ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2"]
     log, printed = tmp_path / "logs/a/train.log", tmp_path / "printed"
-    with Slurm(tmp_path / "slurm") as slurm, open(printed, "w") as stream:
+    with open(printed, "w") as stream:
         workflow = subprocess.Popen(
             [*snakemake, *profile, *small, *quick],
             cwd=tmp_path, env=slurm.environment, stdout=stream, stderr=subprocess.STDOUT,

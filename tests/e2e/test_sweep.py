@@ -1,12 +1,12 @@
 """A sweep through real Snakemake: shared training, cuts in steps by gradients, a teacher, the front and `pick`."""
 
 import os
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 import yaml
+
+from tests.programs import run_module
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,6 @@ train: {num_epochs: 2, batch_size_per_gpu: 4, lr_config: {learning_rate: 0.01}}
 prune: {target_macs: 0.5, importance: taylor, ranking: global, images: 8, recalibrate_bn: True, steps: 2}
 retrain: {num_epochs: 1, distill: {alpha: 0.5}}
 evaluate: {top_k: 1}
-inference: {image_dir: images/dark}
 export: {output_path: EXPORTDIR/m.etlt}
 """
 
@@ -33,14 +32,11 @@ def project(class_folders, tmp_path, repository):
         entry = {"spec": "spec.yaml", "values": {"prune.target_macs": shares}, "max_accuracy_drop": 1.0}
         (tmp_path / "config/config.yaml").write_text(yaml.safe_dump({"sweep": {"sizes": entry}}))
 
-    def run(*words):
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        environment["TEST_KEY"] = "a key that nobody may read"
-        command = [*words] if words[0] == "-m" else ["-m", "snakemake", "-s", str(repository / "Snakefile"), *words]
-        environment["PYTHONPATH"] = str(repository / "scripts")
-        return subprocess.run(
-            [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
+    def run(module, *words):
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        more = {"TEST_KEY": "a key that nobody may read", "PYTHONPATH": str(repository / "scripts")}
+        begin = ["-s", str(repository / "Snakefile")] if module == "snakemake" else []
+        return run_module(module, [*begin, *words], tmp_path, {**kept, **more})
 
     return write, run, tmp_path
 
@@ -48,7 +44,7 @@ def project(class_folders, tmp_path, repository):
 def test_a_sweep_from_images_to_the_recommended_point(project):
     write, run, folder = project
     write([0.6, 0.3])
-    done = run("--cores", "2")
+    done = run("snakemake", "--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     text = done.stdout + done.stderr
     assert text.count("train  resnet_10  2 epochs") == 1, "the first training is shared"
@@ -64,12 +60,12 @@ def test_a_sweep_from_images_to_the_recommended_point(project):
     assert "block_1a_add adds them" in page
     assert "of the multiply-accumulates" in page
     assert not list((folder / "work").rglob("step_*.tlt")), "what lies between two cuts is dropped"
-    again = run("--cores", "2", "-n")
+    again = run("snakemake", "--cores", "2", "-n")
     assert "Nothing to be done" in again.stdout + again.stderr
-    picked = run("-m", "secateur", "pick", "sizes", "--max-drop", "1")
+    picked = run("secateur", "pick", "sizes", "--max-drop", "1")
     assert picked.stdout.startswith("recommended: sizes.target_macs-0.3"), picked.stderr
     write([0.3, 0.4])
-    changed = run("--cores", "2", "-n")
+    changed = run("snakemake", "--cores", "2", "-n")
     jobs = changed.stdout + changed.stderr
     assert "sizes.target_macs-0.4/prune/model.tlt" in jobs
     assert "rule train:" not in jobs

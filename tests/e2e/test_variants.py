@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 from secateur.cli.main import main
 
+from tests.shared import SMALL, copied
+
 pytestmark = pytest.mark.slow
 STEPS = ("train", "prune", "retrain", "evaluate", "inference", "export")
 
@@ -110,26 +112,18 @@ def copy_of(source, target, shift):
     return target
 
 
-def test_a_pruned_file_of_another_run_is_retrained_as_it_is(class_folders, tmp_path, monkeypatch):
-    """TAO's way: a second spec whose training starts from the pruned file."""
+def test_a_pruned_file_of_another_run_is_retrained_as_it_is(trained, tmp_path, monkeypatch):
+    """TAO's way: a second spec whose training starts from the pruned file. The first training is the shared one."""
+    copied(trained, tmp_path)
     monkeypatch.chdir(tmp_path)
-    common = f"""
-key: k
-data: {{source: {class_folders}, preprocess_mode: tf}}
-model: {{arch: resnet_10, input_image_size: [3, 32, 32], use_batch_norm: True}}
-"""
-    (tmp_path / "first.yaml").write_text(
-        common
-        + f"train: {{num_epochs: 1, batch_size_per_gpu: 4}}\nprune: {{threshold: 1, output_path: {tmp_path}/cut.tlt}}"
-    )
-    (tmp_path / "second.yaml").write_text(
-        common + f"train: {{num_epochs: 1, batch_size_per_gpu: 4, pretrained_model_path: {tmp_path}/cut.tlt}}"
-    )
-    assert [main([step, "-e", "first.yaml"]) for step in ("train", "prune")] == [0, 0]
+    (tmp_path / "one.yaml").write_text(SMALL + f"prune: {{threshold: 1, output_path: {tmp_path}/cut.tlt}}")
+    second = SMALL.replace("batch_size_per_gpu: 4", f"batch_size_per_gpu: 4, pretrained_model_path: {tmp_path}/cut.tlt")
+    (tmp_path / "second.yaml").write_text(second)
+    assert main(["prune", "-e", "one.yaml"]) == 0
     assert main(["train", "-e", "second.yaml"]) == 0
     metrics = results(tmp_path, "results/second/train/metrics.json")
     assert metrics["pretrained"]["replaced"]
-    assert metrics["params"] == results(tmp_path, "results/first/prune/report.json")["params_after"]
+    assert metrics["params"] == results(tmp_path, "results/one/prune/report.json")["params_after"]
     assert main(["evaluate", "-e", "second.yaml"]) == 0
     assert main(["export", "-e", "second.yaml"]) == 0
     assert (tmp_path / "results/second/export/resnet_10.etlt").is_file()
@@ -162,30 +156,23 @@ train: {{num_epochs: 1, batch_size_per_gpu: 4, pretrained_model_path: m.keras}}
     assert (report["missing"], report["mismatched"], report["new_head"]) == ([], {}, ["predictions_dense"])
 
 
-def test_cuts_that_judge_anew_train_nothing_between_them(class_folders, tmp_path, monkeypatch, capsys):
+def test_cuts_that_judge_anew_train_nothing_between_them(trained, tmp_path, monkeypatch, capsys):
+    copied(trained, tmp_path)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "s.yaml").write_text(
-        """
-key: k
-data: {source: images, preprocess_mode: tf}
-model: {arch: resnet_10, input_image_size: [3, 32, 32], use_batch_norm: True}
-train: {num_epochs: 1, batch_size_per_gpu: 4}
-prune:
-  {target_macs: 0.3, importance: taylor, ranking: global, images: 8, recalibrate_bn: True, steps: 3, step_epochs: 0}
-"""
+    (tmp_path / "one.yaml").write_text(
+        SMALL + "prune: {target_macs: 0.3, importance: taylor, ranking: global, images: 8, recalibrate_bn: True, "
+        "steps: 3, step_epochs: 0}"
     )
-    assert main(["train", "-e", "s.yaml"]) == 0
-    capsys.readouterr()
-    assert main(["prune", "-e", "s.yaml"]) == 0
+    assert main(["prune", "-e", "one.yaml"]) == 0
     told = capsys.readouterr().err
     assert "cut 1 of 3 done, judging anew" in told
     assert "cut 2 of 3 done, judging anew" in told
     assert "epoch" not in told
-    report = results(tmp_path / "results/s", "prune/report.json")
+    report = results(tmp_path / "results/one", "prune/report.json")
     assert 0.2 < report["macs_kept_ratio"] <= 0.3
     assert (report["steps"], report["step_epochs"]) == (3, 0)
-    assert "3 steps without training" in (tmp_path / "results/s/prune/report.html").read_text()
+    assert "3 steps without training" in (tmp_path / "results/one/prune/report.html").read_text()
     assert not list((tmp_path / "work").rglob("step_*.tlt")), "what lies between two cuts is dropped"
     for path in tmp_path.rglob("manifest.csv"):
         path.unlink()
-    assert main(["prune", "-e", "s.yaml", "prune.importance=l2", "prune.recalibrate_bn=False"]) == 0
+    assert main(["prune", "-e", "one.yaml", "prune.importance=l2", "prune.recalibrate_bn=False"]) == 0

@@ -1,23 +1,20 @@
-"""A process that dies at its n-th write, fsync, rename or removal: run as `killing.py N CASE FOLDER SCRIPTS`.
+"""A process that dies at its n-th write, fsync, rename or removal: `die_at` is what it runs.
 
-It prints how many of these it passed and ends with 0 when N is beyond the last.
+It ends with 9 when it dies, and with 0 when n is beyond the last.
 """
 
+import builtins
 import os
-import sys
-
-number, case, folder, scripts = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
-sys.path.insert(0, scripts)
-
-import builtins  # noqa: E402
-import pathlib  # noqa: E402
+import pathlib
 
 COUNT = [0]
+DIES_AT = [0]
+FOLDER = [""]
 
 
 def step():
     COUNT[0] += 1
-    if COUNT[0] == number:
+    if COUNT[0] == DIES_AT[0]:
         os._exit(9)
 
 
@@ -61,10 +58,10 @@ real_open = builtins.open
 
 def dying_open(path, mode="r", *positional, **named):
     stream = real_open(path, mode, *positional, **named)
-    return DyingFile(stream) if "w" in mode and str(path).startswith(folder) else stream
+    return DyingFile(stream) if "w" in mode and str(path).startswith(FOLDER[0]) else stream
 
 
-def checkpoints():
+def checkpoints(folder):
     import numpy as np
     from secateur.training.checkpoints import Checkpoints, TrainingState
 
@@ -73,22 +70,24 @@ def checkpoints():
         keeper.write([np.full(1000, epoch, np.float32)], TrainingState(epoch=epoch))
 
 
-def artifact():
+def artifact(folder):
     from secateur.storage.atomic import write_text
 
     write_text(pathlib.Path(folder) / "a.json", "new " * 10_000)
 
 
-def rekey():
+def rekey(folder):
     from secateur.vault.files import rekey_file
 
     rekey_file(pathlib.Path(folder) / "m.tlt", "old", "new")
 
 
-import secateur.storage.atomic  # noqa: E402
-import secateur.training.checkpoints  # noqa: E402
+def die_at(number, case, folder):
+    """In a process of its own: it changes what files do."""
+    import secateur.storage.atomic
+    import secateur.training.checkpoints
 
-secateur.storage.atomic.open = dying_open
-os.fsync, os.replace, os.unlink = dying(os.fsync), dying(os.replace), dying(os.unlink)
-{"checkpoints": checkpoints, "artifact": artifact, "rekey": rekey}[case]()
-print(COUNT[0])
+    DIES_AT[0], FOLDER[0] = number, folder
+    secateur.storage.atomic.open = dying_open
+    os.fsync, os.replace, os.unlink = dying(os.fsync), dying(os.replace), dying(os.unlink)
+    {"checkpoints": checkpoints, "artifact": artifact, "rekey": rekey}[case](folder)

@@ -27,8 +27,10 @@ SPEC = ModelSpec(arch="resnet_10", input_image_size="3,32,32")
 BYOM = ModelSpec(arch="byom", byom_model="m.tltb", input_image_size="3,32,32")
 
 
-@pytest.fixture
-def archive(tmp_path):
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Members of a sound file, which tests take over and change."""
+    tmp_path = tmp_path_factory.mktemp("archive")
     keras.utils.set_random_seed(0)
     build(SPEC, 4).save(tmp_path / "good.keras")
     with zipfile.ZipFile(tmp_path / "good.keras") as good:
@@ -37,7 +39,7 @@ def archive(tmp_path):
 
 def written(path, members):
     """Members may be twice: a list of pairs."""
-    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
         warnings.simplefilter("ignore")
         for name, content in members:
             target.writestr(name, content)

@@ -8,6 +8,7 @@ from secateur.cli.main import main
 from secateur.vault import files as sealed
 
 from tests.conftest import write_jpeg
+from tests.shared import copied
 
 SPEC = """
 results_dir: {folder}/out
@@ -137,8 +138,9 @@ def test_a_key_on_the_command_line_is_refused(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_inference_lists_and_skips_what_cannot_be_read(spec, capsys, class_folders):
-    for step in ("train", "prune", "retrain"):
+def test_inference_lists_and_skips_what_cannot_be_read(trained, spec, capsys, class_folders):
+    copied(trained / "results/one", spec.parent / "out")
+    for step in ("prune", "retrain"):
         assert main([step, "-e", str(spec), "retrain.num_epochs=1"]) == 0
     assert "hint: nothing was removed" in capsys.readouterr().err, "0.5 is far below the norms of so short a training"
     (class_folders / "dark/broken.jpg").write_bytes(b"no image")

@@ -20,8 +20,10 @@ from secateur.training.checkpoints import Checkpoints, TrainingState
 from secateur.vault import files as sealed
 
 from tests.conftest import small_files
+from tests.faults.killing import die_at
+from tests.programs import FORKS
+from tests.shared import SMALL, copied
 
-KILLER = Path(__file__).with_name("killing.py")
 SPEC = """
 key: k
 data: {source: images, preprocess_mode: tf}
@@ -43,21 +45,22 @@ class Variable:
         self.value = value
 
 
-def killed_at(number, case, folder, repository):
+def killed_at(number, case, folder):
     """Whether the process died, or got to its end."""
-    command = [sys.executable, str(KILLER), str(number), case, str(folder), str(repository / "scripts")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 9), done.stderr
-    return done.returncode == 9
+    process = FORKS.Process(target=die_at, args=(number, case, str(folder)))
+    process.start()
+    process.join()
+    assert process.exitcode in (0, 9)
+    return process.exitcode == 9
 
 
-def test_w1_a_checkpoint_killed_at_every_step_is_the_one_before_or_the_new(tmp_path, repository):
+def test_w1_a_checkpoint_killed_at_every_step_is_the_one_before_or_the_new(tmp_path):
     number, seen = 0, []
     while True:
         number += 1
         folder = tmp_path / str(number)
         folder.mkdir()
-        dead = killed_at(number, "checkpoints", folder, repository)
+        dead = killed_at(number, "checkpoints", folder)
         variable, said = Variable(), io.StringIO()
         state = Checkpoints(folder, "k").read([variable], said)
         assert said.getvalue() == "", "no half of a checkpoint has a final name"
@@ -73,7 +76,7 @@ def test_w1_a_checkpoint_killed_at_every_step_is_the_one_before_or_the_new(tmp_p
 
 
 @pytest.mark.parametrize("case", ["artifact", "rekey"])
-def test_w1_other_files_too(tmp_path, repository, case):
+def test_w1_other_files_too(tmp_path, case):
     number, dead, states = 0, True, set()
     while dead:
         number += 1
@@ -82,7 +85,7 @@ def test_w1_other_files_too(tmp_path, repository, case):
         (folder / "plain").write_bytes(b"content" * 20_000)
         sealed.seal_file(folder / "plain", folder / "m.tlt", "old")
         (folder / "a.json").write_text("old")
-        dead = killed_at(number, case, folder, repository)
+        dead = killed_at(number, case, folder)
         if case == "artifact":
             text = (folder / "a.json").read_text()
             assert text in ("old", "new " * 10_000)
@@ -113,14 +116,11 @@ def test_w3_a_full_disk_keeps_the_checkpoint_before(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_w3_no_room_for_an_export_keeps_the_old_file(tmp_path, monkeypatch, class_folders, capsys):
+def test_w3_no_room_for_an_export_keeps_the_old_file(trained, tmp_path, monkeypatch, short_timing, capsys):
+    copied(trained, tmp_path)
     monkeypatch.chdir(tmp_path)
-    short = SPEC.replace("num_epochs: 60", "num_epochs: 1")
-    Path("one.yaml").write_text(
-        "".join(line for line in short.splitlines(True) if "prune" not in line and "retrain" not in line)
-    )
-    for step in ("train", "export"):
-        assert main([step, "-e", "one.yaml"]) == 0
+    Path("one.yaml").write_text(SMALL + "export: {output_path: EXPORTDIR/m.etlt}")
+    assert main(["export", "-e", "one.yaml"]) == 0
     before = Path("results/one/export/m.etlt").read_bytes()
     with small_files(100_000):
         assert main(["export", "-e", "one.yaml"]) == 74

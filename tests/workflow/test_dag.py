@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from tests.conftest import write_class_folders
-from tests.workflows import STAND_IN, copied_to, stand_in
+from tests.workflows import STAND_IN, copied_to, snakemake, stand_in
 
 SPEC = """
 key: env:TEST_KEY
@@ -49,9 +49,7 @@ class Project:
         self.write(name, yaml.safe_dump(spec))
 
     def snakemake(self, *words):
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        command = [sys.executable, "-m", "snakemake", "-s", str(self.snakefile), "-d", str(self.folder), "--cores", "2"]
-        return subprocess.run([*command, *words], capture_output=True, text=True, env=environment, check=False)
+        return snakemake("-s", str(self.snakefile), "-d", str(self.folder), "--cores", "2", *words)
 
     def jobs(self):
         """Rule -> number of jobs that a run would start."""
@@ -428,13 +426,12 @@ def test_another_workflow_uses_this_one_as_a_module(class_folders, tmp_path, rep
     (tmp_path / "one.yaml").write_text(SPEC)
     (tmp_path / "Snakefile").write_text(MODULE.format(snakefile=str(repository / "Snakefile")))
     before = {path.name for path in tmp_path.iterdir()}
-    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    result = snakemake("--cores", "2", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert {path.name for path in tmp_path.iterdir()} - before == {"out", "scratch", "mine.txt", ".snakemake"}
     assert (tmp_path / "out/results/one/train/model.tlt").is_file()
     assert list((tmp_path / "scratch").iterdir())
-    every = subprocess.run([*command, "-n", "secateur_all"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    every = snakemake("--cores", "2", "-n", "secateur_all", folder=tmp_path)
     assert every.returncode == 0, every.stderr
     assert not re.search(r"(output|log): (?!out/)", every.stdout)
 
@@ -498,9 +495,7 @@ def test_a_step_that_fails_says_why_with_its_exit_code_in_the_log(project, class
 
 
 def test_lint(repository):
-    result = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint"], cwd=repository, capture_output=True, text=True, check=False
-    )
+    result = snakemake("--lint", folder=repository)
     complaints = [line for line in result.stderr.splitlines() if line.startswith("    * ")]
     # Environments are one lock for all; lambdas are the one-line input functions; paths of code are digests.
     allowed = (

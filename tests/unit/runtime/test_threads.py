@@ -13,7 +13,7 @@ from secateur.quantization.calibration import measured_ranges
 from secateur.quantization.exact import exact_options
 from secateur.quantization.integers import integer_check
 from secateur.quantization.qdq import quantised
-from secateur.quantization.sensitivity import spared
+from secateur.quantization.sensitivity import choose_float_layers
 from secateur.runtime.threads import VARIABLES, limited, use_threads
 from secateur.spec import Spec
 
@@ -71,7 +71,7 @@ def test_sessions_of_onnx_runtime_have_them(opened):
     proto, pixels = to_onnx(network()), images(8)
     fed = [pixels.transpose(0, 3, 1, 2)]
     ranges = measured_ranges(proto, fed, "minmax", THREADS)
-    spared(proto, ranges, fed, np.zeros(8, np.int64), 1.0, THREADS)
+    choose_float_layers(proto, ranges, fed, np.zeros(8, np.int64), 1.0, THREADS)
     integer_check(quantised(proto, ranges, "onnxruntime").SerializeToString(), THREADS)
     onnx_runner(proto.SerializeToString(), Spec(), THREADS)
     assert len(opened) >= 5

@@ -9,36 +9,12 @@ from secateur.models.layer_kinds import ALLOWED_LAYERS
 from secateur.spec import ModelSpec
 from secateur.spec.architectures import ARCHITECTURES
 from secateur.zoo import build
+from secateur.zoo.build import freeze
 
-# Parameters without the head, and features, counted from TAO's structures: docs/decisions/backbones.md.
-COUNTS = {
-    "efficientnet-b0": (4_049_564, 1280),
-    "efficientnet-b1": (6_575_232, 1280),
-    "efficientnet-b2": (7_768_562, 1408),
-    "efficientnet-b3": (10_783_528, 1536),
-    "efficientnet-b4": (17_673_816, 1792),
-    "efficientnet-b5": (28_513_520, 2048),
-    "efficientnet-b6": (40_960_136, 2304),
-    "efficientnet-b7": (64_097_680, 2560),
-    "resnet_10": (4_915_904, 512),
-    "resnet_18": (11_190_464, 512),
-    "resnet_34": (21_306_048, 512),
-    "resnet_50": (23_561_152, 2048),
-    "resnet_101": (42_605_504, 2048),
-    "resnet_152": (58_295_232, 2048),
-    "vgg_16": (14_727_360, 512),
-    "vgg_19": (20_040_896, 512),
-    "mobilenet_v1": (3_228_864, 1024),
-    "mobilenet_v2": (2_257_984, 1280),
-    "googlenet": (5_995_392, 1024),
-    "squeezenet": (735_424, 512),
-    "darknet_19": (19_831_776, 1024),
-    "darknet_53": (40_620_640, 1024),
-    "cspdarknet_19": (16_219_104, 1024),
-    "cspdarknet_53": (26_652_512, 1024),
-    "cspdarknet_tiny": (3_633_632, 512),
-    "alexnet": (3_747_200, 256),
-}
+from tests.unit.zoo.counts import COUNTS, GRAY, body
+
+CONVOLUTIONS = layers.Conv2D, layers.DepthwiseConv2D
+
 ALL_PROJECTIONS = {
     "resnet_18": 11_542_464,
     "resnet_34": 22_226_624,
@@ -60,17 +36,13 @@ FAMILY_MEMBERS = (
 ).split()
 
 
-def body(model):
-    dense = model.get_layer("predictions_dense")
-    return model.count_params() - dense.count_params(), dense.get_weights()[0].shape[0]
-
-
 def test_every_arch_has_a_published_count():
     assert set(COUNTS) == set(ARCHITECTURES)
 
 
-@pytest.mark.parametrize("arch", COUNTS)
+@pytest.mark.parametrize("arch", GRAY)
 def test_parameter_counts(arch):
+    """Of the others: test_every_backbone.py."""
     assert body(build(ModelSpec(arch=arch, use_batch_norm=True, input_image_size="3,32,32"), 20)) == COUNTS[arch]
 
 
@@ -116,11 +88,11 @@ def test_any_size_and_gray(arch, size, retain_head):
     channels, height, width = (int(part) for part in size.split(","))
     probabilities = np.asarray(model(np.random.default_rng(0).normal(size=(2, height, width, channels))))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert_flat_and_of_plain_layers(model)
 
 
-@pytest.mark.parametrize("arch", FAMILY_MEMBERS)
-def test_graphs_are_flat_and_of_plain_layers(arch):
-    for layer in build(ModelSpec(arch=arch, input_image_size="3,32,32"), 4).layers:
+def assert_flat_and_of_plain_layers(model):
+    for layer in model.layers:
         assert type(layer).__name__ in ALLOWED_LAYERS
         assert type(layer).__module__.startswith("keras.")
 
@@ -188,7 +160,9 @@ def test_efficientnet_b0_equals_keras_applications():
         if layer.weights:
             layer.set_weights(reference.get_layer(layer.name).get_weights())
     images = np.random.default_rng(1).normal(size=(2, 64, 96, 3)).astype("float32")
-    np.testing.assert_allclose(ours.predict(images, verbose=0), theirs.predict(images, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(ours(images, training=False)), np.asarray(theirs(images, training=False)), atol=1e-6
+    )
 
 
 def test_resnet_50_equals_keras_applications_behind_the_stem():
@@ -205,8 +179,10 @@ def test_resnet_50_equals_keras_applications_behind_the_stem():
                 layer.epsilon = reference.get_layer(keras_name(layer.name)).epsilon
     ours = keras.Model(model.get_layer("max_pool").output, model.get_layer("block_4c_act_3").output)
     features = np.random.default_rng(1).normal(size=(2, 16, 16, 64)).astype("float32")
-    expected = theirs.predict(features, verbose=0)
-    np.testing.assert_allclose(ours.predict(features, verbose=0), expected, rtol=1e-4, atol=1e-4 * expected.std())
+    expected = np.asarray(theirs(features, training=False))
+    np.testing.assert_allclose(
+        np.asarray(ours(features, training=False)), expected, rtol=1e-4, atol=1e-4 * expected.std()
+    )
 
 
 def keras_name(name):
@@ -218,7 +194,7 @@ def keras_name(name):
 
 def trainable_kernels(spec):
     model = build(spec, 4)
-    convolutions = [layer for layer in model.layers if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D))]
+    convolutions = [layer for layer in model.layers if isinstance(layer, CONVOLUTIONS)]
     return {layer.name for layer in convolutions if not layer.trainable}, model
 
 
@@ -250,18 +226,27 @@ FREEZE_IDS = {
 }
 
 
+def frozen_kernels(model, spec):
+    """Of a network that `build` made, frozen anew."""
+    for layer in model.layers:
+        layer.trainable = True
+    freeze(model, spec)
+    return {layer.name for layer in model.layers if isinstance(layer, CONVOLUTIONS) and not layer.trainable}
+
+
 @pytest.mark.parametrize("arch", FREEZE_IDS)
 def test_freeze_ids(arch):
     """Every id freezes something, all together freeze every convolution of the body, and no other id is taken."""
     spec = ModelSpec(arch=arch, input_image_size="3,32,32")
-    each = [trainable_kernels(spec.model_copy(update={"freeze_blocks": [block]}))[0] for block in FREEZE_IDS[arch]]
+    model = build(spec, 4)
+    each = [frozen_kernels(model, spec.model_copy(update={"freeze_blocks": [block]})) for block in FREEZE_IDS[arch]]
     assert all(each)
     assert sum(map(len, each)) == len(set().union(*each)), "a layer belongs to one block"
-    frozen, model = trainable_kernels(spec.model_copy(update={"freeze_blocks": list(FREEZE_IDS[arch])}))
-    assert frozen == {layer.name for layer in model.layers if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)}
+    frozen = frozen_kernels(model, spec.model_copy(update={"freeze_blocks": list(FREEZE_IDS[arch])}))
+    assert frozen == {layer.name for layer in model.layers if isinstance(layer, CONVOLUTIONS)}
     for block in (FREEZE_IDS[arch].start - 1, FREEZE_IDS[arch].stop):
         with pytest.raises(SpecError, match=f"has no block {block}\nhint: its blocks are {FREEZE_IDS[arch].start}, "):
-            build(spec.model_copy(update={"freeze_blocks": [block]}), 4)
+            freeze(model, spec.model_copy(update={"freeze_blocks": [block]}))
 
 
 def test_dense_layers_of_alexnet_can_be_frozen_where_they_are():

@@ -15,6 +15,7 @@ from secateur.spec.architectures import ARCHITECTURES, FIXED, family_name
 from secateur.zoo import build
 
 from tests.onnx_files import run_onnx
+from tests.unit.zoo.counts import COUNTS, GRAY, body
 
 # The rest are deeper members of the same families.
 QUICK = (
@@ -42,10 +43,12 @@ def step(model, images):
     "arch", [arch if arch in QUICK else pytest.param(arch, marks=pytest.mark.slow) for arch in ARCHITECTURES]
 )
 def test_train_prune_train_export(arch):
-    channels, height, width = (1, 40, 56) if arch in ("resnet_10", "mobilenet_v2") else (3, 40, 56)
+    channels, height, width = (1, 40, 56) if arch in GRAY else (3, 40, 56)
     batch_norm = "use_batch_norm" not in FIXED[family_name(arch)]
     spec = ModelSpec(arch=arch, use_batch_norm=batch_norm, input_image_size=(channels, height, width))
     model = build(spec, CLASSES)
+    if arch not in GRAY:
+        assert body(model) == COUNTS[arch]
     spread(model)
     images = np.random.default_rng(1).normal(size=(2, height, width, channels)).astype("float32")
     if arch in QUICK:
