@@ -25,7 +25,7 @@ TIMED = (
     """
 import json, time
 start = time.monotonic()
-time.sleep(1.5 if snakemake.rule == "train" else 0.2)
+time.sleep(1.5 if snakemake.rule in ("train", "latency") else 0.2)
 """
     + STAND_IN
     + """
