@@ -75,7 +75,7 @@ def asked(snakefile, folder, *words, cores="16"):
     """Rule -> its threads, memory in MB and minutes, as a dry run says."""
     said = snakemake(snakefile, folder, "-n", "--verbose", "--forceall", *words, "--", LATENCIES[0], cores=cores)
     found = {}
-    for block in re.split(r"^rule ", said, flags=re.MULTILINE)[1:]:
+    for block in re.split(r"^ *rule ", said, flags=re.MULTILINE)[1:]:
         threads, memory, minutes = (
             re.search(pattern, block) for pattern in (r"threads: (\d+)", r"mem_mb=(\d+)", r"runtime=(\d+)")
         )
