@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 SPEC = {
     "key": "env:TEST_KEY",
     "data": {"preprocess_mode": "tf"},
-    "model": {"arch": "alexnet", "input_image_size": [3, 32, 32]},
+    "model": {"arch": "squeezenet", "input_image_size": [3, 32, 32]},
     # 14 training images: the last batch has 2 of them, one for each; 6 to validate with.
     "train": {"num_epochs": 2, "batch_size_per_gpu": 3, "gpus": 2},
 }
