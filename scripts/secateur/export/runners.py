@@ -1,4 +1,4 @@
-"""Programs that run an exported file: plain pixels in, probabilities out."""
+"""Programs that run an exported file: they take pixels and return probabilities."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Runner = Callable[[NDArray[np.generic]], NDArray[np.float32]]
 
 
 def onnx_runner(content: bytes, spec: Spec) -> Runner:
-    """ONNX Runtime on the CPU."""
+    """A runner with ONNX Runtime on the CPU."""
     session = onnxruntime.InferenceSession(content, exact_options(), providers=["CPUExecutionProvider"])
     return lambda pixels: np.asarray(session.run([OUTPUT_NAME], {INPUT_NAME: fed(pixels, spec)})[0])
 
 
 def openvino_runner(path: Path, spec: Spec) -> Runner:
-    """OpenVINO on the CPU, at the precision of the file."""
+    """A runner with OpenVINO on the CPU, in the precision of the file."""
     import openvino  # noqa: PLC0415 - an extra
 
     compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -33,8 +33,8 @@ def openvino_runner(path: Path, spec: Spec) -> Runner:
 
 
 def tflite_runner(content: bytes, spec: Spec) -> Runner:
-    """LiteRT on the CPU, one image at a time: scaled pixels, NHWC, float32."""
-    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - only where such a file is wanted
+    """A runner with LiteRT on the CPU, one image at a time: scaled pixels, NHWC, float32."""
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - imported only for such files
 
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()

@@ -1,4 +1,4 @@
-"""The cache step: the training and the validation images, decoded once into files, if they fit."""
+"""The cache step: it decodes the training and the validation images once into files, if they fit."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from secateur.storage.locks import locked
 
 
 def cache_step(run: Run, stream: IO[str]) -> dict[str, Any]:
-    """Make the files that `data.cache` allows, and write `cache/image_cache.json`.
+    """Write the files that `data.cache` allows, and `cache/image_cache.json`.
 
     Returns:
-        For `train` and `val`: images, bytes, and the file, or why there is none.
+        For `train` and `val`: the number of images, the bytes, and the file, or the reason why there is none.
 
     Raises:
-        SecateurError: with what is wrong and what to do.
+        SecateurError: an image cannot be read, or a file cannot be written.
     """
     with step_context(run, "cache"):
         reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.train.n_workers)
         manifest = manifest_of(run)
-        # Once an epoch each; test images are read once.
+        # These images are read once per epoch; test images are read only once.
         rows = {split: manifest[manifest["split"] == split] for split in ("train", "val")}
         sizes = {split: _size(reader, rows[split], split == "train") for split in rows}
         reason = _reason_for_none(run, sum(sizes.values()))
@@ -64,7 +64,7 @@ def _size(reader: ImageReader, rows: pd.DataFrame, training: bool) -> int:
 
 def _made(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool, size_bytes: int) -> str:
     path = cache_file(run, reader, rows, training)
-    # Another experiment with the same images may be about to make it.
+    # Another experiment with the same images may be writing the same file.
     with locked(path.with_name(f".{path.name}.lock"), str(path), wait=True):
         if not path.exists():
             write_image_cache(path, ImageFiles(reader, rows["path"].tolist(), training), size_bytes)
