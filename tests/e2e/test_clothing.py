@@ -34,7 +34,7 @@ export: {{output_path: EXPORTDIR/clothing.etlt}}
 
 def test_the_whole_chain(clothing, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "key").write_text("a pass phrase\n")
+    (tmp_path / "key").write_text("a passphrase\n")
     (tmp_path / "key").chmod(0o600)
     spec = tmp_path / "clothing.yaml"
     spec.write_text(SPEC.format(images=clothing, results=tmp_path / "out", key=tmp_path / "key"))
@@ -54,7 +54,7 @@ def test_the_whole_chain(clothing, tmp_path, capsys, monkeypatch):
         list((clothing / "test/shoes").iterdir())
     )
     sealed = (tmp_path / "out/export/clothing.etlt").read_bytes()
-    plain = pyrage.passphrase.decrypt(sealed, "a pass phrase")
+    plain = pyrage.passphrase.decrypt(sealed, "a passphrase")
     assert b"predictions" in plain
     (tmp_path / "out/export/clothing.onnx").write_bytes(plain)
     assert predicted(empty_environment(tmp_path), tmp_path / "out/export/predict.py", clothing) == evaluated(tmp_path)

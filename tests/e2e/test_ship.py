@@ -42,7 +42,7 @@ def shipped(clothing, tmp_path_factory):
     spec.write_text(SPEC.format(images=clothing, results=folder / "out"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("SHIP_KEY", "a pass phrase")
+        patch.setenv("SHIP_KEY", "a passphrase")
         for step in ("train", "prune", "retrain", "evaluate", "export"):
             assert main([step, "-e", str(spec)]) == 0
     return folder
@@ -162,7 +162,7 @@ OTHER_WAYS = {
 
 @pytest.mark.parametrize("more", [text.split() for text in OTHER_WAYS.values()], ids=list(OTHER_WAYS))
 def test_other_ways_to_ship(shipped, clothing, tmp_path, monkeypatch, more, capsys):
-    monkeypatch.setenv("SHIP_KEY", "a pass phrase")
+    monkeypatch.setenv("SHIP_KEY", "a passphrase")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(shipped / "out", tmp_path / "out", ignore=shutil.ignore_patterns("export", ".locks"))
     names = {"train": tmp_path / "out/train/model.tlt", "images": clothing}
@@ -190,7 +190,7 @@ def test_other_ways_to_ship(shipped, clothing, tmp_path, monkeypatch, more, caps
 
 
 def test_the_gate_stops_a_file_that_answers_otherwise(shipped, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("SHIP_KEY", "a pass phrase")
+    monkeypatch.setenv("SHIP_KEY", "a passphrase")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(shipped / "out", tmp_path / "out", ignore=shutil.ignore_patterns("export", ".locks"))
     words = ["export.targets=[]", f"results_dir={tmp_path}/out", "export.parity.max_difference=1e-9"]
@@ -204,7 +204,7 @@ def test_the_gate_stops_a_file_that_answers_otherwise(shipped, tmp_path, monkeyp
 def test_an_engine_without_tensorrt_is_one_clear_error(shipped, monkeypatch, capsys):
     if "tensorrt" in sys.modules or __import__("importlib.util").util.find_spec("tensorrt"):
         pytest.skip("TensorRT is installed here")
-    monkeypatch.setenv("SHIP_KEY", "a pass phrase")
+    monkeypatch.setenv("SHIP_KEY", "a passphrase")
     assert main(["engine", "-e", str(shipped / "c.yaml")]) == 6
     said = capsys.readouterr().err
     assert "can be built only where TensorRT is installed; missing: tensorrt, cuda-python" in said
@@ -213,7 +213,7 @@ def test_an_engine_without_tensorrt_is_one_clear_error(shipped, monkeypatch, cap
 def test_an_engine_is_measured_and_written_once_it_agrees(shipped, tensorrt, monkeypatch, tmp_path):
     """With the stand-in for TensorRT: what is around it is real."""
     tensorrt.pretend("11.4.0.106")
-    monkeypatch.setenv("SHIP_KEY", "a pass phrase")
+    monkeypatch.setenv("SHIP_KEY", "a passphrase")
     asked = [f"export.engine_file={tmp_path}/own.engine", "export.max_batch_size=16"]
     assert main(["engine", "-e", str(shipped / "c.yaml"), *asked]) == 0
     metrics = read(shipped, "engine/metrics.json")

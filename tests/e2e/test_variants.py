@@ -162,7 +162,7 @@ train: {{num_epochs: 1, batch_size_per_gpu: 4, pretrained_model_path: m.keras}}
     assert (report["missing"], report["mismatched"], report["new_head"]) == ([], {}, ["predictions_dense"])
 
 
-def test_cuts_that_judge_anew_train_nothing_between_them(class_folders, tmp_path, monkeypatch, capsys):
+def test_cuts_that_measure_importance_again_train_nothing_between_them(class_folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.yaml").write_text(
         """
@@ -178,8 +178,8 @@ prune:
     capsys.readouterr()
     assert main(["prune", "-e", "s.yaml"]) == 0
     told = capsys.readouterr().err
-    assert "cut 1 of 3 done, judging anew" in told
-    assert "cut 2 of 3 done, judging anew" in told
+    assert "cut 1 of 3 done, measuring importance again" in told
+    assert "cut 2 of 3 done, measuring importance again" in told
     assert "epoch" not in told
     report = results(tmp_path / "results/s", "prune/report.json")
     assert 0.2 < report["macs_kept_ratio"] <= 0.3
