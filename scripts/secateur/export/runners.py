@@ -1,4 +1,4 @@
-"""Programs that run an exported file: plain pixels in, probabilities out."""
+"""Programs that run an exported file: they take pixels and return probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ONNX Runtime computes integers on a CPU: as the file says."""
+"""Make ONNX Runtime compute integers on a CPU exactly."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_adding_images_moves_none_of_the_others(class_folders, tmp_path):
     assert old["split"].tolist() == before["split"].tolist()
 
 
-def test_another_seed_deals_differently(class_folders, tmp_path):
+def test_another_seed_divides_differently(class_folders, tmp_path):
     one, _ = run(from_source(class_folders), tmp_path / "one")
     other, _ = run(from_source(class_folders, ", split: {seed: 7}"), tmp_path / "two")
     assert one["split"].tolist() != other["split"].tolist()
@@ -126,11 +126,14 @@ def test_corrupt_images_are_all_listed(class_folders, tmp_path):
 @pytest.mark.parametrize(
     ("prepare", "said"),
     [
-        (lambda root: shutil.rmtree(root / "dark"), "one class only"),
+        (lambda root: shutil.rmtree(root / "dark"), "only one class"),
         (lambda root: (root / "none").mkdir(), "no images in the class folders none"),
         (shutil.rmtree, "cannot read the folder"),
         (lambda root: [shutil.rmtree(root / name) for name in ("dark", "light")], "no class folders"),
-        (lambda root: [path.unlink() for path in sorted((root / "dark").iterdir())[1:]], "no images for"),
+        (
+            lambda root: [path.unlink() for path in sorted((root / "dark").iterdir())[1:]],
+            "has no images of the classes",
+        ),
     ],
 )
 def test_folders_that_cannot_be_used(class_folders, tmp_path, prepare, said):
