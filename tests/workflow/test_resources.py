@@ -92,7 +92,7 @@ def test_nothing_runs_beside_a_measurement(snakefile, folder):
     snakemake(snakefile, folder, "--", *LATENCIES)
     jobs = [json.loads(path.read_text()) for path in folder.glob("logs/*/*.log")]
     threads = {about["rule"]: about["threads"] for about in jobs}
-    assert threads == {"split": 2, "cache": 1, "train": 1, "export": 2, "latency": 2}
+    assert threads == {"split": 2, "train": 1, "export": 2, "latency": 2}
     for first, second in combinations(jobs, 2):
         if "latency" in (first["rule"], second["rule"]):
             assert first["end"] <= second["start"] or second["end"] <= first["start"], (first, second)
@@ -106,7 +106,6 @@ def test_what_a_spec_asks_for(snakefile, folder):
     found = asked(snakefile, folder)
     assert {rule: threads for rule, (threads, _, _) in found.items()} == {
         "split": 16,
-        "cache": 1,
         "train": 1,
         "export": 8,
         "latency": 16,
