@@ -3,11 +3,11 @@ rule cache:
         unpack(lambda wildcards: INPUTS.manifest(wildcards.experiment)),
     output:
         **outputs("cache"),
+    log:
+        "<logs>/{experiment}/cache.log",
     # No training names it as input: Snakemake would not look at what else changed for a training behind a job that runs,
     # and would repeat a training for a cache that has the same pixels. A training that comes first makes it itself.
     priority: 1
-    log:
-        "<logs>/{experiment}/cache.log",
     conda:
         "../envs/secateur.yaml"
     threads: lambda wildcards: INPUTS.threads(wildcards.experiment, "cache")

@@ -63,4 +63,4 @@ def test_only_a_training_is_for_several(tmp_path, class_folders):
     words = [sys.executable, "-m", "secateur", "evaluate", "-e", "one.yaml"]
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "evaluate runs in one process, not in 2" in done.stderr
+    assert "evaluate cannot run on several hosts (2 processes found)" in done.stderr

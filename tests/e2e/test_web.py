@@ -79,14 +79,14 @@ def by_product(spec_path, more, images):
 
     run = run_of("c", load_spec(spec_path, more))
     runner = onnx_runner((run.results / "export/c.onnx").read_bytes(), run.spec)
-    answers = np.concatenate([runner(batch) for batch in Pixels(run, images).batches()])
+    answers = np.concatenate([runner(batch) for batch in Pixels(run.spec, images).batches()])
     return dict(zip(images[::3], answers[::3], strict=True))
 
 
 def test_a_page_without_the_runtime_says_what_to_do(few, tmp_path, monkeypatch, capsys):
-    from secateur.steps import web as step
+    from secateur.export import web_page as module
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(step, "RUNTIME", tmp_path / "nowhere")
+    monkeypatch.setattr(module, "RUNTIME", tmp_path / "nowhere")
     with pytest.raises(Exception, match=r"export\.targets: web needs ONNX Runtime for the web"):
-        step.page({}, b"")
+        module.web_page({}, b"")

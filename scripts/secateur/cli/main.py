@@ -16,7 +16,7 @@ import shtab
 from secateur import __version__
 from secateur.cli.commands import add_commands
 from secateur.errors import InterruptedRunError, SecateurError, SpecError, format_error
-from secateur.run import EXTERNAL, Run, external_model, run_of
+from secateur.run import EXTERNAL, Run, run_of
 from secateur.runtime.gpu import leased
 from secateur.runtime.import_hooks import skip_unused_imports
 from secateur.runtime.onednn import use_onednn
@@ -138,11 +138,11 @@ def _jobs(command: str, run: Run) -> list[tuple[str, dict[str, str]]]:
     if command == "export":
         return list(export_jobs(run.spec))
     if command == "evaluate":
-        return [("evaluate", {"stage": EXTERNAL if external_model(run.spec) else _stage(run)})]
+        return [("evaluate", {"stage": _stage(run)})]
     return [(command, {})]
 
 
 def _stage(run: Run) -> str:
-    """The training whose model `evaluate.model_path` names; without that key, the last training."""
+    """The training whose model `evaluate.model_path` names; without a path the last one. Else the model is external."""
     model = run.resolve(run.spec.evaluate.model_path, run.model(run.final_step))
-    return next((step for step in run.trainings if run.model(step) == model), run.final_step)
+    return next((step for step in run.trainings if run.model(step) == model), EXTERNAL)

@@ -90,7 +90,7 @@ def test_too_much_memory_is_refused_in_the_child(model, tmp_path, key, capsys, m
     save_model(model, tmp_path / "m.tlt", "k", {})
     monkeypatch.setattr(inspection, "_file_facts", greedy)
     assert main(["inspect", str(tmp_path / "m.tlt"), *key]) == 5
-    assert "takes more than 8 GiB of memory" in capsys.readouterr().err
+    assert "reading it needs more than 8 GiB of memory" in capsys.readouterr().err
 
 
 def greedy(path, key, against):
