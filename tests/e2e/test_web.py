@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from secateur.cli.main import main
-from secateur.steps.web import RUNTIME
+from secateur.export.web_page import RUNTIME
 
 from tests.browsers import complaints, outside
 
