@@ -33,7 +33,7 @@ import pandas as pd
 from PIL import Image
 from secateur.models.archive import Archive, plain_bytes
 from secateur.models.h5 import read_named_weights
-from secateur.vault.files import read_sealed
+from secateur.vault.files import read_encrypted
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 KEY = "bench"
@@ -163,7 +163,7 @@ def trained_epochs(folder: Path, step: str) -> int:
     files = sorted((folder / "work/one" / step).glob("checkpoint_*.age"))
     if not files:
         return 0
-    with np.load(io.BytesIO(read_sealed(files[-1], KEY))) as arrays:
+    with np.load(io.BytesIO(read_encrypted(files[-1], KEY))) as arrays:
         return int(json.loads(arrays["about"].tobytes())["epoch"])
 
 
@@ -184,7 +184,7 @@ def read(path: Path) -> None:
     if path.suffix == ".tlt":
         Archive(path, plain_bytes(path, KEY)).checked_weights()
     elif path.suffix in (".age", ".etlt"):
-        read_sealed(path, KEY)
+        read_encrypted(path, KEY)
     elif path.name == "status.json":
         # A line that was being written when the process died may be cut; no line after it is harmed.
         lines = path.read_text().splitlines()

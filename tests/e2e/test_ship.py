@@ -64,7 +64,7 @@ def test_qat_without_data_type_ships_int8_and_all_layers_are_integers(shipped):
     for name, file in metrics["files"].items():
         assert file["top_1_agreement"] >= (0.999 if file["data_type"] == "fp32" else 0.9), name
         assert file["accuracy"]["top_1"] == pytest.approx(file["keras"]["top_1"], abs=0.05)
-    assert read(shipped, "export/calibration.json")["source"] == "training (qat)"
+    assert read(shipped, "export/calibration.json")["measured_on"] == "training (qat)"
 
 
 def test_the_manifest_has_every_file_and_its_digest(shipped):
@@ -173,9 +173,9 @@ def test_other_ways_to_ship(shipped, clothing, tmp_path, monkeypatch, more, caps
         calibration = json.loads((tmp_path / "out/export/calibration.json").read_text())
         found = calibration["validation_top_1"]
         assert found["fp32"] - found["chosen"] <= 0.02
-        assert calibration["source"] == "64 images"
+        assert calibration["measured_on"] == "64 images"
     if "export.batches=2" in more:
-        assert json.loads((tmp_path / "out/export/calibration.json").read_text())["source"] == "32 images"
+        assert json.loads((tmp_path / "out/export/calibration.json").read_text())["measured_on"] == "32 images"
         assert not list((tmp_path / "out/export").rglob("*.onnx")), "nothing of a sealed model lies there in plain"
         rekeyed = tmp_path / "out/export/s.etlt"
         monkeypatch.setenv("NEW_KEY", "another")

@@ -20,7 +20,7 @@ from secateur.errors import ModelError, UntrustedModelError
 from secateur.models.file import load_model, save_model
 from secateur.spec import ModelSpec
 from secateur.training.pretrained import start_from
-from secateur.vault import files as sealed
+from secateur.vault import files as vault_files
 from secateur.zoo import build
 
 SPEC = ModelSpec(arch="resnet_10", input_image_size="3,32,32")
@@ -54,7 +54,7 @@ def assert_refused(tmp_path, path, said):
     with pytest.raises(UntrustedModelError, match=said):
         build_byom(BYOM, path, 4, "k")
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")} == before
-    sealed.seal_file(path, tmp_path / "m.tltb", "k")
+    vault_files.encrypt_file(path, tmp_path / "m.tltb", "k")
     with pytest.raises(UntrustedModelError, match=said):
         build_byom(BYOM, tmp_path / "m.tltb", 4, "k")
 

@@ -11,7 +11,7 @@ import pytest
 from secateur.cli.main import main
 from secateur.errors import DamagedError, NotAgeError, TruncatedError, VaultError, WrongKeyError
 from secateur.vault import age
-from secateur.vault import files as sealed
+from secateur.vault import files as vault_files
 
 FAST, CHUNK = 4, age.CHUNK_BYTES
 # A file that this package sealed in November 2026: later versions must open it.
@@ -174,4 +174,4 @@ def test_k8_other_containers_are_named(tmp_path, capsys, monkeypatch):
         assert said in capsys.readouterr().err
     with pytest.raises(WrongKeyError):
         (tmp_path / "good").write_bytes(sealed_bytes(b"x"))
-        sealed.read_sealed(tmp_path / "good", "other")
+        vault_files.read_encrypted(tmp_path / "good", "other")

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 from secateur.cli.main import main
-from secateur.vault import files as sealed
+from secateur.vault import files as vault_files
 
 from tests.conftest import write_jpeg
 from tests.shared import copied
@@ -105,7 +105,7 @@ def crypt(capsys, folder, content, key="k"):
 
 def test_five_ways_a_sealed_file_can_be_bad_have_five_messages(tmp_path, capsys):
     (tmp_path / "plain").write_bytes(b"z" * 200_000)
-    sealed.seal_file(tmp_path / "plain", tmp_path / "sealed", "k")
+    vault_files.encrypt_file(tmp_path / "plain", tmp_path / "sealed", "k")
     good = (tmp_path / "sealed").read_bytes()
     flipped = bytearray(good)
     flipped[5000] ^= 1

@@ -15,7 +15,7 @@ from secateur.keras_to_onnx.half import to_half
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.pruning import prune
 from secateur.spec import ModelSpec, PruneSpec
-from secateur.vault import files as sealed
+from secateur.vault import files as vault_files
 from secateur.zoo import build
 
 from tests.onnx_files import run_onnx
@@ -31,8 +31,8 @@ def test_p1_keras_onnx_runtime_and_the_decrypted_file_agree(tmp_path, pruned, la
         model, _ = prune(model, PruneSpec(target_macs=0.5))
     proto = to_onnx(model, layout, 17)
     (tmp_path / "m.onnx").write_bytes((to_half(proto) if data_type == "fp16" else proto).SerializeToString())
-    sealed.seal_file(tmp_path / "m.onnx", tmp_path / "m.etlt", "k")
-    content = sealed.read_sealed(tmp_path / "m.etlt", "k")
+    vault_files.encrypt_file(tmp_path / "m.onnx", tmp_path / "m.etlt", "k")
+    content = vault_files.read_encrypted(tmp_path / "m.etlt", "k")
     for batch in (1, 2, 7):
         images = np.random.default_rng(batch).normal(size=(batch, 32, 32, 3)).astype(np.float32)
         by_onnx, by_keras = run_onnx(content, images, layout), np.asarray(model(images, training=False))

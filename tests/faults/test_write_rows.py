@@ -17,7 +17,7 @@ from secateur.errors import ArtifactError, LockedError
 from secateur.storage.atomic import remove_leftovers, require_writable, write_text
 from secateur.storage.locks import locked
 from secateur.training.checkpoints import Checkpoints, TrainingState
-from secateur.vault import files as sealed
+from secateur.vault import files as vault_files
 
 from tests.conftest import small_files
 from tests.faults.killing import die_at
@@ -83,7 +83,7 @@ def test_w1_other_files_too(tmp_path, case):
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "plain").write_bytes(b"content" * 20_000)
-        sealed.seal_file(folder / "plain", folder / "m.tlt", "old")
+        vault_files.encrypt_file(folder / "plain", folder / "m.tlt", "old")
         (folder / "a.json").write_text("old")
         dead = killed_at(number, case, folder)
         if case == "artifact":
@@ -99,7 +99,7 @@ def test_w1_other_files_too(tmp_path, case):
 
 def _opens(path, key):
     try:
-        return sealed.read_sealed(path, key) == b"content" * 20_000
+        return vault_files.read_encrypted(path, key) == b"content" * 20_000
     except Exception:
         return False
 

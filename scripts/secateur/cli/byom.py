@@ -36,7 +36,7 @@ def byom_step(path: str, output: str, cut: str | None, key: str, stream: IO[str]
     else:
         imported = keras_from_onnx(path, cut)
         model, agreement = imported.model, f"largest difference from ONNX Runtime {imported.difference:.1e}"
-    card = {"byom": {"source": Path(path).name, "sha256": sha256_of(Path(path)), "cut": cut}}
+    card = {"byom": {"file": Path(path).name, "sha256": sha256_of(Path(path)), "cut": cut}}
     save_model(model, output, key, card)
     cost = cost_of(model)
     height, width, channels = model.input_shape[1:]

@@ -175,9 +175,9 @@ def _pick(options: Any) -> None:
 
 def _dvc(options: Any) -> None:
     from secateur.cli.dvc import pipeline
-    from secateur.spec.yaml_file import read_source
+    from secateur.spec.yaml_file import read_spec_text
 
-    print(pipeline(read_source(options.config).values), end="")
+    print(pipeline(read_spec_text(options.config).values), end="")
 
 
 def _key(options: Any, option: str = "key") -> str:
@@ -220,10 +220,10 @@ def _rekey(options: Any) -> None:
 
 
 def _crypt(options: Any) -> None:
-    from secateur.vault.files import open_file, seal_file
+    from secateur.vault.files import decrypt_file, encrypt_file
 
     key = _key(options)
     if os.path.realpath(options.file) == os.path.realpath(options.output):
         raise VaultError("the input and the output are the same file", "give -o another name")
-    action = seal_file if options.action == "encrypt" else open_file
+    action = encrypt_file if options.action == "encrypt" else decrypt_file
     action(options.file, options.output, key)

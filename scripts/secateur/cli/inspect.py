@@ -23,7 +23,7 @@ from secateur.models.h5 import HDF5_MAGIC, read_named_weights
 from secateur.models.provenance import chain_of, require_in_chain
 from secateur.storage.atomic import read_json, sha256_of
 from secateur.vault import age
-from secateur.vault.files import naming, read_sealed
+from secateur.vault.files import naming, read_encrypted
 
 # Twice the largest file that is read, scrypt's memory and the libraries'.
 MAX_MEMORY_BYTES = 8 << 30
@@ -41,7 +41,7 @@ def inspect(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
         against: files that must belong to it: a manifest, models that it was made from, metrics of them.
 
     Returns:
-        Plain data: `file`, `bytes`, `sealed`, `content`, and what the content tells.
+        Plain data: `file`, `bytes`, `encrypted`, `content`, and what the content tells.
 
     Raises:
         UntrustedModelError: the content breaks a rule of model files, or takes more memory or time than is allowed.
@@ -51,7 +51,7 @@ def inspect(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
     try:
         with concurrent.futures.ProcessPoolExecutor(1, mp_context=context, initializer=_limit) as child:
-            return child.submit(_looked_at, path, key, against).result()
+            return child.submit(_file_facts, path, key, against).result()
     except (BrokenProcessPool, MemoryError) as error:
         raise UntrustedModelError(
             f"{path}: reading it takes more than {MAX_MEMORY_BYTES >> 30} GiB of memory or {MAX_CPU_S} s",
@@ -64,7 +64,7 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
 
 
-def _looked_at(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
+def _file_facts(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
     try:
         size = Path(path).stat().st_size
         with open(path, "rb") as stream:
@@ -73,13 +73,13 @@ def _looked_at(path: str, key: str | None, against: list[str]) -> dict[str, Any]
         raise ArtifactError(f"cannot read {path}: {error.strerror}", "check the path") from error
     if size > MAX_BYTES:
         raise UntrustedModelError(f"{path}: larger than {MAX_BYTES} bytes", "do not trust it")
-    about: dict[str, Any] = {"file": path, "bytes": size, "sealed": start.startswith(age.MAGIC)}
-    if about["sealed"]:
+    about: dict[str, Any] = {"file": path, "bytes": size, "encrypted": start.startswith(age.MAGIC)}
+    if about["encrypted"]:
         factor = re.search(rb"-> scrypt \S+ ([0-9]+)\n", start)
         about["scrypt_work_factor"] = int(factor[1]) if factor else None
         if key is None:
             return {**about, "content": "closed: give --key"}
-        content = read_sealed(path, key)
+        content = read_encrypted(path, key)
     else:
         content = Path(path).read_bytes()
     about |= {"sha256": hashlib.sha256(content).hexdigest(), **described(content, path)}
@@ -186,7 +186,7 @@ def _digest_of(path: str, key: str | None) -> tuple[str, str]:
             return "metrics", str(read_json(path).get("model_sha256"))
         content = Path(path).read_bytes()
         if content.startswith(age.MAGIC) and key is not None:
-            content = read_sealed(path, key)
+            content = read_encrypted(path, key)
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}", "check the path") from error
     return "model", hashlib.sha256(content).hexdigest()
@@ -195,7 +195,7 @@ def _digest_of(path: str, key: str | None) -> tuple[str, str]:
 def in_words(about: dict[str, Any]) -> str:
     """The findings for a person, one subject a line."""
     rows = {
-        "sealed": f"age v1, scrypt work factor {about['scrypt_work_factor']}" if about["sealed"] else "no",
+        "encrypted": f"age v1, scrypt work factor {about['scrypt_work_factor']}" if about["encrypted"] else "no",
         "content": f"{about['content']}, {about['bytes']:,} bytes" + (", pruned" if about.get("pruned") else ""),
         "sha256": about.get("sha256"),
         "network": _network_words(about),
@@ -203,7 +203,7 @@ def in_words(about: dict[str, Any]) -> str:
         "output": about.get("output"),
         "classes": _class_words(about.get("classes")),
         "preprocessing": _preprocessing_words(about.get("preprocessing")),
-        "imported from": (about.get("byom") or {}).get("source") if isinstance(about.get("byom"), dict) else None,
+        "imported from": (about.get("byom") or {}).get("file") if isinstance(about.get("byom"), dict) else None,
     }
     lines = [str(about["file"]), *(f"  {name:14}{value}" for name, value in rows.items() if value)]
     for number, entry in enumerate(about.get("provenance") or []):

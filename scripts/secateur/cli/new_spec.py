@@ -25,7 +25,7 @@ from secateur.run import EXPERIMENT_NAME
 from secateur.runtime.gpu import devices
 from secateur.storage.atomic import write_text
 
-LOOKED_AT = 200  # images whose sizes are read: enough for a median
+SAMPLED = 200  # images whose sizes are read: enough for a median
 SIDES = (32, 64, 96, 128, 160, 192, 224)
 CPU_SIDE = 96  # the largest that is started with where there is no GPU: twice the side is four times the work
 CROP_FROM = 128  # crops leave out a border of 32 pixels, too much of smaller images
@@ -34,13 +34,13 @@ GRAY_MODES = ("1", "L", "I", "I;16", "I;16B", "F")
 IMAGES_SEEN = 40_000  # in a first training, all epochs together
 EPOCHS = (10, 60)
 RATE, RATED_BATCH = 0.004, 32  # measured: bench/pruning/rates.py
-DEALT = "\n  split: {train: 0.7, val: 0.1, test: 0.2, seed: 42}   # shares, dealt within each class"
+SHARES = "\n  split: {train: 0.7, val: 0.1, test: 0.2, seed: 42}   # shares, for each class"
 TEMPLATE = """# yaml-language-server: $schema=../spec.schema.json
 # Made by `secateur new` from {images:,} images of {classes} classes on {machine}.
 # Every key: config/README.md.
 key: env:SECATEUR_KEY            # pass phrase that encrypts the models: export SECATEUR_KEY=...
 data:
-  source: {source}{dealt}
+  source: {source}{shares}
   preprocess_mode: torch
   on_corrupt: fail               # skip: leave out files that cannot be read
 augment:
@@ -83,7 +83,7 @@ export:
 
 
 @dataclass(frozen=True)
-class Look:
+class Survey:
     """What a folder of images holds.
 
     Attributes:
@@ -130,18 +130,18 @@ def new_spec(source: str, folder: Path, name: str | None, environment: Mapping[s
     target = folder / "config" / "specs" / f"{name}.yaml"
     if target.exists():
         raise SpecError(f"{target} is there already", "give another --name, or remove it")
-    look = looked_at(source, folder)
-    write_text(target, spec_text(look, len(devices(environment)), os.cpu_count() or 1))
-    gray = "gray" if look.gray else "colour"
+    found = survey(source, folder)
+    write_text(target, spec_text(found, len(devices(environment)), os.cpu_count() or 1))
+    gray = "gray" if found.gray else "colour"
     seen = (
-        f"{look.images:,} images of {len(look.counts)} classes, {gray}, {look.side} pixels on the shorter side; "
-        f"{look.counts.idxmax()} has {look.counts.max():,}, {look.counts.idxmin()} {look.counts.min():,}"
+        f"{found.images:,} images of {len(found.counts)} classes, {gray}, {found.side} pixels on the shorter side; "
+        f"{found.counts.idxmax()} has {found.counts.max():,}, {found.counts.idxmin()} {found.counts.min():,}"
     )
     return name, target, seen
 
 
-def looked_at(source: str, folder: Path) -> Look:
-    """Look at a source of images. Raises DataError."""
+def survey(source: str, folder: Path) -> Survey:
+    """Survey at a source of images. Raises DataError."""
     listings = listed(source, "DIR", "first", folder / "work" / "cache" / "unpacked")
     table = pd.concat([listing.table for listing in listings.values()], ignore_index=True)
     if table.empty:
@@ -150,7 +150,7 @@ def looked_at(source: str, folder: Path) -> Look:
     if len(counts) < 2:
         raise DataError(f"{source} has images of one class, {counts.index[0]}", "a classifier needs two at least")
     sizes, modes = [], set()
-    for path in table["path"].iloc[np.unique(np.linspace(0, len(table) - 1, LOOKED_AT).astype(int))]:
+    for path in table["path"].iloc[np.unique(np.linspace(0, len(table) - 1, SAMPLED).astype(int))]:
         try:
             with opened(path) as image:
                 sizes.append(min(image.size))
@@ -158,52 +158,54 @@ def looked_at(source: str, folder: Path) -> Look:
         except UnreadableImageError:
             continue  # split says which files are broken
     if not sizes:
-        raise DataError(f"none of the images looked at in {source} can be read", "look at the files")
+        raise DataError(
+            f"none of the images looked at in {source} can be read", "open a few of the files in an image viewer"
+        )
     gray = modes <= set(GRAY_MODES)
     deep = gray and any(mode.startswith(("I", "F")) for mode in modes)
-    return Look(source, counts, "source" not in listings, int(np.median(sizes)), gray, 16 if deep else 8)
+    return Survey(source, counts, "source" not in listings, int(np.median(sizes)), gray, 16 if deep else 8)
 
 
-def side_of(look: Look, gpus: int) -> int:
+def side_of(found: Survey, gpus: int) -> int:
     """The network's input: the largest step of 32 that the images fill, within what the machine can do in good time."""
-    fitting = [side for side in SIDES if side <= max(look.side, SIDES[0])]
+    fitting = [side for side in SIDES if side <= max(found.side, SIDES[0])]
     return min(fitting[-1], SIDES[-1] if gpus else CPU_SIDE)
 
 
-def spec_text(look: Look, gpus: int, cores: int) -> str:
+def spec_text(found: Survey, gpus: int, cores: int) -> str:
     """The spec.
 
     Args:
-        look: what the images are like.
+        found: what the images are like.
         gpus: of the machine.
         cores: of the machine.
     """
-    side, training = side_of(look, gpus), round(look.images * 0.7)
+    side, training = side_of(found, gpus), round(found.images * 0.7)
     epochs = int(np.clip(round(IMAGES_SEEN / max(training, 1)), *EPOCHS))
     batch = max(2, min(64 if gpus else 32, training // 8))
     machine = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else f"{cores} CPU cores, no GPU"
     return TEMPLATE.format(
-        images=look.images,
-        classes=len(look.counts),
+        images=found.images,
+        classes=len(found.counts),
         machine=machine,
         # JSON's way to quote is YAML's too.
-        source=json.dumps(look.source, ensure_ascii=False),
-        dealt="" if look.split else DEALT,
+        source=json.dumps(found.source, ensure_ascii=False),
+        shares="" if found.split else SHARES,
         crop=side >= CROP_FROM,
         crop_from=CROP_FROM,
-        color=not look.gray,
+        color=not found.gray,
         arch="resnet_10" if side <= SMALL else "resnet_18",
-        shown_side=look.side,
-        channels=1 if look.gray else 3,
+        shown_side=found.side,
+        channels=1 if found.gray else 3,
         side=side,
-        bits=look.bits,
+        bits=found.bits,
         batch=batch,
         rate=_rate(batch),
         epochs=epochs,
         epochs_again=max(5, epochs // 2),
         workers=max(2, min(10, cores)),
-        weights=_weights(look),
-        top_k=min(3, len(look.counts)),
+        weights=_weights(found),
+        top_k=min(3, len(found.counts)),
     )
 
 
@@ -212,10 +214,10 @@ def _rate(batch: int) -> float:
     return round(RATE * math.sqrt(min(batch, RATED_BATCH) / RATED_BATCH), 4)
 
 
-def _weights(look: Look) -> str:
+def _weights(found: Survey) -> str:
     """Lines about classes with very different numbers of images; their names may hold anything, so they are quoted."""
-    most, least = look.counts.idxmax(), look.counts.idxmin()
-    ratio = look.counts.max() / look.counts.min()
+    most, least = found.counts.idxmax(), found.counts.idxmin()
+    ratio = found.counts.max() / found.counts.min()
     if ratio < IMBALANCE:
         return ""
     return f"  # {most!r} has {ratio:.0f} times the images of {least!r}.\n  class_weights: balanced\n"

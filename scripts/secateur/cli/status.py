@@ -16,7 +16,7 @@ from rich.table import Table
 
 from secateur.errors import ArtifactError
 from secateur.run import STATUS, Run
-from secateur.spec.yaml_file import read_source
+from secateur.spec.yaml_file import read_spec_text
 from secateur.storage.atomic import read_json
 from secateur.storage.locks import process_lives
 from secateur.workflow.experiments import Experiments
@@ -172,4 +172,4 @@ def show(experiments: Experiments, once: bool) -> None:
 
 def experiments_of(config: str) -> Experiments:
     """The experiments of a configuration file, with results where the workflow puts them."""
-    return Experiments(read_source(config).values, Path("results"), Path("work"))
+    return Experiments(read_spec_text(config).values, Path("results"), Path("work"))

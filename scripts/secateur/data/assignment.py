@@ -18,7 +18,9 @@ from secateur.spec import SplitSpec
 HASH_RANGE = float(2**64)
 
 
-def deal(table: pd.DataFrame, units: NDArray[np.int64], shares: SplitSpec, among: tuple[str, ...]) -> NDArray[np.str_]:
+def assign_splits(
+    table: pd.DataFrame, units: NDArray[np.int64], shares: SplitSpec, among: tuple[str, ...]
+) -> NDArray[np.str_]:
     """The split of each image.
 
     An image's place depends on its bytes and the seed alone, or on its group's name, so that adding images moves none

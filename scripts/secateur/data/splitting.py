@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from secateur.data.assignment import deal, units_of
+from secateur.data.assignment import assign_splits, units_of
 from secateur.data.classes import MIN_CLASSES, class_order
 from secateur.data.examination import examine_all
 from secateur.data.filesystem import parent
@@ -228,7 +228,7 @@ def _placed(table: pd.DataFrame, pairs: np.ndarray[Any, Any], data_spec: DataSpe
     if data_spec.group == "similar":
         inside = np.cumsum(open_) - 1
         together = inside[pairs[open_[pairs].all(1)]]
-    given.loc[open_] = deal(rows, units_of(rows["group"], together), data_spec.split, among)
+    given.loc[open_] = assign_splits(rows, units_of(rows["group"], together), data_spec.split, among)
     return given
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from secateur.errors import ArtifactError, UntrustedModelError
 from secateur.models.h5 import HDF5_MAGIC, read_named_weights
 from secateur.models.layer_kinds import ALLOWED_LAYERS, ALLOWED_PARTS, instead_of
-from secateur.vault.files import read_sealed
+from secateur.vault.files import read_encrypted
 
 CARD, WEIGHTS = "secateur.json", "model.weights.h5"
 MEMBERS = {"config.json", "metadata.json", WEIGHTS, CARD}
@@ -50,7 +50,7 @@ def plain_bytes(path: Path | str, key: str) -> bytes:
         raise ArtifactError(
             f"cannot read the model {path}: {error.strerror}", "check model_path in the spec"
         ) from error
-    return read_sealed(path, key)
+    return read_encrypted(path, key)
 
 
 class Archive:

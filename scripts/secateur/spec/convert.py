@@ -11,7 +11,7 @@ from secateur.errors import SpecError
 from secateur.spec.load import parse_spec
 from secateur.spec.tao_releases import to_v1
 from secateur.spec.text_protos import looks_like_proto, read_proto
-from secateur.spec.yaml_file import MAX_FILE_BYTES, Source, parse_source
+from secateur.spec.yaml_file import MAX_FILE_BYTES, SpecText, parse_spec_text
 
 KEY_FROM = "env:SECATEUR_KEY"
 
@@ -25,8 +25,8 @@ def converted(path: Path | str) -> str:
     Raises:
         SpecError: the file cannot be read or says something that is not allowed; with line and key.
     """
-    source = _source(Path(path))
-    values, renamed = to_v1(source)
+    parsed = _parsed(Path(path))
+    values, renamed = to_v1(parsed)
     key = values.get("key")
     literal = isinstance(key, str) and bool(key) and not key.startswith(("env:", "file:"))
     if literal:
@@ -38,7 +38,7 @@ def converted(path: Path | str) -> str:
     return "".join(f"# {line}\n" for line in [f"Converted from {Path(path).name}.", *notices]) + body
 
 
-def _source(path: Path) -> Source:
+def _parsed(path: Path) -> SpecText:
     try:
         with open(path, "rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
@@ -46,8 +46,8 @@ def _source(path: Path) -> Source:
         raise SpecError(f"cannot read {path}: {error.strerror}", "give the path of a spec file") from error
     text = content.decode("utf-8", "replace")
     if looks_like_proto(text) and len(content) <= MAX_FILE_BYTES:
-        return Source(str(path), read_proto(text, str(path)))
-    return parse_source(content, str(path))
+        return SpecText(str(path), read_proto(text, str(path)))
+    return parse_spec_text(content, str(path))
 
 
 def _remarks(body: str, name: str) -> list[str]:

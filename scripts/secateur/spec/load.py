@@ -21,7 +21,7 @@ from secateur.spec.prune_spec import BUDGETS
 from secateur.spec.spec import Spec
 from secateur.spec.tao_releases import to_v1
 from secateur.spec.tracker_specs import TRACKERS
-from secateur.spec.yaml_file import Source, parse_source, read_source
+from secateur.spec.yaml_file import SpecText, parse_spec_text, read_spec_text
 
 # The pass phrase that TAO's documents and sample specs all use.
 PUBLIC_DEFAULT_KEYS = ("nvidia_tlt", "tlt_encode")
@@ -46,45 +46,45 @@ def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> Spec:
     Raises:
         SpecError: with file, line, dotted key and the nearest right key.
     """
-    source = read_source(path)
+    parsed = read_spec_text(path)
     for word in overrides:
-        _override(source, word)
-    return _typed(source)
+        _override(parsed, word)
+    return _typed(parsed)
 
 
 def parse_spec(text: str | bytes, name: str = "spec") -> Spec:
     """As `load_spec`, from text that `name` stands for in errors."""
-    return _typed(parse_source(text, name))
+    return _typed(parse_spec_text(text, name))
 
 
-def _typed(source: Source) -> Spec:
-    values, renamed = to_v1(source)
+def _typed(parsed: SpecText) -> Spec:
+    values, renamed = to_v1(parsed)
     if "prune" in values and values["prune"] is None:
         values["prune"] = {}  # `prune:` with nothing below it asks for the defaults
     explicit = set(_paths(values))
     remarks = [Notice("renamed", old, f"is {new}") for new, old in renamed.items()]
     remarks += _prune_for_placeholder(values)
     retrain = values.pop("retrain", None)
-    spec = _validated(source, renamed, values)
+    spec = _validated(parsed, renamed, values)
     if spec.prunes:
-        merged = _retrain_values(source, values.get("train") or {}, retrain)
-        spec = _validated(source, renamed, {**values, "retrain": merged})
+        merged = _retrain_values(parsed, values.get("train") or {}, retrain)
+        spec = _validated(parsed, renamed, {**values, "retrain": merged})
     elif retrain is not None:
-        raise SpecError(f"{source.at('retrain')}: retrain needs a prune section", "add `prune:` with its threshold")
-    _refuse_foreign_options(source, renamed, spec, explicit)
+        raise SpecError(f"{parsed.at('retrain')}: retrain needs a prune section", "add `prune:` with its threshold")
+    _refuse_foreign_options(parsed, renamed, spec, explicit)
     remarks += _remarks(spec, explicit, renamed)
     spec._notices = tuple(remarks)
     return spec
 
 
-def _override(source: Source, word: str) -> None:
-    dotted, equals, text = word.partition("=")
+def _override(parsed: SpecText, word: str) -> None:
+    dotted, equals, value = word.partition("=")
     if not equals or not dotted:
         raise SpecError(f"'{word}' is not section.key=value", "write for example train.num_epochs=10")
-    if dotted in ("key", "encryption_key") and text and not text.startswith(("env:", "file:")):
+    if dotted in ("key", "encryption_key") and value and not value.startswith(("env:", "file:")):
         raise SpecError(f"{dotted}: takes env:NAME or file:PATH here", "other users can read command lines")
     *sections, name = dotted.split(".")
-    holder: Any = source.values
+    holder: Any = parsed.values
     for section in sections:
         holder = holder.setdefault(section, {}) if isinstance(holder, dict) else None
     if not isinstance(holder, dict):
@@ -94,9 +94,9 @@ def _override(source: Source, word: str) -> None:
         for other in GOALS:
             holder.pop(other, None)
     try:
-        holder[name] = yaml.safe_load(text)
+        holder[name] = yaml.safe_load(value)
     except yaml.YAMLError:
-        raise SpecError(f"{dotted}: '{text}' is not a YAML value", "quote it") from None
+        raise SpecError(f"{dotted}: '{value}' is not a YAML value", "quote it") from None
 
 
 def _prune_for_placeholder(values: dict[str, Any]) -> list[Notice]:
@@ -113,9 +113,9 @@ def _prune_for_placeholder(values: dict[str, Any]) -> list[Notice]:
     return remarks
 
 
-def _retrain_values(source: Source, train: dict[str, Any], retrain: Any) -> dict[str, Any]:
+def _retrain_values(parsed: SpecText, train: dict[str, Any], retrain: Any) -> dict[str, Any]:
     if retrain is not None and not isinstance(retrain, dict):
-        raise SpecError(f"{source.at('retrain')}: retrain must be a section", "write keys of train below it")
+        raise SpecError(f"{parsed.at('retrain')}: retrain must be a section", "write keys of train below it")
     inherited = {key: value for key, value in train.items() if key != "pretrained_model_path"}
     return _merged(inherited, retrain or {})
 
@@ -128,22 +128,22 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _validated(source: Source, renamed: dict[str, str], values: dict[str, Any]) -> Spec:
+def _validated(parsed: SpecText, renamed: dict[str, str], values: dict[str, Any]) -> Spec:
     try:
         return Spec.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as failure:
-        mistakes = [_mistake(source, renamed, error) for error in failure.errors(include_url=False)]
+        mistakes = [_mistake(parsed, renamed, error) for error in failure.errors(include_url=False)]
     raise SpecError(
         "\n".join(dict.fromkeys(text for text, _ in mistakes)),
         next((hint for _, hint in mistakes if hint), "see config/README.md for every key"),
     )
 
 
-def _mistake(source: Source, renamed: dict[str, str], error: Any) -> tuple[str, str]:
+def _mistake(parsed: SpecText, renamed: dict[str, str], error: Any) -> tuple[str, str]:
     """One line for a person, and a hint."""
     dotted = ".".join(str(part) for part in error["loc"])
     written = _written(renamed, dotted)
-    where = f"{source.at(written)}: {written}" if written else source.name
+    where = f"{parsed.at(written)}: {written}" if written else parsed.name
     if error["type"] == "extra_forbidden":
         near = _nearest(dotted)
         return f"{where}: unknown key", f"did you mean {near}?" if near else "see config/README.md for every key"
@@ -235,7 +235,7 @@ def _model_remarks(spec: Spec, explicit: set[str]) -> Iterator[Notice]:
         yield Notice("no effect", "data.image_mean", "only caffe mode subtracts it")
 
 
-def _refuse_foreign_options(source: Source, renamed: dict[str, str], spec: Spec, explicit: set[str]) -> None:
+def _refuse_foreign_options(parsed: SpecText, renamed: dict[str, str], spec: Spec, explicit: set[str]) -> None:
     """An option that the family lacks is refused, unless it asks for what the network does in any case.
 
     The specification's typical values (False, 0) pass too: its own table pairs them with efficientnet-b0.
@@ -245,5 +245,5 @@ def _refuse_foreign_options(source: Source, renamed: dict[str, str], spec: Spec,
         if f"model.{option}" in explicit and given not in (value, typical, []):
             key = _written(renamed, f"model.{option}")
             raise SpecError(
-                f"{source.at(key)}: {key}: {given} is not possible with {spec.model.arch}: {reason}", "remove the key"
+                f"{parsed.at(key)}: {key}: {given} is not possible with {spec.model.arch}: {reason}", "remove the key"
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from secateur.errors import SpecError
-from secateur.spec.yaml_file import Source
+from secateur.spec.yaml_file import SpecText
 
 # Old dotted path -> V1 path. Whole sections first: later rows see the section under its new name.
 SECTIONS = {
@@ -69,7 +69,7 @@ LAYOUTS = {"channels_first": "nchw", "channels_last": "nhwc"}
 V2_SIZE = {"input_channels": 3, "input_height": 256, "input_width": 256}
 
 
-def to_v1(source: Source) -> tuple[dict[str, Any], dict[str, str]]:
+def to_v1(parsed: SpecText) -> tuple[dict[str, Any], dict[str, str]]:
     """Rename what other vintages call differently.
 
     Returns:
@@ -78,12 +78,12 @@ def to_v1(source: Source) -> tuple[dict[str, Any], dict[str, str]]:
     Raises:
         SpecError: the file gives the same thing under two names.
     """
-    values = _copied(source.values)
+    values = _copied(parsed.values)
     renamed: dict[str, str] = {}
     for old, new in {**SECTIONS, **KEYS}.items():
-        _move(source, values, renamed, old, new)
-    _join_size(source, values, renamed)
-    _layout(source, values, renamed)
+        _move(parsed, values, renamed, old, new)
+    _join_size(parsed, values, renamed)
+    _layout(parsed, values, renamed)
     return values, renamed
 
 
@@ -93,7 +93,7 @@ def _copied(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
 
 
-def _move(source: Source, values: dict[str, Any], renamed: dict[str, str], old: str, new: str) -> None:
+def _move(parsed: SpecText, values: dict[str, Any], renamed: dict[str, str], old: str, new: str) -> None:
     holder, name = _holder(values, old)
     if holder is None or name not in holder:
         return
@@ -102,7 +102,7 @@ def _move(source: Source, values: dict[str, Any], renamed: dict[str, str], old: 
     if target is None:
         return  # the section is no mapping: validation says so
     if new_name in target:
-        raise SpecError(f"{source.at(written)}: {written} and {new} are the same thing", f"keep {new} only")
+        raise SpecError(f"{parsed.at(written)}: {written} and {new} are the same thing", f"keep {new} only")
     target[new_name] = holder.pop(name)
     renamed[new] = written
 
@@ -125,19 +125,19 @@ def _holder(values: dict[str, Any], path: str, make: bool = False) -> tuple[dict
     return holder, name
 
 
-def _join_size(source: Source, values: dict[str, Any], renamed: dict[str, str]) -> None:
+def _join_size(parsed: SpecText, values: dict[str, Any], renamed: dict[str, str]) -> None:
     model = values.get("model")
     if not isinstance(model, dict) or not set(V2_SIZE) & set(model):
         return
     given = [key for key in V2_SIZE if key in model]
     written = _as_written(renamed, f"model.{given[0]}")
     if "input_image_size" in model:
-        raise SpecError(f"{source.at(written)}: {written} and model.input_image_size are the same thing", "keep one")
+        raise SpecError(f"{parsed.at(written)}: {written} and model.input_image_size are the same thing", "keep one")
     model["input_image_size"] = [model.pop(key, default) for key, default in V2_SIZE.items()]
     renamed["model.input_image_size"] = written
 
 
-def _layout(source: Source, values: dict[str, Any], renamed: dict[str, str]) -> None:
+def _layout(parsed: SpecText, values: dict[str, Any], renamed: dict[str, str]) -> None:
     for written in ("data_format", "model.data_format"):
         holder, name = _holder(values, written)
         if holder is None or name not in holder:
@@ -145,7 +145,7 @@ def _layout(source: Source, values: dict[str, Any], renamed: dict[str, str]) -> 
         layout = holder.pop(name)
         export = values.setdefault("export", {})
         if not isinstance(layout, str) or layout not in LAYOUTS:
-            raise SpecError(f"{source.at(written)}: {written}: '{layout}'", f"use {' or '.join(LAYOUTS)}")
+            raise SpecError(f"{parsed.at(written)}: {written}: '{layout}'", f"use {' or '.join(LAYOUTS)}")
         if isinstance(export, dict):
             export.setdefault("layout", LAYOUTS[layout])
             renamed["export.layout"] = written

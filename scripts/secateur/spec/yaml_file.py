@@ -18,7 +18,7 @@ MAX_DEPTH = 100
 
 
 @dataclass
-class Source:
+class SpecText:
     """A parsed file.
 
     Attributes:
@@ -39,7 +39,7 @@ class Source:
         return f"{self.name}:{self.lines[path]}" if path else self.name
 
 
-def read_source(path: Path | str) -> Source:
+def read_spec_text(path: Path | str) -> SpecText:
     """Parse a YAML file.
 
     Raises:
@@ -50,20 +50,20 @@ def read_source(path: Path | str) -> Source:
             text = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise SpecError(f"cannot read the spec {path}: {error.strerror or error}", "check the path") from error
-    return parse_source(text, str(path))
+    return parse_spec_text(text, str(path))
 
 
-def parse_source(text: bytes | str, name: str) -> Source:
-    """Parse YAML text that `name` stands for in errors. Raises as `read_source` does."""
+def parse_spec_text(text: bytes | str, name: str) -> SpecText:
+    """Parse YAML text that `name` stands for in errors. Raises as `read_spec_text` does."""
     if len(text) > MAX_FILE_BYTES:
         raise SpecError(f"{name}: larger than {MAX_FILE_BYTES} bytes", "a spec is a few kilobytes; check the path")
     try:
         node = _composed(text)
         if not isinstance(node, yaml.MappingNode):
             raise SpecError(f"{name}: not a mapping of sections", "start with `model:` and its keys")
-        source = Source(name, {})
-        source.values = _Reader(source).read(node, "")
-        return source
+        parsed = SpecText(name, {})
+        parsed.values = _Reader(parsed).read(node, "")
+        return parsed
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
@@ -103,15 +103,15 @@ def _may_show_key(text: bytes | str, mark: Any) -> bool:
 class _Reader:
     """Turns nodes into plain data, keeping lines and counting values."""
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, parsed: SpecText) -> None:
+        self.parsed = parsed
         self.budget = MAX_VALUES
         self.constructor = yaml.SafeLoader("")
 
     def read(self, node: yaml.Node, path: str) -> Any:
         self.budget -= 1
         if self.budget < 0:
-            raise SpecError(f"{self.source.name}: more than {MAX_VALUES} values", "remove the anchors")
+            raise SpecError(f"{self.parsed.name}: more than {MAX_VALUES} values", "remove the anchors")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -120,7 +120,7 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node) -> Any:
         """Only YAML's own types: `!!python/object` and other tags are refused by the safe constructor."""
-        where = f"{self.source.name}:{node.start_mark.line + 1}"
+        where = f"{self.parsed.name}:{node.start_mark.line + 1}"
         try:
             value = self.constructor.construct_object(node)  # type: ignore[no-untyped-call]
         except (ValueError, OverflowError, AttributeError, KeyError, TypeError):
@@ -135,10 +135,10 @@ class _Reader:
             line = key_node.start_mark.line + 1
             key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
-                raise SpecError(f"{self.source.name}:{line}: a key must be a word", "quote it")
+                raise SpecError(f"{self.parsed.name}:{line}: a key must be a word", "quote it")
             dotted = f"{path}.{key}" if path else key
             if key in values:
-                raise SpecError(f"{self.source.name}:{line}: {dotted} appears twice", "remove one of them")
-            self.source.lines.setdefault(dotted, line)
+                raise SpecError(f"{self.parsed.name}:{line}: {dotted} appears twice", "remove one of them")
+            self.parsed.lines.setdefault(dotted, line)
             values[key] = self.read(value_node, dotted)
         return values

@@ -47,7 +47,7 @@ def calibrate(run: Run, stream: IO[str]) -> dict[str, Any]:
         result = {**how, **(left.as_json() if left else {"in_float": []}), **ranges.as_json()}
         write_json(run.file("calibrate", "calibration"), result)
         status.write("RUNNING", f"ranges of {len(ranges.of)} activations")
-    words = f"{len(ranges.of)} ranges from {how['source']}"
+    words = f"{len(ranges.of)} ranges from {how['measured_on']}"
     if left:
         words += f", {len(left.names)} layers stay in float, top-1 {left.accuracy:.4f} against {left.fp32:.4f} in fp32"
     print(f"calibrate  {words}", file=stream, flush=True)
@@ -57,10 +57,10 @@ def calibrate(run: Run, stream: IO[str]) -> dict[str, Any]:
 def _ranges(run: Run, final: FinalModel, proto: onnx.ModelProto) -> tuple[Ranges, dict[str, Any]]:
     section = run.spec.export
     if final.ranges is not None:
-        return final.ranges, {"source": "training (qat)"}
+        return final.ranges, {"measured_on": "training (qat)"}
     paths = calibration_paths(run)
     ranges = measured_ranges(proto, _inputs(run, paths), section.calibration.method, run.threads)
-    return ranges, {"source": f"{len(paths)} images", "method": section.calibration.method}
+    return ranges, {"measured_on": f"{len(paths)} images", "method": section.calibration.method}
 
 
 def calibration_paths(run: Run) -> list[str]:

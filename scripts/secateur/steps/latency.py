@@ -16,7 +16,7 @@ from secateur.run import Run
 from secateur.steps.context import step_context
 from secateur.steps.exported_model import load_final_model
 from secateur.storage.atomic import write_json
-from secateur.vault.files import read_sealed
+from secateur.vault.files import read_encrypted
 
 BATCHES = (1, 8)
 
@@ -59,7 +59,7 @@ def _networks(run: Run) -> dict[str, bytes]:
     """Name -> serialised ONNX: unpruned in fp32, pruned in fp32, and the file that the spec exports."""
     file = exported_files(run.spec)[0]
     path = run.export_file(file.name)
-    exported = read_sealed(path, run.key) if file.encrypted else path.read_bytes()
+    exported = read_encrypted(path, run.key) if file.encrypted else path.read_bytes()
     final = load_final_model(run)
     found = {}
     if run.spec.prunes:

@@ -20,7 +20,7 @@ from secateur.spec import Spec
 from secateur.step_table import COMMON_STEPS
 from secateur.storage.atomic import read_json
 from secateur.storage.csv import write_csv
-from secateur.vault import files as sealed
+from secateur.vault import files as vault_files
 
 MEASURED_TOGETHER = 8  # sessions of ONNX Runtime that are open at once, the reference not counted
 
@@ -93,7 +93,7 @@ def _metrics(run: Run, stage: str, sha256: str) -> dict[str, Any]:
 
 def _exported(run: Run) -> bytes:
     path = run.export_file(export_name(run.spec))
-    return path.read_bytes() if path.suffix == ".onnx" else sealed.read_sealed(path, run.key)
+    return path.read_bytes() if path.suffix == ".onnx" else vault_files.read_encrypted(path, run.key)
 
 
 def _table(networks: list[Measured], spec: Spec, max_drop: float) -> pd.DataFrame:

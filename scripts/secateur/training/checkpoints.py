@@ -17,7 +17,7 @@ import numpy as np
 from secateur.errors import DamagedError, NotAgeError, SpecError, TruncatedError, WrongKeyError
 from secateur.storage.atomic import atomic_file
 from secateur.vault import age
-from secateur.vault import files as sealed
+from secateur.vault import files as vault_files
 
 # The one before is kept for the case that the last is damaged.
 KEPT = 2
@@ -138,7 +138,7 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
-            with np.load(io.BytesIO(sealed.read_sealed(path, self.key)), allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(vault_files.read_encrypted(path, self.key)), allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].tobytes())
                 if about["identity"] == self.identity:
                     return _unpacked(about, arrays, ("best_weights", "last_weights"))
@@ -161,7 +161,7 @@ class Checkpoints:
         failure = None
         for path in self.files():
             try:
-                content = sealed.read_sealed(path, self.key)
+                content = vault_files.read_encrypted(path, self.key)
             # A header that is damaged in its salt looks as a wrong key does: the one before tells them apart.
             except (WrongKeyError, DamagedError, TruncatedError, NotAgeError) as error:
                 failure = failure or type(error)(error.message, f"delete {self.folder} to start afresh")

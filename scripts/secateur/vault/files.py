@@ -14,13 +14,13 @@ from secateur.storage.atomic import atomic_file
 from secateur.vault import age
 
 
-def seal_file(source: Path | str, target: Path | str, key: str) -> None:
+def encrypt_file(source: Path | str, target: Path | str, key: str) -> None:
     """Encrypt the file `source` as `target`, atomically."""
     with _open_for_reading(source) as stream, atomic_file(target) as out:
         age.seal(stream, out, key)
 
 
-def open_file(source: Path | str, target: Path | str, key: str) -> None:
+def decrypt_file(source: Path | str, target: Path | str, key: str) -> None:
     """Decrypt the file `source` as `target`; on any error `target` is not made. Raises as `open` does."""
     with _open_for_reading(source) as stream, atomic_file(target) as out, naming(source):
         age.open(stream, out, key)
@@ -46,7 +46,7 @@ def require_key(path: Path | str, key: str) -> None:
         age.read_header(stream, key)
 
 
-def read_sealed(path: Path | str, key: str) -> bytes:
+def read_encrypted(path: Path | str, key: str) -> bytes:
     """The decrypted bytes of a sealed file. Raises as `open` does, naming the file."""
     plain = io.BytesIO()
     with _open_for_reading(path) as stream, naming(path):

@@ -310,7 +310,7 @@ def test_a_keras_file_is_taken_as_well(tmp_path, monkeypatch, capsys):
     assert main(words) == 0
     assert "model.input_image_size: [3, 32, 32]" in capsys.readouterr().err
     again, card = load_model(output, "k")
-    assert card["byom"]["source"] == "m.keras"
+    assert card["byom"]["file"] == "m.keras"
     for one, other in zip(again.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert main([*words, "--cut", "conv1"]) == 2

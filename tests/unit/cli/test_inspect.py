@@ -9,7 +9,7 @@ from secateur.cli.main import main
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.models.file import save_model
 from secateur.spec import ModelSpec
-from secateur.vault import files as sealed
+from secateur.vault import files as vault_files
 from secateur.zoo import build
 
 
@@ -25,16 +25,16 @@ def key(monkeypatch):
     return ["--key", "env:INSPECT_KEY"]
 
 
-def looked_at(capsys, *words):
+def inspected(capsys, *words):
     assert main(["inspect", *map(str, words), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def test_a_sealed_model_with_and_without_its_key(model, tmp_path, key, capsys):
     save_model(model, tmp_path / "m.tlt", "k", {"pruned": True, "classes": ["a", "b"], "provenance": [{"step": "x"}]})
-    closed = looked_at(capsys, tmp_path / "m.tlt")
-    assert (closed["sealed"], closed["content"]) == (True, "closed: give --key")
-    about = looked_at(capsys, tmp_path / "m.tlt", *key)
+    closed = inspected(capsys, tmp_path / "m.tlt")
+    assert (closed["encrypted"], closed["content"]) == (True, "closed: give --key")
+    about = inspected(capsys, tmp_path / "m.tlt", *key)
     assert about["content"] == "Keras model"
     assert about["parameters"] == model.count_params()
     assert about["layers"] == len(model.layers)
@@ -50,9 +50,9 @@ def test_plain_files_of_other_programs(model, tmp_path, capsys):
     model.save_weights(tmp_path / "m.weights.h5")
     proto = to_onnx(model, "nchw", 17)
     (tmp_path / "named.wrongly.tlt").write_bytes(proto.SerializeToString())
-    assert looked_at(capsys, tmp_path / "m.keras")["provenance"] == []
-    assert looked_at(capsys, tmp_path / "m.weights.h5")["parameters"] == model.count_params()
-    about = looked_at(capsys, tmp_path / "named.wrongly.tlt")
+    assert inspected(capsys, tmp_path / "m.keras")["provenance"] == []
+    assert inspected(capsys, tmp_path / "m.weights.h5")["parameters"] == model.count_params()
+    about = inspected(capsys, tmp_path / "named.wrongly.tlt")
     assert (about["content"], about["opset"]) == ("ONNX model", 17)
     assert list(about["input"].values()) == [["N", 3, 32, 32]] or about["input"]
 
@@ -81,14 +81,14 @@ def test_rubbish_is_named(tmp_path, key, capsys, name):
 def test_a_missing_file_and_a_wrong_key(model, tmp_path, key, capsys):
     assert main(["inspect", str(tmp_path / "none")]) == 74
     (tmp_path / "plain").write_bytes(b"x")
-    sealed.seal_file(tmp_path / "plain", tmp_path / "m.tlt", "other")
+    vault_files.encrypt_file(tmp_path / "plain", tmp_path / "m.tlt", "other")
     assert main(["inspect", str(tmp_path / "m.tlt"), *key]) == 4
     assert "m.tlt: wrong key\nhint: " in capsys.readouterr().err
 
 
 def test_too_much_memory_is_refused_in_the_child(model, tmp_path, key, capsys, monkeypatch):
     save_model(model, tmp_path / "m.tlt", "k", {})
-    monkeypatch.setattr(inspection, "_looked_at", greedy)
+    monkeypatch.setattr(inspection, "_file_facts", greedy)
     assert main(["inspect", str(tmp_path / "m.tlt"), *key]) == 5
     assert "takes more than 8 GiB of memory" in capsys.readouterr().err
 

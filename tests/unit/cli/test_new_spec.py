@@ -3,7 +3,7 @@ import pytest
 import yaml
 from PIL import Image
 from secateur.cli.main import main
-from secateur.cli.new_spec import looked_at, spec_text
+from secateur.cli.new_spec import spec_text, survey
 from secateur.spec import load_spec
 
 CONFIG = "# comment\nexperiments:\n  first: config/specs/first.yaml\n\n# more\n"
@@ -68,10 +68,10 @@ def test_large_photographs_gray_deep_and_uneven(project):
         for number in range(count):
             pixels = rng.integers(0, 65535, (300, 400), np.uint16)
             Image.fromarray(pixels).save(project / "deep" / name / f"{number}.png")
-    look = looked_at("deep", project)
-    assert (look.gray, look.bits, look.side) == (True, 16, 300)
-    (project / "cpu.yaml").write_text(spec_text(look, gpus=0, cores=8))
-    (project / "gpu.yaml").write_text(spec_text(look, gpus=2, cores=8))
+    found = survey("deep", project)
+    assert (found.gray, found.bits, found.side) == (True, 16, 300)
+    (project / "cpu.yaml").write_text(spec_text(found, gpus=0, cores=8))
+    (project / "gpu.yaml").write_text(spec_text(found, gpus=2, cores=8))
     cpu, gpu = load_spec("cpu.yaml"), load_spec("gpu.yaml")
     assert (cpu.model.input_image_size, gpu.model.input_image_size) == ((1, 96, 96), (1, 224, 224))
     assert (cpu.model.input_image_depth, cpu.train.class_weights) == (16, "balanced")
@@ -99,7 +99,7 @@ def test_names_that_hold_anything_stay_names(project):
             path = project / strange / name / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (40, 40)).save(path)
-    (project / "odd.yaml").write_text(spec_text(looked_at(strange, project), gpus=0, cores=2))
+    (project / "odd.yaml").write_text(spec_text(survey(strange, project), gpus=0, cores=2))
     spec = load_spec("odd.yaml")
     assert spec.data.source == strange
     assert spec.train.class_weights == "balanced"

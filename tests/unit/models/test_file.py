@@ -10,7 +10,7 @@ import pytest
 from secateur.errors import ArtifactError, UntrustedModelError, WrongKeyError
 from secateur.models.file import load_model, save_model
 from secateur.spec import ModelSpec
-from secateur.vault import files as sealed
+from secateur.vault import files as vault_files
 from secateur.zoo import build
 
 
@@ -89,7 +89,7 @@ def test_strange_members_are_refused(tmp_path):
 
 def test_sealed_rubbish_is_refused(tmp_path):
     (tmp_path / "rubbish").write_bytes(b"no archive at all")
-    sealed.seal_file(tmp_path / "rubbish", tmp_path / "m.tlt", "k")
+    vault_files.encrypt_file(tmp_path / "rubbish", tmp_path / "m.tlt", "k")
     with pytest.raises(UntrustedModelError, match="not a Keras archive"):
         load_model(tmp_path / "m.tlt", "k")
 

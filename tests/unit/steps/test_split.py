@@ -78,7 +78,7 @@ def test_adding_images_moves_none_of_the_others(class_folders, tmp_path):
     assert old["split"].tolist() == before["split"].tolist()
 
 
-def test_another_seed_deals_differently(class_folders, tmp_path):
+def test_another_seed_divides_differently(class_folders, tmp_path):
     one, _ = run(from_source(class_folders), tmp_path / "one")
     other, _ = run(from_source(class_folders, ", split: {seed: 7}"), tmp_path / "two")
     assert one["split"].tolist() != other["split"].tolist()

@@ -6,7 +6,7 @@ import pyrage
 import pytest
 from secateur.cli.main import main
 from secateur.errors import ArtifactError, TruncatedError, WrongKeyError
-from secateur.vault import files as sealed
+from secateur.vault import files as vault_files
 
 OLD, NEW = "the old pass phrase", "the new pass phrase"
 
@@ -17,7 +17,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.setenv("NEW_KEY", NEW)
     for name, size in (("a.tlt", 200_000), ("b.etlt", 0)):
         (tmp_path / "plain").write_bytes(b"z" * size)
-        sealed.seal_file(tmp_path / "plain", tmp_path / name, OLD)
+        vault_files.encrypt_file(tmp_path / "plain", tmp_path / name, OLD)
         os.utime(tmp_path / name, ns=(10**18, 10**18 + 123))
     (tmp_path / "plain").unlink()
     return [tmp_path / "a.tlt", tmp_path / "b.etlt"]
@@ -30,7 +30,7 @@ def rekey(files):
 def test_a_failed_open_leaves_no_file(tmp_path, files):
     files[0].write_bytes(files[0].read_bytes()[:-1])
     with pytest.raises(TruncatedError, match=r"a\.tlt: the encrypted file is cut short"):
-        sealed.open_file(files[0], tmp_path / "out", OLD)
+        vault_files.decrypt_file(files[0], tmp_path / "out", OLD)
     assert not (tmp_path / "out").exists()
 
 
@@ -39,14 +39,14 @@ def test_rekey_changes_the_key_and_neither_content_nor_time(files, tmp_path):
     assert pyrage.passphrase.decrypt(files[0].read_bytes(), NEW) == b"z" * 200_000
     assert pyrage.passphrase.decrypt(files[1].read_bytes(), NEW) == b""
     with pytest.raises(WrongKeyError):
-        sealed.read_sealed(files[0], OLD)
+        vault_files.read_encrypted(files[0], OLD)
     assert [path.stat().st_mtime_ns for path in files] == [10**18 + 123] * 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tlt", "b.etlt"]
 
 
 def test_rekey_changes_nothing_when_one_file_has_another_key(files, tmp_path, capsys):
     (tmp_path / "plain").write_bytes(b"x")
-    sealed.seal_file(tmp_path / "plain", tmp_path / "c.tlt", "a third")
+    vault_files.encrypt_file(tmp_path / "plain", tmp_path / "c.tlt", "a third")
     before = [path.read_bytes() for path in files]
     assert rekey([*files, tmp_path / "c.tlt"]) == 4
     assert "c.tlt: wrong key" in capsys.readouterr().err
@@ -67,4 +67,4 @@ def test_rekey_refuses_a_key_on_the_command_line_and_names_a_missing_file(files,
     assert "--new-key takes env:NAME or file:PATH" in error
     assert NEW not in error
     with pytest.raises(ArtifactError, match="cannot read"):
-        sealed.rekey_file(tmp_path / "none", OLD, NEW)
+        vault_files.rekey_file(tmp_path / "none", OLD, NEW)
