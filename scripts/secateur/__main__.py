@@ -1,4 +1,4 @@
-"""`python -m secateur`."""
+"""The command `secateur`, run as a module: `python -m secateur`."""
 
 import sys
 

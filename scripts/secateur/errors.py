@@ -1,4 +1,4 @@
-"""Errors that a user is meant to read, each with its exit code and one thing to do.
+"""Errors for the user, each with an exit code and a hint about what to do.
 
 See docs/decisions/signals-and-exit-codes.md.
 """
@@ -7,17 +7,17 @@ from __future__ import annotations
 
 
 class SecateurError(Exception):
-    """A failure with a cause in the user's hands.
+    """A failure that the user can correct.
 
     Args:
         message: what is wrong, with the path or key and the value.
-        hint: one action that mends it; empty when there is none.
+        hint: one action that corrects it; empty if there is none.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        # Both: an error of another process comes back by its arguments.
+        # Both arguments are passed on: an exception from another process is rebuilt from them.
         super().__init__(message, hint)
         self.message = message
         self.hint = hint
@@ -27,25 +27,25 @@ class SecateurError(Exception):
 
 
 class SpecError(SecateurError):
-    """The spec file cannot be read, or says something that is not allowed."""
+    """The spec file cannot be read, or holds a key or a value that is not allowed."""
 
     exit_code = 2
 
 
 class DataError(SecateurError):
-    """Images, class folders, manifests or class maps that cannot be used."""
+    """Images, class folders, a manifest or a class map cannot be used."""
 
     exit_code = 3
 
 
 class VaultError(SecateurError):
-    """An encryption key or an encrypted file that cannot be used."""
+    """An encryption key or an encrypted file cannot be used."""
 
     exit_code = 4
 
 
 class WrongKeyError(VaultError):
-    """The file is sound as far as can be told, but was sealed with another key."""
+    """The file was encrypted with another key; no damage was found."""
 
 
 class TruncatedError(VaultError):
@@ -65,36 +65,36 @@ class NvidiaContainerError(VaultError):
 
 
 class UntrustedModelError(SecateurError):
-    """A model file that holds something that must not be loaded."""
+    """A model file holds something that must not be loaded."""
 
     exit_code = 5
 
 
 class ModelError(SecateurError):
-    """A model or graph that cannot be processed."""
+    """A model or graph cannot be processed."""
 
     exit_code = 6
 
 
 class ArtifactError(SecateurError):
-    """A file that cannot be read or written."""
+    """A file cannot be read or written."""
 
     exit_code = 74
 
 
 class LockedError(SecateurError):
-    """Another process works on the same files; the same command may be given again later."""
+    """Another process uses the same files; run the same command again later."""
 
     exit_code = 75
 
 
 class InterruptedRunError(SecateurError):
-    """The run was told to stop and can be resumed."""
+    """A signal stopped the run; it can be resumed."""
 
     exit_code = 75
 
 
 def format_error(error: SecateurError) -> str:
-    """Two parts for a terminal: what is wrong, and one thing to do."""
+    """The text for a terminal: the error, and the hint on the next line."""
     hint = f"\nhint: {error.hint}" if error.hint else ""
     return f"error: {error.message}{hint}"

@@ -1,4 +1,4 @@
-"""A user's own network, with the head and the image size that the spec asks for."""
+"""The user's own network, with the head and the image size that the spec asks for."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from secateur.spec import ModelSpec
 from secateur.zoo.blocks import classifier, image_input
 from secateur.zoo.build import freeze
 
-# Names of the layers that `classifier` adds: a network that has them keeps them under others.
+# Names of the layers that `classifier` adds. Layers of the user's network with these names are renamed.
 HEAD_NAMES = ("avg_pool", "flatten", "top_dropout", "predictions_dense", "predictions")
 
 
 def build_byom(model_spec: ModelSpec, path: Path | str, classes: int, key: str) -> keras.Model:
     """The network of a `.tltb` or `.keras` file as a classifier of the spec's images, weights included.
 
-    With `retain_head` its own head stays, and a softmax is added where it ends in other numbers. Without it the
-    last dense layer, or the last convolution of a network that ends in its softmax, and all behind it give way to
-    one dense layer; a network without such a head, as one that was cut, keeps all its layers.
+    With `retain_head` the network keeps its head; a softmax is added if the network does not end in probabilities.
+    Without it, one dense layer replaces the last dense layer and everything after it (or the last convolution, if the
+    network ends in its softmax). A network without such a head, for example one that was cut, keeps all its layers.
 
     Args:
         model_spec: the model section.
         path: the file.
-        classes: of the images.
-        key: pass phrase.
+        classes: number of classes of the images.
+        key: passphrase.
 
     Raises:
-        ModelError: another number of classes with `retain_head`, or images of a size or number of channels that
-            the network cannot take.
+        ModelError: `retain_head` with another number of classes, or an image size or number of channels that the
+            network cannot take.
         ArtifactError, VaultError, UntrustedModelError: as `load_model`.
     """
     if str(path).endswith(".onnx"):
@@ -72,7 +72,7 @@ def _activation(layer: Any) -> str:
 
 
 def _features(source: keras.Model) -> Any:
-    """What the head reads: the input of the last layer that tells classes apart; the output where there is none."""
+    """The input of the head, that is of the last layer that tells classes apart; without a head, the output."""
     if len(source.output_shape) == 4:
         return source.output
     last = last_layers(source, lambda layer: isinstance(layer, WITH_KERNELS))
@@ -84,7 +84,7 @@ def _features(source: keras.Model) -> Any:
 
 
 def _sized(source: keras.Model, model_spec: ModelSpec, path: Path | str) -> keras.Model:
-    """The same network for images of the spec's size, its layers renamed where a new head would clash."""
+    """The same network for images of the spec's size. Layers are renamed if their names clash with the new head's."""
     channels, height, width = model_spec.input_image_size
     taken = list(source.input_shape[1:])
     try:
@@ -93,7 +93,7 @@ def _sized(source: keras.Model, model_spec: ModelSpec, path: Path | str) -> kera
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise ModelError(
-            f"{path}: a network for images of {taken} cannot take {[height, width, channels]}: {reason}",
+            f"{path}: the network takes images of {taken} and cannot take {[height, width, channels]}: {reason}",
             f"set model.input_image_size: [{taken[2]}, {taken[0]}, {taken[1]}]",
         ) from error
     return model

@@ -1,4 +1,4 @@
-"""From an ONNX file to a flat Keras model that computes the same.
+"""Convert an ONNX file to a flat Keras model that computes the same.
 
 See docs/decisions/own-networks.md.
 """
@@ -23,7 +23,7 @@ from secateur.byom.operators import OPERATORS
 from secateur.byom.values import CHANNELS_LAST, Node, UnsupportedError, Value
 from secateur.errors import ModelError
 
-MAX_DIFFERENCE = 1e-4  # of an output, relative to the largest where that is above 1
+MAX_DIFFERENCE = 1e-4  # of an output, relative to the largest output if that is above 1
 CHECKED_IMAGES = 2
 INPUT_NAME = "Input"  # as in the zoo's networks
 
@@ -32,7 +32,7 @@ INPUT_NAME = "Input"  # as in the zoo's networks
 class Imported:
     """Attributes:
     model: plain layers, channels last; its input is float32 [batch, height, width, channels].
-    difference: largest difference from ONNX Runtime's outputs, relative to the largest where that is above 1.
+    difference: largest difference from ONNX Runtime's outputs, relative to the largest output if that is above 1.
     """
 
     model: keras.Model
@@ -44,11 +44,11 @@ def keras_from_onnx(path: Path | str, cut: str | None = None) -> Imported:
 
     Args:
         path: the file; its input is one batch of images of fixed size, NCHW or NHWC.
-        cut: node, or tensor, that becomes the output; None takes the whole graph.
+        cut: the node or tensor that becomes the output; None keeps the whole graph.
 
     Raises:
         ArtifactError, UntrustedModelError: as `read_onnx`.
-        ModelError: operators that cannot be converted, all of them named; or the outputs differ.
+        ModelError: some operators cannot be converted (the message names all of them), or the outputs differ.
     """
     original = read_onnx(path)
     if cut is not None:
@@ -59,7 +59,7 @@ def keras_from_onnx(path: Path | str, cut: str | None = None) -> Imported:
     difference = _difference(single, model, axes, converter.channels_first)
     if not difference <= MAX_DIFFERENCE:
         raise ModelError(
-            f"{path}: the converted model differs from ONNX Runtime by {difference:.1e}", "report this model"
+            f"{path}: the converted model differs from ONNX Runtime by {difference:.1e}", "find the layer that differs with --cut NODE, and keep the .onnx file for a bug report"
         )
     return Imported(model, difference)
 
@@ -69,7 +69,7 @@ class Converter:
 
     Attributes:
         constants: weights by tensor name.
-        values: converted tensors by name; None for those that could not be made.
+        values: converted tensors by name; None for tensors that could not be converted.
         readers: how often each tensor is read.
     """
 
@@ -89,7 +89,7 @@ class Converter:
         """The model, and the ONNX axis of each axis of its output.
 
         Raises:
-            ModelError: it names all that cannot be converted.
+            ModelError: some nodes cannot be converted; the message names all of them.
         """
         given = next(part for part in self.graph.input if part.name not in self.constants)
         start = self.values[given.name] = self._input(given)
@@ -140,7 +140,7 @@ class Converter:
         return self.constants[name] if name in self.constants else self.values.get(name)
 
     def _name(self, name: str) -> str:
-        """A layer name that Keras takes: no slashes, each once."""
+        """A layer name that Keras accepts: without slashes, and unique."""
         plain = base = re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("_.") or "layer"
         count = 1
         while plain in self.names:
@@ -151,7 +151,7 @@ class Converter:
 
 
 def _difference(single: onnx.ModelProto, model: keras.Model, axes: tuple[int, ...], channels_first: bool) -> float:
-    """Between ONNX Runtime on the original, image by image, and Keras on the batch."""
+    """The largest difference between ONNX Runtime on the original, image by image, and Keras on the batch."""
     images = np.random.default_rng(0).normal(size=(CHECKED_IMAGES, *model.input_shape[1:])).astype(np.float32)
     session = onnxruntime.InferenceSession(single.SerializeToString(), providers=["CPUExecutionProvider"])
     fed = images.transpose(0, 3, 1, 2) if channels_first else images

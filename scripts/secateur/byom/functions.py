@@ -1,4 +1,4 @@
-"""ONNX operators on each element or channel: normalisation, activations, arithmetic."""
+"""Convert ONNX operators that act on each element or channel: normalisation, activations, arithmetic."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from secateur.byom.values import (
 
 
 def batch_norm(node: Node) -> Value:
-    """Of a map over its channels, or of vectors."""
+    """Convert a batch normalisation of a map over its channels, or of vectors."""
     value = computed(node.operands[0])
     if len(value.axes) == 4:
         images(value)
@@ -41,7 +41,7 @@ def batch_norm(node: Node) -> Value:
 
 
 def layer_norm(node: Node) -> Value:
-    """Over the channels, wherever ONNX has them."""
+    """Convert a layer normalisation over the channels, wherever ONNX has them."""
     value = computed(node.operands[0])
     last_axis(value, int(node.options.get("axis", -1)))
     scale = constant(node.operands[1], "the scale").reshape(-1)
@@ -52,7 +52,7 @@ def layer_norm(node: Node) -> Value:
 
 
 def activation(kind: str, not_negative: bool = False) -> Operator:
-    """The operator of a function that Keras has by this name."""
+    """The converter of a function that Keras has under this name."""
 
     def convert(node: Node) -> Value:
         value = computed(node.operands[0])
@@ -62,27 +62,27 @@ def activation(kind: str, not_negative: bool = False) -> Operator:
 
 
 def leaky_relu(node: Node) -> Value:
-    """Any slope below 0."""
+    """Convert LeakyRelu, with any slope below 0."""
     value = computed(node.operands[0])
     layer = layers.LeakyReLU(negative_slope=float(node.options.get("alpha", 0.01)), name=node.name)
     return value.made(layer(value.tensor))
 
 
 def elu(node: Node) -> Value:
-    """Any scale below 0."""
+    """Convert Elu, with any scale below 0."""
     value = computed(node.operands[0])
     return value.made(layers.ELU(alpha=float(node.options.get("alpha", 1.0)), name=node.name)(value.tensor))
 
 
 def gelu(node: Node) -> Value:
-    """The exact form; Keras has no layer for the approximation."""
+    """Convert the exact form of Gelu; Keras has no layer for the approximation."""
     if node.options.get("approximate", b"none") != b"none":
         raise UnsupportedError("only the exact form is possible")
     return activation("gelu")(node)
 
 
 def hard_sigmoid(node: Node) -> Value:
-    """Keras has the slope 1/6; any other is that one between two scalings."""
+    """Convert HardSigmoid. Keras has the slope 1/6; for another slope that function is put between two scalings."""
     value = computed(node.operands[0])
     slope, offset = float(node.options.get("alpha", 0.2)), float(node.options.get("beta", 0.5))
     tensor = value.tensor
@@ -93,33 +93,33 @@ def hard_sigmoid(node: Node) -> Value:
 
 
 def clip(node: Node) -> Value:
-    """From 0 to a number, or without end."""
+    """Convert Clip from 0 to a number, or from 0 without an upper bound."""
     value = computed(node.operands[0])
     bounds = [scalar(operand) for operand in (*node.operands[1:], None, None)[:2]]
     low = bounds[0] if bounds[0] is not None else -math.inf
     high = bounds[1] if bounds[1] is not None else math.inf
     if low != 0 or high <= 0:
-        raise UnsupportedError(f"from {low:g} to {high:g}; only from 0 to a positive number is possible")
+        raise UnsupportedError(f"it clips from {low:g} to {high:g}; only from 0 to a positive number is possible")
     layer = layers.ReLU(max_value=None if math.isinf(high) else high, name=node.name)
     return value.made(layer(value.tensor), not_negative=True)
 
 
 def softmax(node: Node) -> Value:
-    """Over the channels."""
+    """Convert a softmax over the channels."""
     value = computed(node.operands[0])
     last_axis(value, int(node.options.get("axis", -1 if len(value.axes) == 2 else 1)))
     return value.made(layers.Activation("softmax", name=node.name)(value.tensor), not_negative=True)
 
 
 def arithmetic(op: str) -> Operator:
-    """The operator of Add, Sub, Mul or Div, on two tensors or on one and a constant."""
+    """The converter of Add, Sub, Mul or Div, of two tensors or of a tensor and a constant."""
     merges = {"Add": layers.Add, "Sub": layers.Subtract, "Mul": layers.Multiply}
 
     def convert(node: Node) -> Value:
         first, second = node.operands[:2]
         if isinstance(first, Value) and isinstance(second, Value):
             if op not in merges:
-                raise UnsupportedError("division by a computed tensor")
+                raise UnsupportedError("it divides by a computed tensor")
             require_alike(first, second)
             wider = first if np.prod(first.shape) >= np.prod(second.shape) else second
             merged = merges[op](name=node.name)([first.tensor, second.tensor])
@@ -130,7 +130,7 @@ def arithmetic(op: str) -> Operator:
         if op == "Sub":
             return _affine(value, np.array(-1.0), number, node.name)
         if op == "Div":
-            raise UnsupportedError("division by a computed tensor")
+            raise UnsupportedError("it divides by a computed tensor")
         return _affine(value, *_scale_and_offset(op, number), node.name)
 
     return convert
@@ -144,7 +144,7 @@ def _scale_and_offset(op: str, number: NDArray[Any]) -> tuple[NDArray[Any], NDAr
 
 
 def _affine(value: Value, scale: NDArray[Any], offset: NDArray[Any], name: str) -> Value:
-    """Times a constant plus a constant: one number for all, or one for each channel."""
+    """Multiply by a constant and add a constant: one number for all, or one per channel."""
     if scale.size == 1 and offset.size == 1:
         layer = layers.Rescaling(float(scale.reshape(())), float(offset.reshape(())), name=name)
         return value.made(
@@ -160,21 +160,21 @@ def _affine(value: Value, scale: NDArray[Any], offset: NDArray[Any], name: str) 
 
 
 def _per_channel(value: Value, array: NDArray[Any], channels: int) -> NDArray[Any]:
-    """A constant that broadcasts against the ONNX tensor, as one number a channel."""
+    """A constant that broadcasts against the ONNX tensor, as one number per channel."""
     sides = (1,) * (len(value.axes) - array.ndim) + array.shape
     axis = value.axes[-1]
     if len(sides) != len(value.axes) or any(side != 1 for place, side in enumerate(sides) if place != axis):
-        raise UnsupportedError(f"a constant of shape {list(array.shape)} is not one number for each channel")
+        raise UnsupportedError(f"a constant of shape {list(array.shape)} is not one number per channel")
     return np.broadcast_to(array.reshape(-1), channels)
 
 
 def negate(node: Node) -> Value:
-    """Times -1."""
+    """Convert Neg: multiply by -1."""
     return _affine(computed(node.operands[0]), np.array(-1.0), np.array(0.0), node.name)
 
 
 def power(node: Node) -> Value:
-    """The square."""
+    """Convert Pow with the exponent 2."""
     value = computed(node.operands[0])
     if scalar(node.operands[1]) != 2:
         raise UnsupportedError("only the square is possible")

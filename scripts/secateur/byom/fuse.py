@@ -1,7 +1,7 @@
-"""Recognise functions that exporters spell out in small operators, by what they compute.
+"""Recognise functions that exporters write as many small operators, by what they compute.
 
-GELU, hard swish and layer normalisation have many spellings. A run of elementwise nodes between one tensor and
-another is evaluated on numbers; when it computes a function that has a name, one node of that name replaces it.
+GELU, hard swish and layer normalisation are written in many ways. A chain of elementwise nodes between two tensors
+is evaluated on numbers. If it computes a function that has a name, one node of that name replaces it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _hard_sigmoid(x: Array, alpha: float = 0.2, beta: float = 0.5) -> Array:
     return np.clip(alpha * x + beta, 0, 1)
 
 
-# Operators that exporters build functions from.
+# Operators that exporters use to build functions.
 EVALUATE: dict[str, Callable[..., Array]] = {
     "Add": np.add,
     "Sub": np.subtract,
@@ -58,7 +58,7 @@ EVALUATE: dict[str, Callable[..., Array]] = {
     "Min": np.minimum,
     "Max": np.maximum,
 }
-# Named functions of one number; the names are those of the operators that ONNX has or that `operators` adds.
+# Named functions of one number; the names are operators of ONNX, or ones that `operators` adds.
 KNOWN: dict[str, Callable[[Array], Array]] = {
     "Gelu": lambda x: x * 0.5 * (1 + _erf(x * math.sqrt(0.5))),
     "HardSwish": lambda x: x * _hard_sigmoid(x, 1 / 6),
@@ -69,7 +69,7 @@ KNOWN: dict[str, Callable[[Array], Array]] = {
 
 
 def fused(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The graph's nodes in order, with recognised runs replaced. New constants are added to `proto`."""
+    """The graph's nodes in order, with recognised chains replaced. New constants are added to `proto`."""
     return _Fuser(proto).run()
 
 
@@ -117,7 +117,7 @@ class _Fuser:
         return node.op_type in EVALUATE or self._mean_axis(node) is not None
 
     def _try(self, last: int) -> None:
-        """Grow a region backwards from its last node; look whenever it hangs on one tensor."""
+        """Grow a region backwards from its last node; try to recognise it whenever it depends on one tensor."""
         region = {last}
         while len(region) <= MAX_REGION:
             sources = {name for index in region for name in self._tensors_in(index)} - {
@@ -141,7 +141,7 @@ class _Fuser:
         return [name for name in self.nodes[index].input if name and name not in self.constants]
 
     def _is_closed(self, region: set[int], last: int) -> bool:
-        """No tensor inside is read outside."""
+        """Whether no tensor inside the region is read outside it."""
         inner = [output for index in region - {last} for output in self.nodes[index].output]
         return all(self.readers.get(name, set()) <= region and name not in self.outputs for name in inner)
 
@@ -165,7 +165,7 @@ class _Fuser:
         return None
 
     def _mean_axis(self, node: onnx.NodeProto) -> int | None:
-        """The one axis of a ReduceMean that keeps it, from its attribute or, since opset 18, its input."""
+        """The one axis of a ReduceMean with keepdims, from its attribute or, since opset 18, from its input."""
         if node.op_type != "ReduceMean":
             return None
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
@@ -199,7 +199,7 @@ class _Fuser:
         return np.asarray(result) if np.shape(result) == given.shape else None
 
     def _layer_norm(self, region: list[int], source: str, axis: int, name: str) -> onnx.NodeProto | None:
-        """Fit scale and offset of each channel, and try the small constants of the region as epsilon."""
+        """Fit the scale and offset of each channel, and try the small constants of the region as epsilon."""
         sides = self.ranks.get(source)
         if not sides or not sides[axis]:
             return None
@@ -229,7 +229,7 @@ class _Fuser:
 
 
 def _fit(given: Array, values: Array, axis: int, epsilon: float) -> tuple[Array, Array] | None:
-    """Scale and offset a channel with which `values` is the layer normalisation of `given`; None when it is not."""
+    """Scale and offset per channel with which `values` is the layer normalisation of `given`; None if it is not."""
     mean = given.mean(axis=axis, keepdims=True)
     normalised = (given - mean) / np.sqrt(given.var(axis=axis, keepdims=True) + epsilon)
     flat = np.moveaxis(normalised, axis, -1).reshape(-1, given.shape[axis])

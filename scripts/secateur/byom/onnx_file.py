@@ -1,4 +1,4 @@
-"""Read an ONNX file of a stranger: checked first, never executed from, nothing read beside it."""
+"""Read an ONNX file from an untrusted source. It is checked first; no code runs, and no other file is read."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ MAX_FILE_BYTES = (2 << 30) - 1  # protobuf's own limit
 MAX_NODES = 20_000
 MAX_SIDE = 1 << 20
 MAX_ELEMENTS = 2_000_000_000
-# Rewrites of ONNX Runtime that would hide a layer: batch normalisation, which freezing knows; the product of maps
-# with a matrix, which becomes a reshape to one image; and the axes of a layer normalisation.
+# Rewrites of ONNX Runtime that would hide a layer: of batch normalisation, which can be frozen; of the product of
+# maps and a matrix, which becomes a reshape to one image; and of the axes of a layer normalisation.
 LEFT_OUT = ["ConvBNFusion", "MatMulAddFusion", "TransposeOptimizer"]
 
 
 def read_onnx(path: Path | str) -> onnx.ModelProto:
-    """Read and check a file; what is refused, and why: docs/decisions/untrusted-models.md.
+    """Read and check a file. What is refused, and why: docs/decisions/untrusted-models.md.
 
     Raises:
         ArtifactError: it cannot be read.
-        UntrustedModelError: not ONNX, data outside the file, operators of other domains, graphs within the graph,
-            sizes that are not there or beyond the limits, or not a valid acyclic graph.
+        UntrustedModelError: the file is not ONNX, refers to data outside the file, has operators of other domains or
+            nested graphs, declares sizes that it does not hold or that exceed the limits, or is not a valid graph.
         ModelError: an operator set other than 11 to 20.
     """
     try:
@@ -44,7 +44,7 @@ def read_onnx(path: Path | str) -> onnx.ModelProto:
 
 
 def checked_onnx(content: bytes, path: Path | str) -> onnx.ModelProto:
-    """As `read_onnx`, from a file's content; `path` names it in errors."""
+    """Check the content of a file, as `read_onnx` does; `path` names it in errors."""
     try:
         proto = onnx.load_model_from_string(content)
     except (DecodeError, ValueError) as error:
@@ -68,16 +68,16 @@ def _check(proto: onnx.ModelProto, path: Path | str) -> None:
     if proto.functions or proto.training_info or graph.sparse_initializer:
         raise _refused(path, "holds functions, training steps or sparse tensors")
     if not graph.node or len(graph.node) > MAX_NODES:
-        raise _refused(path, f"has {len(graph.node)} nodes; 1 to {MAX_NODES} are possible")
+        raise _refused(path, f"has {len(graph.node)} nodes; 1 to {MAX_NODES} are allowed")
     for node in graph.node:
         if node.domain not in STANDARD_DOMAINS:
-            raise _refused(path, f"node '{node.name}' is of the domain '{node.domain}', not of ONNX itself")
+            raise _refused(path, f"node '{node.name}' belongs to the domain '{node.domain}', not to ONNX")
         if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
-            raise _refused(path, f"node '{node.name}' ({node.op_type}) holds a graph of its own")
+            raise _refused(path, f"node '{node.name}' ({node.op_type}) contains another graph")
     elements = 0
     for tensor in _tensors(graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise _refused(path, f"tensor '{tensor.name}' stands in another file")
+            raise _refused(path, f"tensor '{tensor.name}' is stored in another file")
         elements += _checked_size(tensor, path)
     if elements > MAX_ELEMENTS:
         raise _refused(path, f"has more than {MAX_ELEMENTS} weights")
@@ -94,18 +94,18 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 def _checked_size(tensor: onnx.TensorProto, path: Path | str) -> int:
     if any(not 0 <= side <= MAX_SIDE for side in tensor.dims):
-        raise _refused(path, f"tensor '{tensor.name}' has a side beyond {MAX_SIDE}")
+        raise _refused(path, f"tensor '{tensor.name}' has a dimension above {MAX_SIDE}")
     try:
         return int(numpy_helper.to_array(tensor).size)
     except (ValueError, TypeError, KeyError) as error:
-        raise _refused(path, f"tensor '{tensor.name}' does not hold what it declares") from error
+        raise _refused(path, f"tensor '{tensor.name}' holds another number of values than it declares") from error
 
 
 def _check_opset(proto: onnx.ModelProto, path: Path | str) -> None:
     version = next((entry.version for entry in proto.opset_import if entry.domain in STANDARD_DOMAINS), 0)
     if version not in OPSETS:
         raise ModelError(
-            f"{path}: operator set {version}; {OPSETS.start} to {OPSETS.stop - 1} can be read",
+            f"{path}: it uses operator set {version}; only {OPSETS.start} to {OPSETS.stop - 1} can be read",
             "export the model with opset 17",
         )
 
@@ -114,7 +114,7 @@ def cut_at(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """The part of a graph up to a node, which becomes the output.
 
     Args:
-        proto: left as it is.
+        proto: the model; it is not changed.
         name: of a node, or of one of its outputs.
 
     Raises:
@@ -134,10 +134,10 @@ def cut_at(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 def for_one_image(proto: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
-    """A copy that takes one image at a time, whatever its batch was declared to be.
+    """A copy that takes one image at a time, whatever batch size the file declares.
 
     Raises:
-        ModelError: not one float32 image input of fixed size.
+        ModelError: the model does not have exactly one float32 image input of fixed size.
     """
     single = onnx.ModelProto()
     single.CopyFrom(proto)
@@ -146,9 +146,9 @@ def for_one_image(proto: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
 
 
 def simplified(single: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
-    """The same function with constants folded and dead nodes gone, and the shapes of all tensors.
+    """The same function with constants folded and unused nodes removed, and the shapes of all tensors.
 
-    ONNX Runtime's basic rewrites keep to standard operators.
+    ONNX Runtime's basic rewrites use standard operators only.
 
     Args:
         single: from `for_one_image`.
@@ -169,9 +169,9 @@ def simplified(single: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
                 providers=["CPUExecutionProvider"],
                 disabled_optimizers=LEFT_OUT,
             )
-        except Exception as error:  # ONNX Runtime raises its own classes, none of them public
+        except Exception as error:  # ONNX Runtime raises its own exception classes; none of them is public
             reason = str(error).splitlines()[0]
-            raise ModelError(f"{path}: ONNX Runtime cannot load this graph: {reason}", "export it again") from error
+            raise ModelError(f"{path}: ONNX Runtime cannot load this graph: {reason}", "check that onnxruntime can run the file, and export it again with opset 17") from error
         return onnx.shape_inference.infer_shapes(onnx.load(options.optimized_model_filepath))
 
 

@@ -1,4 +1,4 @@
-"""ONNX operators that move elements about: transposing, reshaping, joining, padding."""
+"""Convert ONNX operators that move elements: transposing, reshaping, joining, padding."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from secateur.byom.values import (
 
 
 def transpose(node: Node) -> Value:
-    """Costs nothing: it is noted where the axes are, and nothing is moved."""
+    """Convert Transpose. Nothing is computed: only the new places of the axes are noted."""
     value = computed(node.operands[0])
     order = node.options.get("perm", list(range(len(value.axes)))[::-1])
     if order[0] != 0 or (value.order is not None and list(order) != sorted(order)):
-        raise UnsupportedError("moves the batch axis or a flattened map")
+        raise UnsupportedError("it moves the batch axis or a flattened map")
     axes = tuple(list(order).index(axis) for axis in value.axes)
     return Value(value.tensor, axes, value.order, value.not_negative)
 
 
 def reshape(node: Node) -> Value:
-    """To a constant shape."""
+    """Convert Reshape to a constant shape."""
     value = computed(node.operands[0])
     target = constant(node.operands[1], "the shape").tolist()
     if node.options.get("allowzero"):
@@ -42,15 +42,15 @@ def reshape(node: Node) -> Value:
 
 
 def flatten(node: Node) -> Value:
-    """All but the batch axis into one."""
+    """Convert Flatten: all axes after the batch axis become one."""
     value = computed(node.operands[0])
     if int(node.options.get("axis", 1)) % len(value.axes) != 1:
-        raise UnsupportedError("only after the batch axis")
+        raise UnsupportedError("it can only flatten the axes after the batch axis")
     return _reshaped(value, (1, int(np.prod(value.shape[1:]))), node.name)
 
 
 def squeeze(node: Node) -> Value:
-    """Without axes of length 1."""
+    """Convert Squeeze: remove axes of length 1."""
     value = computed(node.operands[0])
     axes = _axes(node) or [axis for axis, side in enumerate(value.shape) if side == 1 and axis]
     gone = {axis % len(value.shape) for axis in axes}
@@ -58,7 +58,7 @@ def squeeze(node: Node) -> Value:
 
 
 def unsqueeze(node: Node) -> Value:
-    """With more axes of length 1."""
+    """Convert Unsqueeze: add axes of length 1."""
     value = computed(node.operands[0])
     axes = _axes(node) or []
     rank = len(value.shape) + len(axes)
@@ -68,7 +68,7 @@ def unsqueeze(node: Node) -> Value:
 
 
 def _axes(node: Node) -> list[int] | None:
-    """An attribute up to opset 12, an input from 13 on."""
+    """The axes of a node: an attribute up to opset 12, an input from opset 13."""
     if "axes" in node.options:
         return list(node.options["axes"])
     operand = node.operands[1] if len(node.operands) > 1 else None
@@ -76,11 +76,11 @@ def _axes(node: Node) -> list[int] | None:
 
 
 def _reshaped(value: Value, sides: tuple[int, ...], name: str) -> Value:
-    """To a vector an image, or between a vector and a map of 1x1."""
+    """Reshape to one vector per image, or between a vector and a map of 1x1."""
     if sides == value.shape:
         return value
     if sides[0] != 1 or np.prod(sides) != np.prod(value.shape):
-        raise UnsupportedError(f"from {list(value.shape)} to {list(sides)} mixes images")
+        raise UnsupportedError(f"the reshape from {list(value.shape)} to {list(sides)} mixes images")
     if len(sides) == 2 and len(value.axes) == 4:
         return _flattened(value, name)
     channels = int(np.prod(sides))
@@ -91,7 +91,7 @@ def _reshaped(value: Value, sides: tuple[int, ...], name: str) -> Value:
             tensor = layers.Reshape((1, 1, channels), name=name)(tensor)
         axes = CHANNELS_LAST if sides[1] == channels else (0, 1, 2, 3)
         return Value(tensor, axes, not_negative=value.not_negative)
-    raise UnsupportedError(f"from {list(value.shape)} to {list(sides)}")
+    raise UnsupportedError(f"the reshape from {list(value.shape)} to {list(sides)} is not possible")
 
 
 def _flattened(value: Value, name: str) -> Value:
@@ -103,12 +103,12 @@ def _flattened(value: Value, name: str) -> Value:
 
 
 def concat(node: Node) -> Value:
-    """Along any axis of tensors that have their axes in one order."""
+    """Convert Concat along any axis, if all tensors have their axes in the same order."""
     values = [computed(operand) for operand in node.operands]
     for other in values[1:]:
         require_alike(values[0], other)
     if values[0].order is not None:
-        raise UnsupportedError("joins flattened maps")
+        raise UnsupportedError("it joins flattened maps")
     axis = values[0].axes.index(int(node.options["axis"]) % len(values[0].axes))
     if len(values) == 1:
         return values[0]
@@ -119,7 +119,7 @@ def concat(node: Node) -> Value:
 
 
 def pad(node: Node) -> Value:
-    """Zeros around a map."""
+    """Convert Pad with zeros around a map."""
     value = computed(node.operands[0])
     pads = constant(node.operands[1], "the padding").tolist()
     fill = scalar(node.operands[2]) if len(node.operands) > 2 and node.operands[2] is not None else 0.0
@@ -127,17 +127,17 @@ def pad(node: Node) -> Value:
         raise UnsupportedError("only zeros around a map are possible")
     begin, end = ([pads[place + axis] for axis in value.axes] for place in (0, 4))
     if begin[0] or begin[3] or end[0] or end[3]:
-        raise UnsupportedError("pads images or channels")
+        raise UnsupportedError("it pads the batch or the channels")
     return value.made(zero_padded(value.tensor, [*begin[1:3], *end[1:3]], node.name), value.not_negative)
 
 
 def identity(node: Node) -> Value:
-    """Nothing, as dropout outside training."""
+    """Convert a node that does nothing, such as dropout outside training."""
     return computed(node.operands[0])
 
 
 def cast(node: Node) -> Value:
-    """To float32, which everything is."""
+    """Convert Cast to float32: it does nothing, since all values are float32."""
     if node.options.get("to") != 1:  # onnx.TensorProto.FLOAT
-        raise UnsupportedError("to another type than float32")
+        raise UnsupportedError("it casts to another type than float32")
     return computed(node.operands[0])

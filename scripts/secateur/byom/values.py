@@ -1,4 +1,4 @@
-"""What the converter knows of a tensor: where ONNX's axes and elements stand in Keras' one."""
+"""What the converter knows about a tensor: the places of ONNX's axes and elements in the Keras tensor."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import onnx
 from keras import layers
 from numpy.typing import NDArray
 
-# The ONNX axis that each Keras axis holds, when ONNX has NCHW: Keras always computes in NHWC.
+# The ONNX axis that each Keras axis holds if ONNX has NCHW. Keras always computes in NHWC.
 CHANNELS_LAST = (0, 2, 3, 1)
 
 
 class UnsupportedError(Exception):
-    """A node that has no plain Keras layers; the message says why."""
+    """A node that plain Keras layers cannot express; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Value:
     """A tensor of the graph.
 
     Attributes:
-        tensor: of Keras.
-        axes: for each axis of `tensor`, the axis of the ONNX tensor that stands there.
-        order: for a flattened tensor, the ONNX position of each element of `tensor`; None when it is the same.
-        not_negative: whether no element is below 0, so that padding with 0 does not change a maximum.
+        tensor: the Keras tensor.
+        axes: for each axis of `tensor`, the axis of the ONNX tensor in its place.
+        order: for a flattened tensor, the ONNX position of each element of `tensor`; None if the order is the same.
+        not_negative: whether no element is below 0. Then padding with 0 does not change a maximum.
     """
 
     tensor: Any
@@ -37,12 +37,12 @@ class Value:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """In ONNX' order, for a batch of one."""
+        """The shape in ONNX' order, for a batch of one."""
         sides = [1 if side is None else int(side) for side in self.tensor.shape]
         return tuple(sides[self.axes.index(axis)] for axis in range(len(sides)))
 
     def made(self, tensor: Any, not_negative: bool = False) -> Value:
-        """Another tensor with its elements at the same places."""
+        """Another tensor whose elements are at the same places."""
         return replace(self, tensor=tensor, not_negative=not_negative)
 
 
@@ -53,7 +53,7 @@ class Node:
     Attributes:
         name: for the Keras layer.
         proto: the node.
-        operands: converted tensors and constants; None for an input left out.
+        operands: converted tensors and constants; None for an absent input.
         options: attributes.
     """
 
@@ -71,7 +71,7 @@ def images(value: Any) -> Value:
     if not isinstance(value, Value) or len(value.axes) != 4:
         raise UnsupportedError("its input is not a batch of feature maps")
     if value.axes != CHANNELS_LAST:
-        raise UnsupportedError("its input has its channels elsewhere")
+        raise UnsupportedError("the channels of its input are not on the expected axis")
     return value
 
 
@@ -85,9 +85,9 @@ def constant(value: Any, what: str) -> NDArray[Any]:
 def last_axis(value: Value, axis: int) -> None:
     """Require that an ONNX axis is Keras' last one."""
     if value.axes[-1] != axis % len(value.axes):
-        raise UnsupportedError(f"works on axis {axis}, which is not that of the channels")
+        raise UnsupportedError(f"it works on axis {axis}, which is not the channel axis")
     if value.order is not None:
-        raise UnsupportedError("works on a flattened map")
+        raise UnsupportedError("it works on a flattened map")
 
 
 def computed(operand: Any) -> Value:
@@ -98,7 +98,7 @@ def computed(operand: Any) -> Value:
 
 
 def scalar(operand: Any) -> float | None:
-    """The operand as one number; None for one left out."""
+    """The operand as one number; None if it is absent."""
     return None if operand is None else float(constant(operand, "a bound").reshape(()))
 
 
@@ -110,15 +110,15 @@ def attach(layer: Any, inputs: Any, weights: list[NDArray[Any]]) -> Any:
 
 
 def require_alike(first: Value, second: Value) -> None:
-    """Refuse tensors whose axes or elements stand in different orders."""
+    """Refuse tensors whose axes or elements are in different orders."""
     orders = [[] if value.order is None else value.order.tolist() for value in (first, second)]
     if first.axes != second.axes or orders[0] != orders[1]:
         raise UnsupportedError("its inputs have their axes in different orders")
 
 
 def zero_padded(tensor: Any, pads: list[int], name: str) -> Any:
-    """Zeros around a map: `pads` are [top, left, bottom, right]."""
+    """Pad a map with zeros: `pads` are [top, left, bottom, right]."""
     if min(pads) < 0:
-        raise UnsupportedError("negative padding")
+        raise UnsupportedError("its padding is negative")
     top, left, bottom, right = pads
     return layers.ZeroPadding2D(((top, bottom), (left, right)), name=name)(tensor)

@@ -1,4 +1,4 @@
-"""ONNX operators with kernels and windows: convolutions, products with matrices, pooling."""
+"""Convert ONNX operators with kernels and windows: convolutions, products with matrices, pooling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Window = tuple[int, int]
 
 
 def conv(node: Node) -> Value:
-    """Plain, grouped or depthwise, in two dimensions."""
+    """Convert a plain, grouped or depthwise convolution in two dimensions."""
     value = images(node.operands[0])
     kernel = constant(node.operands[1], "the kernel")
     if kernel.ndim != 4:
@@ -59,7 +59,7 @@ def _pair(node: Node, name: str) -> Window:
 
 
 def _pads(value: Value, node: Node, window: Window, strides: Window, dilations: Window) -> list[int] | str:
-    """[top, left, bottom, right], or `same` where ONNX asks for TensorFlow's way."""
+    """The pads [top, left, bottom, right], or `same` if ONNX asks for TensorFlow's padding."""
     automatic = node.options.get("auto_pad", b"NOTSET").decode()
     if automatic == "SAME_UPPER":
         return "same"
@@ -74,7 +74,7 @@ def _pads(value: Value, node: Node, window: Window, strides: Window, dilations: 
 
 
 def _padded(value: Value, node: Node, window: Window, strides: Window, dilations: Window) -> tuple[Any, str]:
-    """The tensor with its zeros around it, and the `padding` for the layer."""
+    """The tensor, padded with zeros if needed, and the `padding` for the layer."""
     pads = _pads(value, node, window, strides, dilations)
     if isinstance(pads, str):
         return value.tensor, pads
@@ -86,13 +86,13 @@ def _padded(value: Value, node: Node, window: Window, strides: Window, dilations
 
 
 def _same(window: Window, dilations: Window) -> list[int] | None:
-    """Pads that keep the size at stride 1; None for even windows."""
+    """The pads that keep the size at stride 1; None for even windows."""
     reach = [(size - 1) * spread for size, spread in zip(window, dilations, strict=True)]
     return None if any(part % 2 for part in reach) else [part // 2 for part in reach] * 2
 
 
 def gemm(node: Node) -> Value:
-    """A dense layer."""
+    """Convert Gemm to a dense layer."""
     value = computed(node.operands[0])
     if node.options.get("transA") or len(value.axes) != 2:
         raise UnsupportedError("only a product with a batch of vectors is possible")
@@ -113,7 +113,7 @@ def _dense(value: Value, kernel: NDArray[Any], bias: NDArray[Any] | None, name: 
 
 
 def matmul(node: Node) -> Value:
-    """On vectors a dense layer; on maps with the channels last a 1x1 convolution."""
+    """Convert MatMul: of vectors to a dense layer, of maps with channels last to a 1x1 convolution."""
     value, kernel = computed(node.operands[0]), constant(node.operands[1], "the matrix")
     bias = constant(node.operands[2], "the offset") if len(node.operands) > 2 else None  # see fuse.py
     if bias is not None:
@@ -129,7 +129,7 @@ def matmul(node: Node) -> Value:
 
 
 def max_pool(node: Node) -> Value:
-    """With pads that never win over a number of the map."""
+    """Convert MaxPool, with pads that are never larger than a number of the map."""
     value = images(node.operands[0])
     window, strides = _pair(node, "kernel_shape"), _pair(node, "strides")
     if _pair(node, "dilations") != (1, 1) or len(node.proto.output) > 1:
@@ -149,15 +149,18 @@ def max_pool(node: Node) -> Value:
 
 
 def _max_pool_in_two(value: Value, node: Node, pads: list[int], window: Window, strides: Window) -> Value:
-    """Zeros would win over negative numbers: take each maximum at stride 1, where Keras pads right, then stride."""
+    """Pool numbers that can be negative, where zero pads would be too large.
+
+    Each maximum is taken at stride 1, where Keras pads correctly; then the result is strided.
+    """
     if pads[:2] != (_same(window, (1, 1)) or [])[:2]:
-        raise UnsupportedError(f"pads {pads} around numbers that can be negative")
+        raise UnsupportedError(f"it pads with {pads} around numbers that can be negative")
     dense = layers.MaxPooling2D(window, 1, "same", name=f"{node.name}_dense")(value.tensor)
     return value.made(layers.MaxPooling2D(1, strides, "valid", name=node.name)(dense))
 
 
 def _with_ceiling(value: Value, node: Node, pads: list[int], window: Window, strides: Window) -> list[int]:
-    """`ceil_mode` lets the last window hang over the end: as much padding more."""
+    """Add the padding that `ceil_mode` needs for a last window that exceeds the map."""
     if not node.options.get("ceil_mode", 0):
         return pads
     top_left, bottom_right = pads[:2], pads[2:]
@@ -170,7 +173,7 @@ def _with_ceiling(value: Value, node: Node, pads: list[int], window: Window, str
 
 
 def average_pool(node: Node) -> Value:
-    """With pads that count or do not."""
+    """Convert AveragePool, whether its pads count or not."""
     value = images(node.operands[0])
     window, strides = _pair(node, "kernel_shape"), _pair(node, "strides")
     pads = _pads(value, node, window, strides, (1, 1))
@@ -178,18 +181,18 @@ def average_pool(node: Node) -> Value:
     tensor = value.tensor
     if not isinstance(pads, str):
         if pads != _with_ceiling(value, node, list(pads), window, strides):
-            raise UnsupportedError("ceil_mode with a window over the end")
+            raise UnsupportedError("it has ceil_mode with a window that exceeds the map")
         if any(pads) and node.options.get("count_include_pad", 0):
             tensor = zero_padded(tensor, pads, f"{node.name}_pad")
         elif strides == (1, 1) and pads == _same(window, (1, 1)):
             padding = "same"
         elif any(pads):
-            raise UnsupportedError(f"pads {pads} that do not count")
+            raise UnsupportedError(f"its pads {pads} do not count")
     return value.made(layers.AveragePooling2D(window, strides, padding, name=node.name)(tensor), value.not_negative)
 
 
 def global_pool(kind: type[Any]) -> Operator:
-    """The operator of a pool over the whole map."""
+    """The converter of a pool over the whole map."""
 
     def convert(node: Node) -> Value:
         value = images(node.operands[0])
@@ -199,14 +202,14 @@ def global_pool(kind: type[Any]) -> Operator:
 
 
 def reduce_mean(node: Node) -> Value:
-    """Over height and width only."""
+    """Convert ReduceMean over height and width only."""
     value = computed(node.operands[0])
     axes = node.options.get("axes")
     if axes is None and len(node.operands) > 1 and node.operands[1] is not None:
         axes = constant(node.operands[1], "the axes").tolist()
     spatial = set(value.axes[1:3])
     if len(value.axes) != 4 or {axis % 4 for axis in axes or ()} != spatial:
-        raise UnsupportedError(f"over the axes {axes}, not height and width")
+        raise UnsupportedError(f"it reduces the axes {axes}, not height and width")
     keep = bool(node.options.get("keepdims", 1))
     pooled = layers.GlobalAveragePooling2D(keepdims=keep, name=node.name)(value.tensor)
     return value.made(pooled, value.not_negative) if keep else Value(pooled, (0, 1), not_negative=value.not_negative)

@@ -1,4 +1,4 @@
-"""Commands beside the steps: specs, models, and how far things are."""
+"""The commands that are not steps: for specs, models, encrypted files and results."""
 
 from __future__ import annotations
 
@@ -32,75 +32,75 @@ def _command(commands: Any, name: str, action: Any, text: str) -> argparse.Argum
 
 
 def _add_specs(commands: Any) -> None:
-    new = _command(commands, "new", _new, "look at a folder of images and write a commented spec for it")
-    new.add_argument("images", metavar="DIR", help="class folders, folders split already, a table, VOC or an archive")
-    new.add_argument("--name", help="of the experiment; default: the folder's")
+    new = _command(commands, "new", _new, "read a folder of images and write a spec with comments for it")
+    new.add_argument("images", metavar="DIR", help="class folders, train/val/test folders, a table, Pascal VOC or an archive")
+    new.add_argument("--name", help="name of the experiment; default: the name of the folder")
     check = _command(
-        commands, "check", _check, "read a spec; print what it means, what was renamed, what has no effect"
+        commands, "check", _check, "validate a spec; print defaults, renamed and ignored keys"
     )
     check.add_argument("spec", metavar="SPEC")
     check.add_argument("overrides", nargs="*", metavar="section.key=value")
-    convert = _command(commands, "convert", _convert, "write a spec of any TAO release, TF1 included, in today's words")
+    convert = _command(commands, "convert", _convert, "convert a spec of any TAO release (TF1 too) to the current key names")
     convert.add_argument("spec", metavar="SPEC")
-    convert.add_argument("-o", "--output", metavar="OUT.yaml", help="default: print it")
-    dvc = _command(commands, "dvc", _dvc, "print dvc.yaml for the experiments of a configuration")
+    convert.add_argument("-o", "--output", metavar="OUT.yaml", help="file to write; default: print the spec")
+    dvc = _command(commands, "dvc", _dvc, "print a dvc.yaml for all experiments in config.yaml")
     dvc.add_argument("config", nargs="?", default="config/config.yaml", metavar="CONFIG")
 
 
 def _add_models(commands: Any) -> None:
-    weights = _command(commands, "weights", _weights, "download keras.applications' ImageNet weights of a backbone")
+    weights = _command(commands, "weights", _weights, "download ImageNet weights from keras.applications for a backbone")
     weights.add_argument("arch", metavar="ARCH")
-    weights.add_argument("-o", "--output", metavar="OUT", help="default: weights/ARCH.weights.h5")
-    weights.add_argument("--with-head", action="store_true", help="also the layers for ImageNet's 1000 classes")
-    byom = _command(commands, "byom", _byom, "bring your own model: an ONNX file -> .tltb for model.byom_model")
+    weights.add_argument("-o", "--output", metavar="OUT", help="file to write; default: weights/ARCH.weights.h5")
+    weights.add_argument("--with-head", action="store_true", help="include the layers for ImageNet's 1000 classes")
+    byom = _command(commands, "byom", _byom, "convert your own ONNX model to a .tltb file for model.byom_model")
     byom.add_argument("file", metavar="MODEL.onnx")
     byom.add_argument("-o", "--output", required=True, metavar="MODEL.tltb")
-    byom.add_argument("--cut", metavar="NODE", help="node whose output feeds the new head; all behind it is left out")
+    byom.add_argument("--cut", metavar="NODE", help="node whose output goes into the new head; later nodes are removed")
     byom.add_argument("--key", required=True, metavar=KEY_FORMS)
     explain = _command(
-        commands, "explain", _explain, "what a model says of an image, and a picture of what spoke for it"
+        commands, "explain", _explain, "classify one image and write a Grad-CAM heat map"
     )
     explain.add_argument("model", metavar="MODEL.tlt")
     explain.add_argument("image", metavar="IMAGE")
     explain.add_argument(
-        "-o", "--output", metavar="OUT.png", help="default: the image's name with .explained.png, here"
+        "-o", "--output", metavar="OUT.png", help="file to write; default: IMAGE.explained.png in this folder"
     )
-    explain.add_argument("--of", metavar="CLASS", help="the class to explain; default: the likeliest")
-    explain.add_argument("--key", required=True, metavar=KEY_FORMS, help="opens the model")
-    look = _command(commands, "inspect", _inspect, "what a model file is, told without trusting it")
+    explain.add_argument("--of", metavar="CLASS", help="class to explain; default: the most likely class")
+    explain.add_argument("--key", required=True, metavar=KEY_FORMS, help="passphrase of the model")
+    look = _command(commands, "inspect", _inspect, "print facts about a model file without running anything in it")
     look.add_argument("file", metavar="FILE")
-    look.add_argument("against", nargs="*", metavar="OTHER", help="manifest, model or metrics that must belong to it")
-    look.add_argument("--key", metavar=KEY_FORMS, help="opens a sealed file")
-    look.add_argument("--json", action="store_true", help="everything, for programs")
+    look.add_argument("against", nargs="*", metavar="OTHER", help="a manifest, model or metrics file to check against FILE")
+    look.add_argument("--key", metavar=KEY_FORMS, help="passphrase, if the file is encrypted")
+    look.add_argument("--json", action="store_true", help="print all facts as JSON")
 
 
 def _add_files(commands: Any) -> None:
-    for name, text in (("encrypt", "seal a file as age v1 with a pass phrase"), ("decrypt", "open a sealed file")):
+    for name, text in (("encrypt", "encrypt a file with a passphrase (age v1)"), ("decrypt", "decrypt a file")):
         crypt = _command(commands, name, _crypt, text)
         crypt.add_argument("file", metavar="FILE")
         crypt.add_argument("-o", "--output", required=True, metavar="OUT")
         crypt.add_argument("--key", required=True, metavar=KEY_FORMS)
         crypt.set_defaults(action=name)
-    rekey = _command(commands, "rekey", _rekey, "seal files under another pass phrase")
+    rekey = _command(commands, "rekey", _rekey, "encrypt files with a new passphrase")
     rekey.add_argument("files", metavar="FILE", nargs="+")
-    rekey.add_argument("--key", required=True, metavar=KEY_FORMS, help="that they are sealed with")
-    rekey.add_argument("--new-key", required=True, metavar=KEY_FORMS)
+    rekey.add_argument("--key", required=True, metavar=KEY_FORMS, help="current passphrase")
+    rekey.add_argument("--new-key", required=True, metavar=KEY_FORMS, help="new passphrase")
 
 
 def _add_results(commands: Any) -> None:
-    status = _command(commands, "status", _status, "how far every experiment is; follows those that run")
+    status = _command(commands, "status", _status, "show the progress of all experiments, live while any runs")
     status.add_argument("config", nargs="?", default="config/config.yaml", metavar="CONFIG")
-    status.add_argument("--once", action="store_true", help="print and end")
-    pick = _command(commands, "pick", _pick, "the point of a finished sweep that costs least within a drop of accuracy")
-    pick.add_argument("sweep", metavar="SWEEP", help="its name in config.yaml, or its front.csv")
+    status.add_argument("--once", action="store_true", help="print once and exit")
+    pick = _command(commands, "pick", _pick, "print the cheapest sweep point within --max-drop")
+    pick.add_argument("sweep", metavar="SWEEP", help="name of the sweep in config.yaml, or its pareto.csv")
     pick.add_argument(
         "--max-drop",
         type=float,
         metavar="DROP",
-        help="top-1 to lose, 0.01 is one point; default: what the sweep itself recommends",
+        help="largest loss of top-1 accuracy, 0.01 is one point; default: the sweep's own recommendation",
     )
     pick.add_argument(
-        "--by", default="macs", choices=["macs", "params", "onnx_bytes", "latency_ms"], help="cost (macs)"
+        "--by", default="macs", choices=["macs", "params", "onnx_bytes", "latency_ms"], help="cost to compare; default: macs"
     )
 
 
@@ -113,8 +113,8 @@ def _new(options: Any) -> None:
     if add_to_config(name, spec, folder):
         print(f"added {name} to config/config.yaml\nnext:")
     else:
-        print(f"next:\n  add to config/config.yaml, below experiments:   {name}: {spec}")
-    print(f"  export SECATEUR_KEY=...           # a pass phrase of your own\n  secateur check {spec}")
+        print(f"next:\n  add to config/config.yaml, below experiments:\n      {name}: {spec}")
+    print(f"  export SECATEUR_KEY=...           # choose a passphrase\n  secateur check {spec}")
     print("  snakemake --cores all --resources gpu=2")
 
 
@@ -154,7 +154,7 @@ def _weights(options: Any) -> None:
 
     target = options.output or f"weights/{arch}.weights.h5"
     lines = download(arch, target, options.with_head)
-    print(f"wrote {target}; write into the spec:")
+    print(f"wrote {target}; add to the spec:")
     for line in lines:
         print(f"  {line}")
 
@@ -186,7 +186,7 @@ def _key(options: Any, option: str = "key") -> str:
     text = getattr(options, option)
     if not text.startswith(("env:", "file:")):
         name = option.replace("_", "-")
-        raise VaultError(f"--{name} takes env:NAME or file:PATH, not the key itself", "others can read command lines")
+        raise VaultError(f"--{name} takes env:NAME or file:PATH, not the key itself", "other users can read command lines")
     return resolve_key(text)
 
 

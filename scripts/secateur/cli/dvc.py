@@ -1,6 +1,7 @@
-"""`dvc.yaml`: one stage that calls Snakemake, since Snakemake alone knows what follows from what.
+"""Write `dvc.yaml`: one stage that calls Snakemake, since only Snakemake knows which step needs which.
 
-Light on purpose, as `workflow`. Why one stage, and why `.snakemake/metadata` is an output of it: docs/dvc.md.
+This module imports no Keras, like `workflow`. docs/dvc.md explains why there is one stage, and why
+`.snakemake/metadata` is one of its outputs.
 
 See docs/decisions/dvc-stage.md.
 """
@@ -25,10 +26,10 @@ from secateur.workflow.staleness import DIGITS, DIGITS_INDEX, is_digits, places_
 COMMAND = "snakemake --cores all --resources gpu=2"
 # The workflow itself. The specs are below config/.
 OWN = ("Snakefile", "config", "envs", "profiles", "rules", "scripts")
-# Contents that Snakemake recorded; without them a fresh clone would run everything again.
+# What Snakemake recorded about the files. Without it a fresh clone would run every step again.
 RECORDS = ".snakemake/metadata"
 HEADER = """\
-# Written by `secateur dvc`; write it again when config/config.yaml names other experiments. See docs/dvc.md.
+# Written by `secateur dvc`. Run that command again when config/config.yaml changes. See docs/dvc.md.
 """
 
 
@@ -42,7 +43,7 @@ def pipeline(config: Mapping[str, Any]) -> str:
     written = {
         "stages": {
             "workflow": {
-                "desc": "Run what Snakemake says is out of date; the Snakefile knows the steps.",
+                "desc": "Run every step that is out of date; the Snakefile defines the steps.",
                 "cmd": COMMAND,
                 "deps": _dependencies(experiments),
                 "outs": [{path: {"persist": True}} for path in _outputs(experiments)],
@@ -56,7 +57,7 @@ def pipeline(config: Mapping[str, Any]) -> str:
 
 
 def _dependencies(experiments: Experiments) -> list[str]:
-    """The workflow, the specs, and every folder, table and file that an experiment reads and no rule makes."""
+    """The workflow, the specs, and every folder, table and file that an experiment reads and no rule writes."""
     paths = [path for spec in experiments.specs.values() for path in _read(spec)]
     found: list[str] = list(OWN)
     for path in sorted({*experiments.paths.values(), *paths}):
@@ -101,5 +102,5 @@ def _of_all(experiments: Experiments, files: Callable[[Spec], list[str]]) -> lis
 
 
 def _curves(experiments: Experiments, column: str) -> dict[str, Any]:
-    """A column of every training's history against the epoch."""
+    """A plot of one column of every training's history against the epoch."""
     return {"x": "epoch", "y": dict.fromkeys(_of_all(experiments, _histories), column)}

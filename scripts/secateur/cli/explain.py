@@ -1,4 +1,4 @@
-"""What a model says of one image, and a picture of what spoke for it."""
+"""The command `secateur explain`: it classifies one image and writes a Grad-CAM heat map."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from secateur.storage.atomic import write_bytes
 
 OURS = "give a model that train or retrain wrote"
 MOST_SAID = 5
-SIDE = 448  # pixels of each of the two pictures, side by side
+SIDE = 448  # side of each of the two pictures, in pixels
 
 
 def explain(model_path: str, image: str, key: str, output: str, of: str | None = None) -> str:
-    """Label an image and write a picture: the image, and beside it what spoke for the class (Grad-CAM).
+    """Classify an image and write a picture: the image, and beside it the Grad-CAM heat map of a class.
 
     Args:
-        model_path: a `.tlt` file of ours, which carries its classes and its preprocessing.
+        model_path: a `.tlt` file that secateur wrote; it names its classes and its preprocessing.
         image: the image file.
-        key: pass phrase of the model.
+        key: passphrase of the model.
         output: `.png` to write.
-        of: the class to explain; None for the likeliest.
+        of: the class to explain; None: the most likely class.
 
     Returns:
-        The likeliest classes with their probabilities, and where the picture is.
+        The most likely classes with their probabilities, and the path of the picture.
 
     Raises:
-        SecateurError: a file cannot be read or written, the model says nothing of its classes, has no map to show, or
-            has no class `of`.
+        SecateurError: a file cannot be read or written, the model file does not name its classes, the model has no
+            feature map to show, or it has no class `of`.
     """
     model, card = load_model(Path(model_path), key)
     classes = card.get("classes") or []
@@ -62,15 +62,15 @@ def explain(model_path: str, image: str, key: str, output: str, of: str | None =
     write_bytes(output, picture.getvalue())
     best = np.argsort(-probabilities, kind="stable")[:MOST_SAID]
     said = [f"{classes[index]:<24} {probabilities[index]:.4f}" for index in best]
-    return "\n".join([*said, f"wrote {output}: the image, and what speaks for {classes[label]} (layer {cam.layer})"])
+    return "\n".join([*said, f"wrote {output}: the image and the heat map of {classes[label]} (layer {cam.layer})"])
 
 
 def reader_of(card: dict[str, Any], path: str) -> ImageReader:
-    """Reads images as a model was trained on them: what its card says. Raises ModelError where it says nothing."""
+    """A reader that prepares images as in the training of the model. Raises ModelError if its card does not say how."""
     links = {entry.get("step"): entry for entry in card.get("provenance") or []}
     try:
         said = links["train"]
         sections = DataSpec(**links["split"]["data"]), AugmentSpec(**said["augment"]), ModelSpec(**said["model"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: the file does not say how images become its input", OURS) from error
+        raise ModelError(f"{path}: the file does not describe its preprocessing", OURS) from error
     return ImageReader(*sections, workers=1)

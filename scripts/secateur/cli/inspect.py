@@ -1,7 +1,6 @@
-"""`secateur inspect`: what a file is, told without trusting it.
+"""The command `secateur inspect`: it prints facts about a file that may be hostile.
 
-Nothing of a file is run, and no network is built from it. The reading happens in a process of its own, whose memory and
-time are bounded.
+No code in the file is run, and no network is built from it. A separate process with limited memory and time reads it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from secateur.storage.atomic import read_json, sha256_of
 from secateur.vault import age
 from secateur.vault.files import naming, read_encrypted
 
-# Twice the largest file that is read, scrypt's memory and the libraries'.
+# Enough for two copies of the largest file that is read, for scrypt and for the libraries.
 MAX_MEMORY_BYTES = 8 << 30
 MAX_CPU_S = 120
 MAX_BYTES = 2 << 30
@@ -33,20 +32,20 @@ SHOWN_CLASSES = 20
 
 
 def inspect(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
-    """Look at a file.
+    """Read the facts about a file.
 
     Args:
-        path: `.tlt`, `.tltb`, `.keras`, `.weights.h5`, `.h5`, `.etlt` or `.onnx`, by content and not by suffix.
-        key: pass phrase; None leaves sealed content closed.
-        against: files that must belong to it: a manifest, models that it was made from, metrics of them.
+        path: `.tlt`, `.tltb`, `.keras`, `.weights.h5`, `.h5`, `.etlt` or `.onnx`; the content decides, not the suffix.
+        key: passphrase; with None an encrypted file is not decrypted.
+        against: files that must belong to it: a manifest, models that it was made from, metrics of these models.
 
     Returns:
-        Plain data: `file`, `bytes`, `encrypted`, `content`, and what the content tells.
+        Plain data: `file`, `bytes`, `encrypted`, `content`, and facts about the content.
 
     Raises:
-        UntrustedModelError: the content breaks a rule of model files, or takes more memory or time than is allowed.
+        UntrustedModelError: the content breaks a rule for model files, or needs too much memory or time.
         ModelError: a file of `against` does not belong to it.
-        ArtifactError, VaultError: it cannot be read or opened.
+        ArtifactError, VaultError: the file cannot be read or decrypted.
     """
     context = multiprocessing.get_context("spawn")
     try:
@@ -54,7 +53,7 @@ def inspect(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
             return child.submit(_file_facts, path, key, against).result()
     except (BrokenProcessPool, MemoryError) as error:
         raise UntrustedModelError(
-            f"{path}: reading it takes more than {MAX_MEMORY_BYTES >> 30} GiB of memory or {MAX_CPU_S} s",
+            f"{path}: reading it needs more than {MAX_MEMORY_BYTES >> 30} GiB of memory or {MAX_CPU_S} s",
             "do not trust it",
         ) from error
 
@@ -78,7 +77,7 @@ def _file_facts(path: str, key: str | None, against: list[str]) -> dict[str, Any
         factor = re.search(rb"-> scrypt \S+ ([0-9]+)\n", start)
         about["scrypt_work_factor"] = int(factor[1]) if factor else None
         if key is None:
-            return {**about, "content": "closed: give --key"}
+            return {**about, "content": "not read: give --key"}
         content = read_encrypted(path, key)
     else:
         content = Path(path).read_bytes()
@@ -89,7 +88,7 @@ def _file_facts(path: str, key: str | None, against: list[str]) -> dict[str, Any
 
 
 def described(content: bytes, path: str) -> dict[str, Any]:
-    """What decrypted content tells. Raises as `inspect`, within the limits of this very process."""
+    """Facts about decrypted content. Raises as `inspect`; the limits of the current process apply."""
     if content.startswith(ZIP_MAGIC):
         return _keras(content, path)
     if content.startswith(HDF5_MAGIC):
@@ -104,7 +103,7 @@ def described(content: bytes, path: str) -> dict[str, Any]:
 
 
 def _refuse_other_containers(content: bytes) -> None:
-    """NVIDIA's container is named as what it is."""
+    """Raise the right error for an NVIDIA container and for an empty file."""
     if age.looks_like_nvidia(content[: len(age.MAGIC)]):
         raise age.nvidia_container()
     if not content:
@@ -178,7 +177,7 @@ def _shape(entry: Any) -> list[Any]:
 
 
 def _digest_of(path: str, key: str | None) -> tuple[str, str]:
-    """What a file of `against` says it is or belongs to: (kind, digest)."""
+    """The kind and the digest of a file of `against`; for metrics, the digest of the model they were measured on."""
     try:
         if path.endswith(".csv"):
             return "manifest", sha256_of(path)
@@ -193,7 +192,7 @@ def _digest_of(path: str, key: str | None) -> tuple[str, str]:
 
 
 def in_words(about: dict[str, Any]) -> str:
-    """The findings for a person, one subject a line."""
+    """The facts for a person, one subject per line."""
     rows = {
         "encrypted": f"age v1, scrypt work factor {about['scrypt_work_factor']}" if about["encrypted"] else "no",
         "content": f"{about['content']}, {about['bytes']:,} bytes" + (", pruned" if about.get("pruned") else ""),

@@ -1,4 +1,4 @@
-"""The command line: `python -m secateur`. Each step is the function that the workflow calls too."""
+"""The command line `secateur`. The workflow calls the same step functions."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ from secateur.workflow.job import on_gpus
 from secateur.workflow.outputs import export_jobs
 from secateur.workflow.resources import gpus_of
 
-# Steps that several hosts can do together.
+# Steps that can run on several hosts together.
 TRAININGS = ("train", "retrain")
-# What a command does beside its own step.
+# Help of the commands that run more than their own step.
 COMMAND_HELP = {
     "train": "run split and cache, then train the first model -> train/model.tlt",
     "export": "run calibrate, export, latency and bundle -> export/",
 }
 
-DESCRIPTION = """Labelled images to a small, fast, encrypted classifier.
+DESCRIPTION = """Train, prune and export a small, fast, encrypted image classifier.
 
-  secateur new photos                       a spec for your images, which you can edit
-  snakemake --cores all --resources gpu=2   everything that config/config.yaml lists
-  secateur status                           how far it is
+  secateur new photos                       write a spec for your images
+  snakemake --cores all --resources gpu=2   run all experiments in config/config.yaml
+  secateur status                           show their progress
 """
-EPILOG = """Then look into results/index.html. Every key of a spec: config/README.md.
-Completion for your shell: secateur --print-completion bash > ~/.local/share/bash-completion/completions/secateur
+EPILOG = """Then open results/index.html. All keys of a spec: config/README.md.
+Shell completion: secateur --print-completion bash > ~/.local/share/bash-completion/completions/secateur
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code (0, or the error's as in docs/errors.md)."""
+    """Run one command. Returns the exit code: 0, or a code of docs/errors.md."""
     options = _parser().parse_args(arguments)
-    # Without a GPU driver TensorFlow reports its absence as an error, several times.
+    # Without a GPU driver TensorFlow prints several errors about it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
     use_onednn(os.environ)
     skip_unused_imports()
-    # A step takes the GPUs that it needs; no other command may take one from a training.
+    # A step leases the GPUs that it needs. Other commands must not use a GPU that a training holds.
     hidden = nullcontext() if options.command is _step else leased(0, os.environ)
     try:
         with stoppable(), hidden:
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(format_error(error), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("error: interrupted\nhint: run the same command again to go on", file=sys.stderr)
+        print("error: interrupted\nhint: run the same command again to resume", file=sys.stderr)
         return InterruptedRunError.exit_code
     return 0
 
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         step = commands.add_parser(name, help=text, description=text, epilog=f"example: secateur {name} -e spec.yaml")
         spec: Any = step.add_argument("-e", "--experiment-spec", dest="spec", required=True, metavar="SPEC")
         spec.complete = shtab.FILE
-        step.add_argument("overrides", nargs="*", metavar="section.key=value", help="replaces what the spec says")
+        step.add_argument("overrides", nargs="*", metavar="section.key=value", help="value that replaces the one in the spec")
         step.set_defaults(command=_step, step=name)
     add_commands(commands)
     return parser
@@ -114,7 +114,7 @@ def _step(options: Any) -> None:
 
 
 def _jobs(command: str, run: Run) -> list[tuple[str, dict[str, str]]]:
-    """The steps that a command does, each with the wildcards of its rule."""
+    """The steps that a command runs, each with the wildcards of its rule."""
     if command == "train":
         return [("split", {}), ("cache", {}), ("train", {})]
     if command == "export":
@@ -125,6 +125,6 @@ def _jobs(command: str, run: Run) -> list[tuple[str, dict[str, str]]]:
 
 
 def _stage(run: Run) -> str:
-    """The training whose model `evaluate.model_path` names; without it the last one."""
+    """The training whose model `evaluate.model_path` names; without that key, the last training."""
     model = run.resolve(run.spec.evaluate.model_path, run.model(run.final_step))
     return next((step for step in run.trainings if run.model(step) == model), run.final_step)

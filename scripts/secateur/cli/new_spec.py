@@ -1,4 +1,4 @@
-"""`secateur new`: a commented spec for a folder of images, with choices made from the images and the machine.
+"""The command `secateur new`: it writes a spec with comments, with choices that fit the images and the machine.
 
 See docs/decisions/pruning-ways.md.
 """
@@ -25,74 +25,74 @@ from secateur.run import EXPERIMENT_NAME
 from secateur.runtime.gpu import devices
 from secateur.storage.atomic import write_text
 
-SAMPLED = 200  # images whose sizes are read: enough for a median
+SAMPLED = 200  # number of images whose sizes are read: enough for a median
 SIDES = (32, 64, 96, 128, 160, 192, 224)
-CPU_SIDE = 96  # the largest that is started with where there is no GPU: twice the side is four times the work
-CROP_FROM = 128  # crops leave out a border of 32 pixels, too much of smaller images
-SMALL = 48  # pixels: up to here a network of 10 layers sees enough
+CPU_SIDE = 96  # largest input side on a machine without a GPU: twice the side is four times the work
+CROP_FROM = 128  # crops remove a border of 32 pixels, which is too much of smaller images
+SMALL = 48  # pixels: up to this side a network of 10 layers is enough
 GRAY_MODES = ("1", "L", "I", "I;16", "I;16B", "F")
-IMAGES_SEEN = 40_000  # in a first training, all epochs together
+IMAGES_SEEN = 40_000  # images in the first training, all epochs together
 EPOCHS = (10, 60)
 RATE, RATED_BATCH = 0.004, 32  # measured: bench/pruning/rates.py
-SHARES = "\n  split: {train: 0.7, val: 0.1, test: 0.2, seed: 42}   # shares, for each class"
+SHARES = "\n  split: {train: 0.7, val: 0.1, test: 0.2, seed: 42}   # shares per class"
 TEMPLATE = """# yaml-language-server: $schema=../spec.schema.json
-# Made by `secateur new` from {images:,} images of {classes} classes on {machine}.
+# Written by `secateur new` from {images:,} images of {classes} classes on {machine}.
 # Every key: config/README.md.
-key: env:SECATEUR_KEY            # pass phrase that encrypts the models: export SECATEUR_KEY=...
+key: env:SECATEUR_KEY            # passphrase that encrypts the models: export SECATEUR_KEY=...
 data:
   source: {source}{shares}
   preprocess_mode: torch
-  on_corrupt: fail               # skip: leave out files that cannot be read
+  on_corrupt: fail               # skip: ignore files that cannot be read
 augment:
-  # Crops leave out a border of 32 pixels: too much of images below {crop_from} pixels.
+  # Crops remove a border of 32 pixels. That is too much of images below {crop_from} pixels.
   enable_random_crop: {crop}
   enable_center_crop: {crop}
   enable_color_augmentation: {color}
-  disable_horizontal_flip: False # True where left and right are not the same thing: text, digits, sides of a body
-  mixup_alpha: 0.0               # 0.2 helps long trainings of large networks
+  disable_horizontal_flip: False # True if left and right differ: text, digits, sides of a body
+  mixup_alpha: 0.0               # 0.2 helps in long trainings of large networks
 model:
-  # Sizes and latencies of all networks: bench/zoo.md. resnet_10 is a third of resnet_18.
+  # Sizes and latencies of all networks: bench/zoo.md. resnet_10 has a third of the weights of resnet_18.
   arch: {arch}
-  # channels, height, width. The images have {shown_side} pixels on the shorter side (median); twice the side is four
+  # channels, height, width. The shorter side of the images has {shown_side} pixels (median). Twice the side is four
   # times the work.
   input_image_size: [{channels}, {side}, {side}]
   input_image_depth: {bits}
   use_batch_norm: True
 train:
-  batch_size_per_gpu: {batch}         # images a step; less where memory is short
+  batch_size_per_gpu: {batch}         # images per batch; use fewer if memory is short
   num_epochs: {epochs}
   n_workers: {workers}
 {weights}  optim_config: {{optimizer: adam}}
-  # 0.004 at a batch of 32: Adam's usual 0.001 is too slow from scratch (bench/pruning). From trained weights: less.
+  # 0.004 at a batch of 32: Adam's usual 0.001 is too slow from random weights (bench/pruning). Use less for trained weights.
   lr_config: {{scheduler: cosine, learning_rate: {rate}, soft_start: 0.05}}
-  # Larger than for accuracy alone: it shrinks filters that are not needed, so that pruning can tell them apart.
+  # Larger than accuracy alone needs: it shrinks useless filters, so that pruning finds them.
   reg_config: {{type: L2, scope: [conv2d, dense], weight_decay: 0.001}}
 prune:
-  target_macs: 0.5               # half of the work; or target_size_mb, target_latency_ms, threshold: docs/pruning.md
-  importance: bn_scale           # with uniform the best that was measured where a network is retrained
+  target_macs: 0.5               # keep half of the work; or target_size_mb, target_latency_ms, threshold: docs/pruning.md
+  importance: bn_scale           # with ranking uniform: the best that was measured for networks that are retrained
   ranking: uniform
-retrain:                         # as train, but for these keys
+retrain:                         # as train, except for these keys
   num_epochs: {epochs_again}
   reg_config: {{weight_decay: 0.00005}}
 evaluate:
   top_k: {top_k}
 export:
-  output_path: EXPORTDIR/{arch}.etlt   # .onnx: not encrypted
+  output_path: EXPORTDIR/{arch}.etlt   # suffix .onnx: not encrypted
   data_type: fp32                # int8: a quarter of the size, and faster
 """
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a folder of images holds.
+    """Facts about a folder of images.
 
     Attributes:
         source: the folder.
-        counts: images of each class.
-        split: whether it has train, val and test folders already.
+        counts: number of images per class.
+        split: whether the folder has train, val and test folders.
         side: median of the shorter sides, in pixels.
-        gray: whether all images that were looked at are gray.
-        bits: of a channel, 8 or 16.
+        gray: whether all sampled images are gray.
+        bits: bits per channel, 8 or 16.
     """
 
     source: str
@@ -104,7 +104,7 @@ class Survey:
 
     @property
     def images(self) -> int:
-        """In all."""
+        """The number of all images."""
         return int(self.counts.sum())
 
 
@@ -112,17 +112,17 @@ def new_spec(source: str, folder: Path, name: str | None, environment: Mapping[s
     """Write `config/specs/NAME.yaml` for a folder of images.
 
     Args:
-        source: as `data.source`: class folders, folders split already, a table, Pascal VOC, an archive.
+        source: as `data.source`: class folders, train/val/test folders, a table, Pascal VOC, an archive.
         folder: where `config/` is.
-        name: of the experiment; None: the folder's.
-        environment: says which GPUs there are.
+        name: of the experiment; None: the name of the folder.
+        environment: the environment variables that choose GPUs.
 
     Returns:
-        The name, the file, and what was seen, in a sentence.
+        The name, the spec file, and a sentence about the images.
 
     Raises:
-        DataError: no images there.
-        SpecError: the name cannot be one, or is taken.
+        DataError: there are no images.
+        SpecError: the name is not valid, or its spec file exists.
     """
     name = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(source).stem).strip("-.") or "images"
     if not EXPERIMENT_NAME.fullmatch(name):
@@ -141,14 +141,14 @@ def new_spec(source: str, folder: Path, name: str | None, environment: Mapping[s
 
 
 def survey(source: str, folder: Path) -> Survey:
-    """Survey at a source of images. Raises DataError."""
+    """Read the facts about the images that `data.source` would name. Raises DataError."""
     listings = listed(source, "DIR", "first", folder / "work" / "cache" / "unpacked")
     table = pd.concat([listing.table for listing in listings.values()], ignore_index=True)
     if table.empty:
         raise DataError(f"no images in {source}", "put the images of each class into a folder of its own")
     counts = table["class"].value_counts().sort_index()
     if len(counts) < 2:
-        raise DataError(f"{source} has images of one class, {counts.index[0]}", "a classifier needs two at least")
+        raise DataError(f"{source} has images of one class, {counts.index[0]}", "a classifier needs at least two classes")
     sizes, modes = [], set()
     for path in table["path"].iloc[np.unique(np.linspace(0, len(table) - 1, SAMPLED).astype(int))]:
         try:
@@ -156,10 +156,10 @@ def survey(source: str, folder: Path) -> Survey:
                 sizes.append(min(image.size))
                 modes.add(image.mode)
         except UnreadableImageError:
-            continue  # split says which files are broken
+            continue  # the split step lists the files that cannot be read
     if not sizes:
         raise DataError(
-            f"none of the images looked at in {source} can be read", "open a few of the files in an image viewer"
+            f"none of the sampled images in {source} can be read", "open a few of the files in an image viewer"
         )
     gray = modes <= set(GRAY_MODES)
     deep = gray and any(mode.startswith(("I", "F")) for mode in modes)
@@ -167,18 +167,18 @@ def survey(source: str, folder: Path) -> Survey:
 
 
 def side_of(found: Survey, gpus: int) -> int:
-    """The network's input: the largest step of 32 that the images fill, within what the machine can do in good time."""
+    """The input side: the largest multiple of 32 that the images fill and the machine can train in reasonable time."""
     fitting = [side for side in SIDES if side <= max(found.side, SIDES[0])]
     return min(fitting[-1], SIDES[-1] if gpus else CPU_SIDE)
 
 
 def spec_text(found: Survey, gpus: int, cores: int) -> str:
-    """The spec.
+    """The text of the spec.
 
     Args:
-        found: what the images are like.
-        gpus: of the machine.
-        cores: of the machine.
+        found: facts about the images.
+        gpus: number of GPUs of the machine.
+        cores: number of CPU cores of the machine.
     """
     side, training = side_of(found, gpus), round(found.images * 0.7)
     epochs = int(np.clip(round(IMAGES_SEEN / max(training, 1)), *EPOCHS))
@@ -188,7 +188,7 @@ def spec_text(found: Survey, gpus: int, cores: int) -> str:
         images=found.images,
         classes=len(found.counts),
         machine=machine,
-        # JSON's way to quote is YAML's too.
+        # A JSON string is a YAML string too.
         source=json.dumps(found.source, ensure_ascii=False),
         shares="" if found.split else SHARES,
         crop=side >= CROP_FROM,
@@ -210,12 +210,12 @@ def spec_text(found: Survey, gpus: int, cores: int) -> str:
 
 
 def _rate(batch: int) -> float:
-    """Adam's rate goes with the root of the batch (Malladi et al., NeurIPS 2022); not above what was measured."""
+    """Adam's rate grows with the root of the batch (Malladi et al., NeurIPS 2022), up to the rate that was measured."""
     return round(RATE * math.sqrt(min(batch, RATED_BATCH) / RATED_BATCH), 4)
 
 
 def _weights(found: Survey) -> str:
-    """Lines about classes with very different numbers of images; their names may hold anything, so they are quoted."""
+    """Lines about classes with very different numbers of images. The class names are quoted: they may hold anything."""
     most, least = found.counts.idxmax(), found.counts.idxmin()
     ratio = found.counts.max() / found.counts.min()
     if ratio < IMBALANCE:
@@ -227,7 +227,7 @@ def add_to_config(name: str, spec: Path, folder: Path) -> bool:
     """Add an experiment to `config/config.yaml`, below its line `experiments:`.
 
     Returns:
-        Whether it stands there now; a file of another shape is left as it is.
+        Whether the experiment is in the file now. A file of another form is not changed.
 
     Raises:
         ArtifactError: the file cannot be written.
@@ -250,7 +250,7 @@ def add_to_config(name: str, spec: Path, folder: Path) -> bool:
 
 
 def _adds(old: str, new: str, name: str, spec: str) -> bool:
-    """Whether the new text means the old one with this experiment, and nothing else."""
+    """Whether the new text adds this experiment to the old text and changes nothing else."""
     try:
         before, after = yaml.safe_load(old), yaml.safe_load(new)
     except yaml.YAMLError:

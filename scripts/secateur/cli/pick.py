@@ -1,4 +1,4 @@
-"""`secateur pick`: the cheapest point of a finished sweep."""
+"""The command `secateur pick`: it prints the cheapest point of a finished sweep."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PARETO = COMMON_STEPS["pareto"]
 
 
 def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) -> str:
-    """What `secateur pick` prints.
+    """The text that `secateur pick` prints.
 
     Args:
         name: of the sweep, or the path of its folder or table.
-        max_drop: most top-1 accuracy to lose; None: the point that the sweep itself recommends, by MACs.
+        max_drop: largest loss of top-1 accuracy; None: the point that the sweep itself recommends, by MACs.
         cost: a key of COSTS.
-        results: root of the results.
+        results: root folder of the results.
 
     Raises:
         DataError: there is no such table.

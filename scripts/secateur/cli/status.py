@@ -1,4 +1,4 @@
-"""`secateur status`: how far every experiment of a configuration is."""
+"""The command `secateur status`: it shows the progress of every experiment of a configuration."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ STYLES = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yello
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one experiment is.
+    """The progress of one experiment.
 
     Attributes:
         name: of the experiment.
         state: `waiting`, `running`, `stopped`, `failed` or `done`.
-        step: the one that wrote last.
-        words: what it said.
-        result: figures of the final model, where there are any.
-        age_s: seconds since anything was written; None where nothing was.
+        step: the step that wrote last.
+        words: its last message.
+        result: figures of the final model; empty before it is measured.
+        age_s: seconds since the last message; None before the first.
     """
 
     name: str
@@ -53,7 +53,7 @@ def progress_of(name: str, run: Run, files: list[Path]) -> Progress:
     Args:
         name: of the experiment.
         run: its files.
-        files: all that a finished run has.
+        files: all files of a finished run.
     """
     path = run.results / STATUS
     try:
@@ -78,7 +78,7 @@ def progress_of(name: str, run: Run, files: list[Path]) -> Progress:
 
 
 def _event(line: bytes) -> dict[str, Any] | None:
-    """A line of the file; None for one that was cut or is not ours."""
+    """One line of the file as data; None for a line that was cut or that another program wrote."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -104,7 +104,7 @@ def _result(run: Run) -> str:
 
 
 def _holder_lives(run: Run) -> bool:
-    """Whether a process holds a folder of the run. Only looked at: to try the lock would disturb its holder."""
+    """Whether a process holds a folder of the run. The lock file is only read: taking the lock would disturb the holder."""
     folders = [run.results / ".locks", run.work / ".locks"]
     for path in (file for folder in folders if folder.is_dir() for file in folder.iterdir()):
         try:
@@ -113,19 +113,19 @@ def _holder_lives(run: Run) -> bool:
             continue
         if not isinstance(holder, dict) or not isinstance(holder.get("pid"), int):
             continue
-        # Of another machine nothing is known but that it has not said that it is done.
+        # A process on another machine cannot be checked; it has not reported its end, so it counts as alive.
         if holder.get("host") != socket.gethostname() or process_lives(holder["pid"]):
             return True
     return False
 
 
 def table_of(progresses: list[Progress]) -> Table:
-    """For a terminal."""
+    """The table for a terminal."""
     table = Table(box=None, pad_edge=False)
     for title in ("experiment", "state", "step", "", "result", "written"):
         table.add_column(title, overflow="fold", no_wrap=title != "")
     if any(one.state == "stopped" for one in progresses):
-        table.caption = "what is stopped goes on with the same snakemake command"
+        table.caption = "run the same snakemake command to resume stopped experiments"
     for one in progresses:
         state = f"[{STYLES[one.state]}]{one.state}[/]"
         table.add_row(one.name, state, one.step, _plain(one.words), one.result, _age(one.age_s))
@@ -133,7 +133,7 @@ def table_of(progresses: list[Progress]) -> Table:
 
 
 def _plain(text: str) -> str:
-    """Brackets of an error are no markup."""
+    """The text with its brackets escaped, which rich would read as markup."""
     return text.replace("[", r"\[")
 
 
@@ -147,11 +147,11 @@ def _age(seconds: float | None) -> str:
 
 
 def show(experiments: Experiments, once: bool) -> None:
-    """Print how far each experiment is; on a terminal, follow those that run until they are done or Ctrl-C.
+    """Print the progress of each experiment. On a terminal, update it while any experiment runs, until Ctrl-C.
 
     Args:
         experiments: of the configuration.
-        once: print and end.
+        once: print once and return.
     """
     console = Console()
     files = {name: [Path(path) for path in experiments.all_files(name)] for name in experiments.specs}

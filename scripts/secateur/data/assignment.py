@@ -1,4 +1,4 @@
-"""Dealing images to train, val and test by their content, so that adding some moves none of the others.
+"""Assign images to train, val and test by their content. New images do not move the old ones to another split.
 
 See docs/decisions/who-goes-where.md.
 """
@@ -23,15 +23,15 @@ def assign_splits(
 ) -> NDArray[np.str_]:
     """The split of each image.
 
-    An image's place depends on its bytes and the seed alone, or on its group's name, so that adding images moves none
-    of the others. The shares hold for each class in expectation. A class that by chance has none in a split is given
-    the unit nearest to that split, so that every split has every class.
+    The split of an image depends only on the seed and on its bytes or the name of its group, so that new images do not
+    move the old ones. The shares hold for each class in expectation. If a class has no image in a split by chance, the
+    unit nearest to that split moves there, so that every split has every class.
 
     Args:
         table: `class`, `sha256` and `group` of different images, sorted by path.
-        units: as `units_of`.
-        shares: of the splits, and the seed.
-        among: splits that images are dealt to; those with a share of 0 get none.
+        units: as `units_of` returns them.
+        shares: the shares of the splits, and the seed.
+        among: the splits that images are assigned to; a split with a share of 0 gets none.
 
     Returns:
         str [images].
@@ -46,11 +46,11 @@ def assign_splits(
 
 
 def units_of(groups: pd.Series, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Images that must stay together, as the number of their unit, int64 [images], 0 to the number of units less one.
+    """The number of each image's unit, int64 [images], from 0; the images of a unit must stay in one split.
 
     Args:
-        groups: name of each image's group; empty for an image by itself.
-        pairs: int64 [pairs, 2], positions of images that must stay together too.
+        groups: name of each image's group; empty for an image without a group.
+        pairs: int64 [pairs, 2], positions of more images that must stay together.
     """
     named = np.flatnonzero(groups.ne(""))
     codes, _ = pd.factorize(groups.iloc[named])
@@ -61,19 +61,19 @@ def units_of(groups: pd.Series, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _keys(table: pd.DataFrame, units: NDArray[np.int64]) -> list[str]:
-    """What decides the place of each unit: the least of its members' group names and digests."""
+    """The text that decides the split of each unit: the first of its members' group names and digests."""
     own = table["sha256"].mask(table["group"].ne(""), "group:" + table["group"])
     return own.groupby(units).min().tolist()
 
 
 def _position(key: str, seed: int) -> float:
-    """A uniform number in [0, 1) that key and seed fix."""
+    """A uniform number in [0, 1) that depends on key and seed only."""
     digest = hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") / HASH_RANGE
 
 
 def _bounds(shares: SplitSpec, among: tuple[str, ...]) -> tuple[list[str], NDArray[np.float64]]:
-    """The splits, and where the interval of each ends; test first, so that changing val's share leaves test alone."""
+    """The splits, and the end of each one's interval. Test is first: a new share of val does not change test."""
     wanted = {"test": shares.test, "val": shares.val, "train": shares.train}
     given = {name: share for name, share in wanted.items() if share and name in among}
     return list(given), np.cumsum(list(given.values())) / sum(given.values())
@@ -82,7 +82,7 @@ def _bounds(shares: SplitSpec, among: tuple[str, ...]) -> tuple[list[str], NDArr
 def _fill_empty_splits(
     units: NDArray[np.int64], place: NDArray[np.int64], position: NDArray[np.float64], ends: NDArray[np.float64]
 ) -> None:
-    """Move units of one class into splits that have none of it. `units` has one entry an image."""
+    """Move units of one class into splits that have none of it. `units` has one entry per image."""
     different, inverse, sizes = np.unique(units, return_inverse=True, return_counts=True)
     for number, end in enumerate(ends):
         counts = np.bincount(place[units], minlength=len(ends))

@@ -1,4 +1,4 @@
-"""Augmentation while training, every draw from the generator that is given: docs/decisions/crops-and-colours.md."""
+"""Augmentation in training. All random numbers come from one generator: docs/decisions/crops-and-colours.md."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from secateur.data.images import RESAMPLING, Size
 from secateur.data.preprocessing import Pixels, plain_resize, to_array
 from secateur.spec import AugmentSpec, ModelSpec
 
-CROP_SCALE = (0.45, 1.0)  # side of the crop over side of the resized image
+CROP_SCALE = (0.45, 1.0)  # side of the crop divided by side of the resized image
 HUE_DEGREES = 25.0
 SATURATION_SHIFT = 0.2
 CONTRAST_SHIFT = 0.1
 
 
 def training_size(size: Size, model_spec: ModelSpec, augment_spec: AugmentSpec) -> Size:
-    """The size to which an image of `size` is resized before all that is random: what a cache needs of it.
+    """The size to which an image of `size` is resized before all random steps; a cache stores this size.
 
-    Without random crops that is the target. With them it is the largest that a crop can ask for, and never larger than
-    the image: a crop is cut out of these pixels.
+    Without random crops it is the target. With random crops it is the largest size that a crop can need, but not larger
+    than the image. Crops are cut out of these pixels.
     """
     _, height, width = model_spec.input_image_size
     target = (width, height)
@@ -44,9 +44,9 @@ def augment(
 
     Args:
         image: in its own size, or in `training_size`.
-        model, options: of the spec.
-        rng: every draw is from it.
-        size: of the image before it was resized; absent: as it is.
+        model, options: sections of the spec.
+        rng: the generator of all random numbers.
+        size: of the image before it was resized; absent: the size of `image`.
     """
     _, height, width = model_spec.input_image_size
     if augment_spec.enable_random_crop:
@@ -69,9 +69,9 @@ def random_crop(
     rng: np.random.Generator,
     size: Size | None = None,
 ) -> Image.Image:
-    """Resize by a random factor, then cut the target out of a random place.
+    """Resize by a random factor, then cut out the target at a random place.
 
-    An image that has the target's size already is returned as it is. TAO truncates the resized size, which
+    An image that already has the target's size is not changed. TAO truncates the resized size, which
     can fall one pixel short of the target; here it is at least the target. `size` as in `augment`.
     """
     own_width, own_height = size or image.size
@@ -81,7 +81,7 @@ def random_crop(
     ratio = max(width / scale / own_width, height / scale / own_height)
     whole = max(width, int(own_width * ratio)), max(height, int(own_height * ratio))
     left, top = rng.integers(0, whole[0] - width + 1), rng.integers(0, whole[1] - height + 1)
-    # Only the part of the source that the crop shows is resampled; the pixels are the same.
+    # Only the part of the image that the crop shows is resampled; the pixels are the same.
     box = (
         left * image.width / whole[0],
         top * image.height / whole[1],
@@ -116,12 +116,12 @@ def color_shift(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 def mixup(
     images: Pixels, labels: NDArray[np.float32], alpha: float, rng: np.random.Generator
 ) -> tuple[Pixels, NDArray[np.float32]]:
-    """Mix a batch with its own reverse, one weight a sample (Zhang et al., arXiv:1710.09412).
+    """Mix a batch with its own reverse, one weight per sample (Zhang et al., arXiv:1710.09412).
 
     Args:
         images: float32 [batch, height, width, channels].
         labels: one-hot float32 [batch, classes].
-        alpha: parameter of Beta(alpha, alpha); 0 returns the batch as it is.
+        alpha: parameter of Beta(alpha, alpha); 0 returns the batch unchanged.
     """
     if not alpha:
         return images, labels

@@ -1,4 +1,4 @@
-"""Class names and their indices: made once by split, read by every other step."""
+"""Class names and their indices. The split step writes them once; every other step reads them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MIN_CLASSES = 2
 
 
 def class_order(names: set[str]) -> list[str]:
-    """Classes in index order: alphanumerically by name as TAO sorts them, so that `10` comes before `2`."""
+    """Classes in index order: sorted by name as text, as TAO does, so that `10` comes before `2`."""
     return sorted(names)
 
 
 def labels_of(names: Iterable[str], classes: Sequence[str]) -> list[int]:
-    """The class index of each image whose class has this name."""
+    """The class index of each image, from the names of the classes."""
     index = {name: position for position, name in enumerate(classes)}
     return [index[name] for name in names]
 
@@ -31,7 +31,7 @@ def read_classmap(path: Path | str) -> list[str]:
     """Class names in index order.
 
     Raises:
-        DataError: the file does not map names to 0..n-1, each once.
+        DataError: the file does not map the names to 0..n-1, each number once.
     """
     mapping = read_json(path)
     if not isinstance(mapping, dict) or sorted(map(str, mapping.values())) != sorted(map(str, range(len(mapping)))):

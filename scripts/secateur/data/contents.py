@@ -1,7 +1,7 @@
-"""Digests of what images there are: names below a place and the content of each file, not the place itself.
+"""Digests of images: of the file names below a place and the content of each file, but not of the place itself.
 
-Files are read once. An index remembers the content of a file by its inode, size and times, so that another look costs
-one `stat` per file, and a renamed folder costs nothing more. Light: no image is decoded.
+Each file is read once. An index keeps the digest of a file under its inode, size and times. Later only one `stat` per
+file is needed, even if the folder was renamed. No image is decoded.
 
 See docs/decisions/out-of-date.md.
 """
@@ -34,17 +34,17 @@ from secateur.storage.locks import locked
 
 INDEX = "images.index"
 MISSING = "missing"
-# Addresses that are asked at the same time, and files that are read at the same time.
+# URLs that are requested at the same time, and files that are read at the same time.
 REQUESTS_AT_ONCE, FILES_AT_ONCE = 32, 8
 FILES_BETWEEN_LINES = 10_000
 
 
 class ContentIndex:
-    """Remembers the content of files: a line `key digest` for each.
+    """Keeps the digests of files, one line `key digest` per file.
 
     Args:
-        path: of the index file; it need not exist, and one that cannot be written is kept in memory only.
-        say: is told how many of how many files are read, where there are many.
+        path: of the index file; it need not exist. If it cannot be written, the index is kept in memory only.
+        say: receives progress messages if there are many files.
     """
 
     def __init__(self, path: Path, say: Callable[[str], None] = lambda words: None) -> None:
@@ -52,7 +52,7 @@ class ContentIndex:
         self.known = dict(_entries(path))
 
     def digests(self, paths: Sequence[str]) -> list[str]:
-        """SHA-256 of each file; `missing` for one that cannot be read."""
+        """The SHA-256 of each file; `missing` for a file that cannot be read."""
         keys = [_key_of(path) for path in paths]
         new = {key: path for key, path in zip(keys, paths, strict=True) if key and key not in self.known}
         if new:
@@ -69,7 +69,7 @@ class ContentIndex:
         self._write()
 
     def _write(self) -> None:
-        """Another process may have written since: what it knows is kept."""
+        """Write the index. Entries that another process has written since are kept."""
         with suppress(SecateurError, OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with locked(self.path.with_name(f".{self.path.name}.lock"), str(self.path), wait=True):
@@ -87,7 +87,7 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _key_of(path: str) -> str:
-    """What a changed file differs in. The time of the last change of its inode cannot be set by hand."""
+    """Facts that differ if the file has changed. A user cannot set the time of the last inode change."""
     try:
         about = os.stat(path)
     except OSError:
@@ -105,11 +105,11 @@ def _sha256_or_missing(path: str) -> str:
 def contents_digest(places: Iterable[str], index: ContentIndex) -> str:
     """Digest of all images at some places: folders, tables, archives, single files; paths or URLs.
 
-    The same files below another folder, or a table of the same files at other paths, have the same digest. A place
-    that is missing has one too: it is for the step that reads it to say so.
+    The same files in another folder have the same digest; so has a table of the same files at other paths. A missing
+    place has a digest too; the step that reads it reports the error.
 
     Raises:
-        DataError: an address cannot be read.
+        DataError: a URL cannot be read.
     """
     digest = hashlib.sha256()
     for place in places:
@@ -120,7 +120,7 @@ def contents_digest(places: Iterable[str], index: ContentIndex) -> str:
 
 
 def _contents(place: str, index: ContentIndex) -> Iterator[tuple[str, str]]:
-    """Name and content of each thing at a place."""
+    """The name and the digest of each file at a place."""
     is_folder = not is_url(place) and os.path.isdir(place)
     if place.lower().endswith(TABLES) and not is_folder:
         yield from _table_contents(place, index)
@@ -135,14 +135,14 @@ def _contents(place: str, index: ContentIndex) -> Iterator[tuple[str, str]]:
 
 
 def _remote_contents(place: str) -> Iterator[tuple[str, str]]:
-    # That there is none is for split to say.
+    # The split step reports a missing place.
     with suppress(FileNotFoundError):
         start = len(place.rstrip("/")) + 1
         yield from ((url[start:], marker) for url, marker in remote_markers(place))
 
 
 def _table_contents(place: str, index: ContentIndex) -> Iterator[tuple[str, str]]:
-    """For each row what it says beside the path, and the content of its image."""
+    """For each row of a table its values except the path, and the digest of its image."""
     try:
         table = read_bytes(place)
     except (OSError, SecateurError):
@@ -174,7 +174,7 @@ def _fingerprint_or_missing(url: str) -> str:
 
 
 def _rows(place: str, content: bytes) -> list[dict[str, str]] | None:
-    """The rows of a table, each with its `path`; None where it is no such table, as the split step will say."""
+    """The rows of a table, each with its `path`; None if it cannot be read as one, which the split step reports."""
     if place.lower().endswith(".parquet"):
         return _parquet_rows(content)
     text = content.decode("utf-8-sig", "surrogateescape")

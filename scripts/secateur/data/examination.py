@@ -1,4 +1,4 @@
-"""What each image file is: decoded to its last pixel, described, and digested."""
+"""Examine image files: decode every pixel, collect facts, and compute digests."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from secateur.data.filesystem import read_bytes
 from secateur.data.images import SIXTEEN_BIT_MODES, UnreadableImageError, decoded
 from secateur.data.similar import NO_HASH, perceptual_hash
 
-# Examined at a time: bounds the memory of images that wait.
+# Images that are examined at a time: limits the memory of waiting images.
 IMAGES_AT_ONCE = 1024
 
 
 class Examined(NamedTuple):
-    """What one image file is.
+    """Facts about one image file.
 
     Attributes:
         width, height: pixels.
         mode: Pillow's mode.
-        depth: bits a channel.
-        bytes: of the file.
+        depth: bits per channel.
+        bytes: size of the file.
         sha256: of the file's bytes.
         looks: perceptual hash, 64 bits.
-        several_frames: an animation or a file of several pages; its first is used.
-        unreadable: why it cannot be decoded; empty where it can.
+        several_frames: whether it is an animation or has several pages; the first is used.
+        unreadable: why it cannot be decoded; empty if it can.
     """
 
     width: int = 0
@@ -52,7 +52,7 @@ DTYPES: dict[str, Any] = {
 
 
 def examine(path: str) -> Examined:
-    """Decode one file to its last pixel and describe it. Raises DataError where a remote filesystem fails."""
+    """Decode every pixel of one file and collect its facts. Raises DataError if a remote filesystem fails."""
     try:
         content = read_bytes(path)
         if not content:
@@ -77,15 +77,15 @@ def examine(path: str) -> Examined:
 def examine_all(
     paths: Sequence[str], progress: Callable[[int], None] = lambda done: None, threads: int | None = None
 ) -> pd.DataFrame:
-    """`examine` every file.
+    """Examine every file.
 
     Args:
         paths: of the files.
-        progress: is told now and then how many are done.
+        progress: receives the number of finished files from time to time.
         threads: that read and decode; None: one for each processor.
 
     Returns:
-        A row a path, with the columns of `Examined`.
+        A table with one row per path and the columns of `Examined`.
 
     Raises:
         DataError: a remote filesystem fails.

@@ -1,4 +1,4 @@
-"""Files wherever they are: on local disks by path; elsewhere by a URL that fsspec opens (`s3://`, `gs://`, `http://`)."""
+"""Files on local disks, by path, and elsewhere, by a URL that fsspec opens (`s3://`, `gs://`, `http://`)."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def is_url(path: str) -> bool:
-    """Whether a path is opened by fsspec."""
+    """Whether fsspec opens this path."""
     return URL.match(path) is not None
 
 
 def is_archive(path: str) -> bool:
-    """By its suffix."""
+    """Whether a file is a table or an archive, by its suffix."""
     return path.lower().endswith(ARCHIVES)
 
 
 def is_file_source(path: str) -> bool:
-    """Whether a source of images is one local file: a table or an archive."""
+    """Whether a place of images is one local file: a table or an archive."""
     suffix = path.lower().endswith((*TABLES, *ARCHIVES))
     return suffix and not is_url(path) and not os.path.isdir(path)
 
 
 def is_hidden(name: str) -> bool:
-    """Files and folders that are not the user's data."""
+    """Whether a name belongs to a hidden file or folder, which is not the user's data."""
     return name.startswith((".", "__MACOSX"))
 
 
 def join(folder: str, *parts: str) -> str:
-    """Path or URL of something below a folder; an absolute path or a URL stays as it is."""
+    """The path or URL of a name below a folder. An absolute path or a URL is not changed."""
     if is_url(folder):
         return parts[-1] if is_url(parts[-1]) else "/".join((folder.rstrip("/"), *parts))
     return parts[-1] if is_url(parts[-1]) else os.path.join(folder, *parts)
 
 
 def parent(path: str) -> str:
-    """The folder of a file."""
+    """The folder that holds a file."""
     return path.rpartition("/")[0] if is_url(path) else os.path.dirname(path)
 
 
 @contextmanager
 def open_file(path: str) -> Iterator[IO[bytes]]:
-    """A file to read.
+    """Open a file for reading.
 
     Raises:
-        FileNotFoundError: there is none.
-        OSError: a local one cannot be read.
-        DataError: its filesystem refuses, is not there, or needs a package that is not installed.
+        FileNotFoundError: there is no such file.
+        OSError: a local file cannot be read.
+        DataError: the remote filesystem fails, or needs a package that is not installed.
     """
     if is_url(path):
         with _told(path):
@@ -74,20 +74,20 @@ def open_file(path: str) -> Iterator[IO[bytes]]:
 
 
 def read_bytes(path: str) -> bytes:
-    """Content of a file. Raises as `open_file`."""
+    """The content of a file. Raises as `open_file`."""
     with open_file(path) as stream, _told(path):
         return bytes(stream.read())
 
 
 def fingerprint(path: str) -> str:
-    """Of a remote file, what its filesystem tells changed content by. Raises FileNotFoundError, DataError."""
+    """The facts by which a remote filesystem tells a changed file. Raises FileNotFoundError, DataError."""
     with _told(path):
         filesystem, name = url_to_fs(path)
         return str(filesystem.ukey(name))
 
 
 def files_below(folder: str) -> Iterator[str]:
-    """Paths of all files below a folder, in order; links to folders are not followed. Raises DataError for a URL."""
+    """The paths of all files below a folder, in order. Links to folders are not followed. Raises DataError for a URL."""
     if is_url(folder):
         yield from remote_files(folder)
         return
@@ -96,7 +96,7 @@ def files_below(folder: str) -> Iterator[str]:
         yield from (os.path.join(where, name) for name in sorted(files) if not is_hidden(name))
 
 
-# What filesystems call the things that a changed file differs in.
+# Names that filesystems give to facts that differ if a file has changed.
 MARKERS = (
     "size", "ETag", "etag", "md5Hash", "md5", "checksum", "crc32c", "generation", "VersionId", "version_id",
     "LastModified", "last_modified", "updated", "mtime", "created",
@@ -114,12 +114,12 @@ def remote_files(folder: str) -> list[str]:
 
 
 def remote_markers(folder: str) -> list[tuple[str, str]]:
-    """URL of each file below a URL, and what changes with its content; sorted. Raises as `remote_files`."""
+    """The URL of each file below a URL, and the facts that change with its content; sorted. Raises as `remote_files`."""
     with _told(folder):
         filesystem, root = url_to_fs(folder)
         found = filesystem.find(root, detail=True)
         if not found:
-            # Says why, which `find` keeps to itself.
+            # `ls` gives the reason of a failure, `find` does not.
             filesystem.ls(root)
     start = len(root.rstrip("/")) + 1
     below = sorted((name[start:], _marker(about)) for name, about in found.items() if name[start:])
@@ -131,11 +131,11 @@ def _marker(about: dict[str, Any]) -> str:
 
 
 def tree(folder: str) -> dict[str, Iterator[str]]:
-    """Name of each folder directly below `folder` -> the files below it.
+    """The files below each direct subfolder of `folder`, by the subfolder's name.
 
     Raises:
         OSError: a local folder cannot be read.
-        DataError: a remote one cannot be.
+        DataError: a remote folder cannot be read.
     """
     if not is_url(folder):
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name))
@@ -151,7 +151,7 @@ def tree(folder: str) -> dict[str, Iterator[str]]:
 
 @contextmanager
 def _told(path: str) -> Iterator[None]:
-    """Filesystems of other packages raise what they like."""
+    """Turn the exceptions of remote filesystems, which can be of any class, into DataError."""
     try:
         yield
     except (FileNotFoundError, DataError):
@@ -163,5 +163,5 @@ def _told(path: str) -> Iterator[None]:
             raise
         reason = str(error) or type(error).__name__
         raise DataError(
-            f"cannot read {path}: {reason}", "check the address, the network and your credentials"
+            f"cannot read {path}: {reason}", "check the URL, the network and your credentials"
         ) from error

@@ -1,9 +1,9 @@
-"""The image cache: the images of one split in one file, decoded and resized once to what later steps need of them.
+"""The image cache: one file per split with its images, decoded and resized once to the size that later steps need.
 
     pixels of image 0, pixels of image 1, ... | index | offset of the index, uint64 | magic
 
-All numbers are little-endian. The index has a row of `INDEX` for each image. The name of a file is the digest of all
-that its pixels depend on, so that a file is never out of date: it is found, or it is made.
+All numbers are little-endian. The index has one row of `INDEX` per image. The name of a file is the digest of all that
+its pixels depend on, so that a file is never out of date: it exists, or it is written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FOOTER = struct.Struct(f"<Q{len(MAGIC)}s")
 INDEX = np.dtype(
     [("offset", "<u8"), ("height", "<u4"), ("width", "<u4"), ("from_width", "<u4"), ("from_height", "<u4")]
 )
-# Decoded at a time while a file is written: bounds the memory.
+# Images that are decoded at a time while a file is written: limits the memory.
 IMAGES_AT_ONCE = 256
 
 
@@ -40,10 +40,10 @@ class CachedImages:
         path: of the file.
         channels: of an image.
         dtype: of a pixel.
-        count: of images.
+        count: number of images.
 
     Raises:
-        ArtifactError: it is not a whole file of so many images.
+        ArtifactError: it is not a complete file with this number of images.
     """
 
     def __init__(self, path: Path, channels: int, dtype: np.dtype[np.generic], count: int) -> None:
@@ -54,11 +54,11 @@ class CachedImages:
             self.index = self.bytes[start : -FOOTER.size].view(INDEX)
         except (OSError, ValueError, struct.error) as error:
             raise ArtifactError(
-                f"{path}: not a file of the image cache ({error})", "delete it; the next run makes it again"
+                f"{path}: not a file of the image cache ({error})", "delete it; the next run writes it again"
             ) from error
         if magic != MAGIC or len(self.index) != count:
             raise ArtifactError(
-                f"{path}: not a file of the image cache with {count} images", "delete it; the next run makes it again"
+                f"{path}: not a file of the image cache with {count} images", "delete it; the next run writes it again"
             )
 
     def __len__(self) -> int:
@@ -74,11 +74,11 @@ class CachedImages:
 
 
 def cache_path(folder: Path, reader: ImageReader, digests: Sequence[str], training: bool, code: str) -> Path:
-    """The file of the image cache for these images; it may not be there.
+    """The path of the image cache file for these images. The file need not exist.
 
     Args:
         folder: of the image cache.
-        reader: decides what is stored of an image.
+        reader: decides what is stored per image.
         digests: of the image files, in order.
         training: whether the images are for training.
         code: digest of the code that decodes and resizes.
@@ -94,7 +94,7 @@ def cache_path(folder: Path, reader: ImageReader, digests: Sequence[str], traini
 
 
 def open_image_cache(path: Path, reader: ImageReader, count: int) -> CachedImages | None:
-    """The cached images, or None where there are none. Raises ArtifactError."""
+    """The cached images; None if the file does not exist. Raises ArtifactError."""
     if not path.exists():
         return None
     return CachedImages(path, reader.model_spec.input_image_size[0], reader.stored_dtype, count)
@@ -120,7 +120,7 @@ def _write(target: IO[bytes], images: ImageFiles) -> None:
         rows.append((offset, height, width, *stored.size))
         target.write(pixels.tobytes())
         offset += pixels.nbytes
-    # Pixels of more than a byte, and the index, are mapped at a multiple of their size.
+    # The index, and pixels larger than one byte, start at a multiple of their size.
     start = -(-offset // 8) * 8
     target.write(bytes(start - offset))
     target.write(np.array(rows, INDEX).tobytes())
@@ -134,7 +134,7 @@ def _decoded(images: ImageFiles) -> Iterator[Stored]:
 
 
 def size_of_cache(reader: ImageReader, sizes: NDArray[np.int64], training: bool) -> int:
-    """Bytes of a file of images of these sizes, int64 [images, 2] of width and height, before any is decoded."""
+    """The size in bytes of a file of images with these sizes (int64 [images, 2], width and height)."""
     channels = reader.model_spec.input_image_size[0]
     different, counts = np.unique(sizes, axis=0, return_counts=True)
     stored = np.array([reader.stored_size((int(w), int(h)), training) for w, h in different], np.int64).reshape(-1, 2)
@@ -143,7 +143,7 @@ def size_of_cache(reader: ImageReader, sizes: NDArray[np.int64], training: bool)
 
 
 def room_for_cache(folder: Path) -> int:
-    """Bytes that the cache may take without being asked: half of the free disk, and half of the memory."""
+    """The bytes that `data.cache: auto` may use: half of the free disk or half of the memory, the smaller of the two."""
     disk = os.statvfs(folder)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(disk.f_bavail * disk.f_frsize, memory) // 2

@@ -1,4 +1,4 @@
-"""Decoding of image files: modes, orientation, limits; large JPEGs at a smaller scale."""
+"""Decode image files: modes, orientation, limits; large JPEGs at a smaller scale."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 SIXTEEN_TO_EIGHT = 257  # 65535 / 255
 
-# Pillow's own limit, beyond which it warns: a quarter of a gigabyte in colour.
+# Pillow's own limit, above which it warns: a quarter of a gigabyte in colour.
 MAX_PIXELS = 89_478_485
-# What Pillow's decoders raise for bytes that are no image.
+# Exceptions of Pillow's decoders for bytes that are not an image.
 UNREADABLE = (
     OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, OverflowError, AttributeError,
     struct.error, zlib.error, MemoryError, RecursionError, Image.DecompressionBombError,
 )  # fmt: skip
 
-# Orientation -> what makes the image upright (EXIF 2.32, tag 0x0112).
+# Orientation -> the operation that makes the image upright (EXIF 2.32, tag 0x0112).
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,19 +44,19 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 LYING = (5, 6, 7, 8)
-# A JPEG is decoded at 1/2, 1/4 or 1/8 when that leaves this many times the pixels a side that are asked for: after
-# Pillow's own `thumbnail`, whose result then hardly differs.
+# A JPEG is decoded at 1/2, 1/4 or 1/8 if each side then still has this many times the wanted pixels. Pillow's own
+# `thumbnail` uses the same factor; the result hardly differs.
 REDUCING_GAP = 2
 
 Size = tuple[int, int]  # width, height
 
 
 class UnreadableImageError(DataError):
-    """One image file that cannot be used; its message is the reason alone."""
+    """An image file cannot be used; the message is the reason only."""
 
 
 def read_image(path: Path | str, model_spec: ModelSpec) -> Image.Image:
-    """Open and decode an image in the mode that the network's input needs. As `read_resized`, in its own size."""
+    """Open and decode an image in the mode that the network's input needs, as `read_resized`, in its own size."""
     return read_resized(path, model_spec, lambda size: size)[0]
 
 
@@ -68,14 +68,14 @@ def read_resized(path: Path | str, model_spec: ModelSpec, wanted: Callable[[Size
     Args:
         path: of the file.
         model_spec: the input's channels and depth, and the resampling.
-        wanted: from the size of the upright image to the size it is resized to.
+        wanted: function from the size of the upright image to the size after resizing.
 
     Returns:
-        The image, mode `RGB` or `L`, 0..255; or mode `F`, 0..65535, when `input_image_depth` is 16. And the size that
-        the upright image has in the file.
+        The image, in mode `RGB` or `L`, 0..255; or in mode `F`, 0..65535, if `input_image_depth` is 16. And the size of
+        the upright image in the file.
 
     Raises:
-        UnreadableImageError: the file is missing, no image, cut short, or above Pillow's pixel limit.
+        UnreadableImageError: the file is missing, is not an image, is cut short, or exceeds Pillow's pixel limit.
     """
     with opened(path) as image:
         if not isinstance(image, JpegImageFile):
@@ -97,7 +97,7 @@ def _turned(size: Size, lying: bool) -> Size:
 
 
 def _draft(image: Image.Image, target: Size) -> tuple[float, float, float, float] | None:
-    """Have a JPEG decoded at a smaller scale; returns the part of the decoded pixels that is the image, unrounded."""
+    """Let Pillow decode a JPEG at a smaller scale. Returns the exact part of the decoded pixels that is the image."""
     whole = image.size
     if not isinstance(image, JpegImageFile) or whole == target:
         return None
@@ -107,7 +107,7 @@ def _draft(image: Image.Image, target: Size) -> tuple[float, float, float, float
 
 @contextmanager
 def decoded(source: Path | str | IO[bytes]) -> Iterator[Image.Image]:
-    """An image, decoded to its last pixel. Raises as `opened`."""
+    """Open an image and decode all its pixels. Raises as `opened`."""
     with opened(source) as image:
         image.load()
         yield image
@@ -115,11 +115,11 @@ def decoded(source: Path | str | IO[bytes]) -> Iterator[Image.Image]:
 
 @contextmanager
 def opened(source: Path | str | IO[bytes]) -> Iterator[Image.Image]:
-    """An image whose pixels are not read yet. One with too many is refused.
+    """Open an image without decoding its pixels. An image with too many pixels is refused.
 
     Raises:
-        UnreadableImageError: the file is missing, no image, cut short, or too large; also for what the block raises
-            because of the image.
+        UnreadableImageError: the file is missing, is not an image, is cut short or is too large; also if the block
+            fails because of the image.
     """
     if isinstance(source, str) and is_url(source):
         source = _fetched(source)
@@ -133,7 +133,7 @@ def opened(source: Path | str | IO[bytes]) -> Iterator[Image.Image]:
 
 
 def _fetched(url: str) -> IO[bytes]:
-    """Raises UnreadableImageError where there is no such file, DataError where its filesystem fails."""
+    """Read a remote file. Raises UnreadableImageError if it does not exist, DataError if its filesystem fails."""
     try:
         return io.BytesIO(read_bytes(url))
     except FileNotFoundError as error:
@@ -141,7 +141,7 @@ def _fetched(url: str) -> IO[bytes]:
 
 
 def _reason_of(error: Exception) -> str:
-    """Why a decoder gave up, in a few words."""
+    """The reason why a decoder failed, in a few words."""
     if isinstance(error, Image.DecompressionBombError):
         return f"more than {MAX_PIXELS:,} pixels"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -149,7 +149,7 @@ def _reason_of(error: Exception) -> str:
 
 
 def is_image(path: str) -> bool:
-    """By its suffix."""
+    """Whether a file is an image, by its suffix."""
     return os.path.splitext(path)[1].lower() in SUFFIXES
 
 
@@ -160,7 +160,7 @@ def _in_mode(image: Image.Image, model_spec: ModelSpec) -> Image.Image:
 
 
 def eight_bit(image: Image.Image, mode: str) -> Image.Image:
-    """In mode `RGB` or `L`. Pillow would clip 16-bit gray at 255; it is scaled instead."""
+    """The image in mode `RGB` or `L`. 16-bit gray is scaled, since Pillow would clip it at 255."""
     if image.mode in SIXTEEN_BIT_MODES:
         values = np.asarray(image, dtype=np.float32) / SIXTEEN_TO_EIGHT
         image = Image.fromarray(np.clip(np.round(values), 0, 255).astype(np.uint8))
@@ -174,23 +174,23 @@ def _sixteen_bit_gray(image: Image.Image) -> Image.Image:
 
 
 def image_files(folder: str, key: str = "inference.image_dir") -> list[str]:
-    """Image files below a folder or a URL, sorted; or the one file that `folder` names.
+    """The image files below a folder or a URL, sorted; or the one file that `folder` names.
 
     Args:
-        folder: where.
-        key: of the spec that says so, for errors.
+        folder: folder, URL or file.
+        key: the spec key that names it, for errors.
 
     Raises:
-        DataError: it is missing or holds no images.
+        DataError: the folder is missing or has no images.
     """
     if os.path.isfile(folder):
         return [folder]
     if not is_url(folder) and not os.path.isdir(folder):
-        raise DataError(f"{key}: no such folder: {folder}", f"mend {key} in the spec")
+        raise DataError(f"{key}: no such folder: {folder}", f"check the path in {key}")
     try:
         found = [path for path in files_below(folder) if is_image(path)]
     except FileNotFoundError as error:
-        raise DataError(f"{key}: {error}", f"mend {key} in the spec") from error
+        raise DataError(f"{key}: {error}", f"check the path in {key}") from error
     if not found:
-        raise DataError(f"{key}: no images in {folder}", f"mend {key} in the spec")
+        raise DataError(f"{key}: no images in {folder}", f"check the path in {key}")
     return sorted(found)

@@ -1,4 +1,4 @@
-"""The manifest: every image with its class, split and digest. Made by split, read by all later steps."""
+"""The manifest: every image with its class, split and digest. The split step writes it; all later steps read it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = ["path", "class", "split", "width", "height", "mode", "depth", "bytes"
 
 
 def read_manifest(path: Path | str) -> pd.DataFrame:
-    """Read a manifest; class names stay strings.
+    """Read a manifest; class names are always strings.
 
     Raises:
         DataError: a column is missing.
@@ -27,13 +27,13 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
 
 
 def rows_of_split(manifest: pd.DataFrame, split: str, classes: list[str]) -> tuple[pd.DataFrame, list[int]]:
-    """Rows and class indices of the images of one split."""
+    """The rows and class indices of the images of one split."""
     rows = manifest[manifest["split"] == split]
     return rows, labels_of(rows["class"], classes)
 
 
 def measured_rows(manifest: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Rows of the test split, or of validation where there is no test split; and the split's name."""
+    """The rows of the test split, or of the validation split if there is no test split; and the name of that split."""
     for split in ("test", "val"):
         rows = manifest[manifest["split"] == split].reset_index(drop=True)
         if len(rows):

@@ -1,6 +1,6 @@
 """Batches for training and evaluation, the same for every backend.
 
-What a batch holds depends on the seed, the epoch and the position alone, not on the number of workers.
+The content of a batch depends only on the seed, the epoch and the position, not on the number of workers.
 
 See docs/decisions/image-input.md.
 """
@@ -25,23 +25,23 @@ from secateur.data.preprocessing import Pixels, preprocess, read_fitted
 from secateur.errors import DataError
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
 
-# Images, one-hot labels and, where the spec weights classes, a weight an image.
+# Images, one-hot labels and, if the spec has class weights, one weight per image.
 Batch = tuple[NDArray[np.float32], ...]
-# Batches made ahead of the one in use: enough to hide one slow batch, little memory.
+# Batches that are prepared in advance: enough to hide one slow batch, with little memory.
 BATCHES_AHEAD = 4
-GONE = "it is gone or changed since split: put it back, or run split again (snakemake --forcerun split)"
-# Keys of `model` that decide what is stored of an image.
+GONE = "it was removed or changed after split: restore it, or run split again (snakemake --forcerun split)"
+# Keys of `model` that decide what is stored per image.
 STORED_BY = {"input_image_size", "input_image_depth", "resize_interpolation_method"}
 SHUFFLE_STREAM, SAMPLE_STREAM, MIXUP_STREAM = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An image as far as nothing random has happened to it: decoded, and resized once.
+    """An image before all random steps: decoded, and resized once.
 
     Attributes:
         content: the image, or its pixels [height, width, channels], uint8 or float32.
-        size: width and height that it has in its file, upright.
+        size: width and height of the upright image in its file.
     """
 
     content: Image.Image | NDArray[Any]
@@ -49,20 +49,20 @@ class Stored:
 
     @property
     def array(self) -> NDArray[Any]:
-        """Pixels [height, width, channels]."""
+        """The pixels [height, width, channels]."""
         array = np.asarray(self.content)
         return array if array.ndim == 3 else array[:, :, np.newaxis]
 
     @property
     def image(self) -> Image.Image:
-        """For Pillow."""
+        """The image for Pillow."""
         if isinstance(self.content, Image.Image):
             return self.content
         return Image.fromarray(self.content if self.content.shape[2] == 3 else self.content[:, :, 0])
 
 
 class Images(Protocol):
-    """Images by position: decoded from files, or taken out of a cache."""
+    """Images by position, decoded from files or read from a cache."""
 
     def __len__(self) -> int: ...
 
@@ -91,40 +91,40 @@ class ImageReader:
         return Stored(*read_fitted(path, self.model_spec, self.augment_spec.enable_center_crop))
 
     def stored_size(self, size: Size, training: bool) -> Size:
-        """Width and height of what is stored of an image of `size`."""
+        """The width and height that are stored for an image of `size`."""
         _, height, width = self.model_spec.input_image_size
         return training_size(size, self.model_spec, self.augment_spec) if training else (width, height)
 
     @property
     def stored_dtype(self) -> np.dtype[Any]:
-        """Of the stored pixels."""
+        """The type of the stored pixels."""
         return np.dtype(np.float32 if self.model_spec.input_image_depth == 16 else np.uint8)
 
     def geometry(self, training: bool) -> dict[str, Any]:
-        """Plain data: all of the spec that decides what is stored."""
+        """Every value of the spec that decides what is stored, as plain data."""
         crop = self.augment_spec.enable_random_crop if training else self.augment_spec.enable_center_crop
         return {**self.model_spec.model_dump(mode="json", include=STORED_BY), "crop": crop, "training": training}
 
     def read(self, path: str) -> Pixels:
-        """One image as evaluation sees it: float32 [height, width, channels], scaled. Raises UnreadableImageError."""
+        """One image as evaluation uses it: float32 [height, width, channels], scaled. Raises UnreadableImageError."""
         return self.scaled(self.stored(path, training=False).array)
 
     def augmented(self, stored: Stored, rng: np.random.Generator) -> Pixels:
-        """One image as training sees it: float32 [height, width, channels], scaled."""
+        """One image as training uses it: float32 [height, width, channels], scaled."""
         return self.scaled(augment(stored.image, self.model_spec, self.augment_spec, rng, stored.size))
 
     def scaled(self, pixels: NDArray[Any]) -> Pixels:
-        """Pixels scaled by the spec's preprocess_mode."""
+        """The pixels, scaled by the spec's preprocess_mode."""
         return preprocess(
             pixels, self.data_spec.preprocess_mode, self.data_spec.image_mean, self.model_spec.input_image_depth
         )
 
 
 class ImageFiles:
-    """Images that are decoded when they are asked for.
+    """Images that are decoded when they are needed.
 
     Args:
-        reader: decodes.
+        reader: decodes the files.
         paths: of the files.
         training: whether they are for training.
     """
@@ -148,16 +148,16 @@ class ImageBatches(keras.utils.PyDataset):
 
     Args:
         reader: turns images into network input.
-        images: not those for training.
-        labels: class indices, one an image.
+        images: images of `training=False`.
+        labels: class indices, one per image.
         classes: number of classes.
-        batch_size: images a batch; the last batch may be smaller.
+        batch_size: images per batch; the last batch may be smaller.
     """
 
     def __init__(
         self, reader: ImageReader, images: Images, labels: Sequence[int], classes: int, batch_size: int
     ) -> None:
-        # Two threads: one batch is made while another is handed over. Images are read by the reader's pool.
+        # Two threads: one prepares a batch while the other hands one over. The reader's own threads read the images.
         super().__init__(workers=2, max_queue_size=BATCHES_AHEAD)
         self.reader = reader
         self.images = images
@@ -182,10 +182,10 @@ class TrainingBatches(ImageBatches):
 
     Args:
         seed: `train.random_seed`.
-        epoch: from 0; another epoch is another order and other draws.
-        sampling: `natural` has every image once; `balanced` has every class equally often, in as many images.
-        class_weights: float32 [classes]; with them batches have a weight an image too.
-        The rest as in `ImageBatches`; `images` are those for training.
+        epoch: from 0; each epoch has another order and other random numbers.
+        sampling: `natural` uses every image once; `balanced` uses every class equally often, with the same total.
+        class_weights: float32 [classes]; with them a batch also has one weight per image.
+        The rest is as in `ImageBatches`; `images` are images of `training=True`.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ class TrainingBatches(ImageBatches):
         return (images, labels) if self.class_weights is None else (images, labels, labels @ self.class_weights)
 
     def _sample(self, place: int) -> Pixels:
-        """The draws belong to the place in the epoch: an image that comes twice is augmented in two ways."""
+        """One augmented image. Its random numbers depend on the position in the epoch, so a repeated image differs."""
         return self.reader.augmented(self.images[int(self.order[place])], self._rng(SAMPLE_STREAM, place))
 
     def _rng(self, *stream: int) -> np.random.Generator:
@@ -224,8 +224,8 @@ class TrainingBatches(ImageBatches):
 
 
 def balanced_order(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """As many positions as there are labels, every class equally often (within one); none of a class comes again
-    before all of that class have come.
+    """As many positions as there are labels, with every class equally often (within one). An image is repeated only
+    after all images of its class were used.
     """
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     turns = np.arange(len(labels)) % len(members)
@@ -238,10 +238,10 @@ def balanced_order(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArr
 
 
 class Part(keras.utils.PyDataset):
-    """The batches of `whole` from number `first` up to, without it, `end`.
+    """The batches of `whole` from number `first` to before number `end`.
 
     Args:
-        share: number of this process and number of all, where devices divide each batch; None where each takes all.
+        share: number of this process and number of all processes if they divide each batch; None: whole batches.
     """
 
     def __init__(self, whole: ImageBatches, first: int, end: int, share: tuple[int, int] | None = None) -> None:
@@ -250,7 +250,7 @@ class Part(keras.utils.PyDataset):
 
     @property
     def images(self) -> int:
-        """Number of images in these batches."""
+        """The number of images in these batches."""
         size = self.whole.batch_size
         return min(self.end * size, len(self.whole.images)) - self.first * size
 

@@ -1,4 +1,4 @@
-"""What is odd about a set of images: found before anything is trained, written down, and said."""
+"""Find what is odd about a set of images before anything is trained, write it to a table and print it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from secateur.data.sources import SPLIT_WORDS, SPLITS, Listing
 
 FINDINGS = ["kind", "path", "other", "detail"]
-# More images of one class than of another, beyond which a network is known to neglect the rare one: worth a word.
+# Ratio between the images of two classes above which networks tend to neglect the rare class.
 IMBALANCE = 10
 
 
 def finding(kind: str, paths: Any, other: Any = "", detail: Any = "") -> pd.DataFrame:
-    """Rows of findings.csv: `kind`, `path`, `other` file that has to do with it, `detail`."""
+    """Rows of findings.csv: `kind`, `path`, a related file `other`, and `detail`."""
     paths = list(paths)
     return pd.DataFrame({"kind": kind, "path": paths, "other": other, "detail": detail}, columns=FINDINGS, dtype=str)
 
 
 def file_findings(table: pd.DataFrame, listings: dict[str, Listing]) -> list[pd.DataFrame]:
-    """Files that cannot be read, have several frames, or show several classes.
+    """Findings about files that cannot be read, have several frames or show several classes.
 
     Args:
         table: all images: `path`, and the columns of `Examined`.
-        listings: what the sources name.
+        listings: the images that the spec names.
     """
     bad = table[table["unreadable"].ne("")]
     frames = table.loc[table["several_frames"], "path"]
@@ -47,18 +47,18 @@ def file_findings(table: pd.DataFrame, listings: dict[str, Listing]) -> list[pd.
 
 
 def duplicate_findings(table: pd.DataFrame, dropped: NDArray[np.bool_]) -> list[pd.DataFrame]:
-    """Images left out because another with the same bytes is kept; apart where the two stand in different classes.
+    """Findings about images that are left out because the same bytes are kept elsewhere, in the same or another class.
 
     Args:
-        table: readable images, the one that is kept before the others: `path`, `class`, `sha256`.
-        dropped: which are left out.
+        table: readable images; of equal ones, the kept one comes first: `path`, `class`, `sha256`.
+        dropped: whether each is left out.
     """
     copies, kept = table[dropped], table[~dropped].set_index("sha256")
     first = kept.loc[copies["sha256"]]
     other, label = first["path"].to_numpy(), first["class"].to_numpy()
     conflict = copies["class"].to_numpy() != label
     detail = [
-        f"class {mine}, and {theirs} of the one that is kept"
+        f"class {mine}; the kept image has class {theirs}"
         for mine, theirs in zip(copies["class"], label, strict=True)
     ]
     return [
@@ -68,7 +68,7 @@ def duplicate_findings(table: pd.DataFrame, dropped: NDArray[np.bool_]) -> list[
 
 
 def placed_findings(table: pd.DataFrame, pairs: NDArray[np.int64]) -> list[pd.DataFrame]:
-    """Images that look alike, apart where two splits or two classes share them; and groups that the splits tear apart.
+    """Findings about images that look alike, in one or several splits and classes, and about groups in several splits.
 
     Args:
         table: images that are kept: `path`, `class`, `split`, `group`.
@@ -98,12 +98,12 @@ def _both(one: str, two: str) -> str:
 
 
 def suspicious_classes(classes: list[str]) -> list[str]:
-    """What is odd about class names: two that differ in case, spaces or punctuation alone, or names of splits."""
+    """Warnings about class names: two differ only in case, spaces or punctuation, or one is the name of a split."""
     alike = defaultdict(list)
     for name in classes:
         alike[re.sub(r"[\W_]+", "", name.casefold()) or name].append(name)
     said = [
-        f"the classes {' and '.join(map(repr, names))} differ in case or punctuation alone"
+        f"the classes {' and '.join(map(repr, names))} differ only in case or punctuation"
         for names in alike.values()
         if len(names) > 1
     ]
@@ -112,7 +112,7 @@ def suspicious_classes(classes: list[str]) -> list[str]:
 
 
 def statistics(table: pd.DataFrame) -> dict[str, Any]:
-    """Sizes, modes and balance of the images that are kept, as plain data.
+    """The sizes, modes and balance of the kept images, as plain data.
 
     Args:
         table: `class`, `split`, `width`, `height`, `mode`, `depth`, `bytes`.
@@ -137,26 +137,26 @@ def _spread(values: pd.Series) -> dict[str, int]:
 
 
 def warnings(report: dict[str, Any]) -> list[str]:
-    """What a user should know before training, a sentence each, from the report of split."""
+    """The warnings that a user should read before training, one sentence each, from the report of split."""
     found, balance = report["findings"], report["images_are"]["imbalance"]
     said = suspicious_classes(report["classes"])
     if balance["ratio"] >= IMBALANCE:
         (most, many), (least, few) = balance["largest"], balance["smallest"]
         said.append(
-            f"{many} training images of '{most}' and {few} of '{least}': see data.sampling: balanced and "
+            f"{many} training images of '{most}' and {few} of '{least}': consider data.sampling: balanced or "
             "train.class_weights: balanced"
         )
     if count := found.get("label conflict"):
-        said.append(f"images that stand in a second class too, and are left out there: {count}; see findings.csv")
+        said.append(f"images that are in two classes, and were left out of the second one: {count}; see findings.csv")
     if count := found.get("looks alike in two splits"):
         said.append(
-            f"pairs of images that look alike but are in two splits, which flatters the evaluation: {count}; "
-            "data.group: similar keeps them together"
+            f"pairs of images that look alike but are in two splits, so that the evaluation is too good: {count}; "
+            "data.group: similar keeps them in one split"
         )
     if count := found.get("looks alike in two classes"):
         said.append(
             f"pairs of images that look alike but are in two classes; one may be wrong: {count}; see split/report.html"
         )
     if found.get("group in two splits"):
-        said.append("groups of the table are torn apart by its splits: see findings.csv")
+        said.append("the table puts images of one group into two splits: see findings.csv")
     return said

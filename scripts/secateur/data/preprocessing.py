@@ -1,6 +1,6 @@
-"""From a decoded image to network input: geometry and scaling, the one place where they are.
+"""Turn a decoded image into network input. Geometry and scaling are defined only here.
 
-Training, validation, evaluation, inference and pruning all call these functions; `preprocessing.json` of an export
+Training, validation, evaluation, inference and pruning call these functions. `preprocessing.json` in an export
 describes them for other programs.
 
 See docs/decisions/torch-preprocessing.md.
@@ -19,24 +19,24 @@ from secateur.data.images import MAX_PIXELS, RESAMPLING, Size, read_resized
 from secateur.errors import DataError
 from secateur.spec import ModelSpec
 
-CROP_PADDING = 32  # pixels by which the resized image exceeds a centre crop
+CROP_PADDING = 32  # pixels by which the resized image is larger than a centre crop
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 CAFFE_MEAN_GRAY = 117.3786
 TORCH_MEAN_RGB = (0.485, 0.456, 0.406)
 TORCH_MEAN_GRAY = 0.449
-TORCH_STD = 0.224  # one value for all channels, as TAO's runtime has it
+TORCH_STD = 0.224  # one value for all channels, as in TAO's runtime
 
 Pixels = NDArray[np.float32]
 
 
 def to_array(image: Image.Image) -> Pixels:
-    """float32 [height, width, channels], RGB order, in the image's own range."""
+    """The pixels as float32 [height, width, channels], in RGB order and in the image's own range."""
     array = np.asarray(image, dtype=np.float32)
     return array if array.ndim == 3 else array[:, :, np.newaxis]
 
 
 def read_fitted(path: Path | str, model_spec: ModelSpec, crop: bool) -> tuple[Image.Image, Size]:
-    """An image file as validation, evaluation and inference see it, not scaled yet.
+    """An image file as validation, evaluation and inference use it, before scaling.
 
     Args:
         path: of the file.
@@ -44,7 +44,7 @@ def read_fitted(path: Path | str, model_spec: ModelSpec, crop: bool) -> tuple[Im
         crop: `augment.enable_center_crop`.
 
     Returns:
-        The image in the network's size, and the size that it has in its file.
+        The image in the network's size, and its size in the file.
 
     Raises:
         UnreadableImageError: as `read_resized`.
@@ -62,9 +62,9 @@ def plain_resize(image: Image.Image, width: int, height: int, resampling: str) -
 
 
 def center_size(size: Size, target: Size) -> Size:
-    """The size to which an image is resized before its middle is cut out: it exceeds the target by the padding.
+    """The size to which an image is resized before its middle is cut out: the target plus the padding.
 
-    An image of the target's size stays as it is, and so does one that would become gigabytes of which little is shown.
+    An image of the target's size is not resized, nor is one of extreme shape that would need gigabytes.
     """
     whole = _padded(size, target)
     return size if size == target or whole[0] * whole[1] > MAX_PIXELS else whole
@@ -76,13 +76,13 @@ def _padded(size: Size, target: Size) -> Size:
 
 
 def center_crop(image: Image.Image, width: int, height: int, resampling: str, size: Size | None = None) -> Image.Image:
-    """Resize so that the image exceeds the target by the padding, then cut out the middle.
+    """Resize to the target plus the padding, then cut out the middle.
 
     Args:
-        image: in its own size, or resized to `center_size` already.
+        image: in its own size, or in `center_size`.
         width, height: of the result.
         resampling: `bilinear` or `bicubic`.
-        size: of the image before it was resized; absent: as it is.
+        size: of the image before it was resized; absent: the size of `image`.
     """
     size = size or image.size
     if size == (width, height):
@@ -91,7 +91,7 @@ def center_crop(image: Image.Image, width: int, height: int, resampling: str, si
     left = round(whole[0] / 2) - round(width / 2)
     top = round(whole[1] / 2) - round(height / 2)
     if whole[0] * whole[1] > MAX_PIXELS:
-        # A line of pixels: only what is shown is resampled.
+        # A very long, thin image: only the part that is shown is resampled.
         across, down = size[0] / whole[0], size[1] / whole[1]
         box = (left * across, top * down, (left + width) * across, (top + height) * down)
         return image.resize((width, height), RESAMPLING[resampling], box=box)
@@ -99,19 +99,19 @@ def center_crop(image: Image.Image, width: int, height: int, resampling: str, si
 
 
 def preprocess(array: NDArray[np.generic], mode: str, mean: Sequence[float] | None = None, depth: int = 8) -> Pixels:
-    """Scale pixels as the network was trained on.
+    """Scale pixels as in the training of the network.
 
     Args:
         array: [..., height, width, channels] with 1 or 3 channels in RGB order; 0..255, or 0..65535 at depth 16.
         mode: `caffe` (BGR, minus mean), `torch` (0..1, minus mean, over 0.224) or `tf` (-1..1).
-        mean: caffe mode only; 3 values in BGR order or 1 for gray, in pixel units; default as in Caffe.
-        depth: bits a channel, 8 or 16; 16 needs 1 channel.
+        mean: for caffe mode only; 3 values in BGR order or 1 for gray, in pixel units; default as in Caffe.
+        depth: bits per channel, 8 or 16; 16 needs 1 channel.
 
     Returns:
         float32 of the same shape; BGR order in caffe mode.
 
     Raises:
-        DataError: an unknown mode, or a mean that does not fit the channels.
+        DataError: the mode is unknown, or the mean does not fit the channels.
     """
     pixels = np.asarray(array, dtype=np.float32)
     gray = pixels.shape[-1] == 1
@@ -123,7 +123,7 @@ def preprocess(array: NDArray[np.generic], mode: str, mean: Sequence[float] | No
         return np.asarray(pixels / np.float32(top / 2) - np.float32(1), np.float32)
     if mode == "caffe":
         return np.asarray(pixels[..., ::-1] - caffe_mean(mean, gray, depth), np.float32)
-    raise DataError(f"preprocess_mode '{mode}' is unknown", "use caffe, torch or tf")
+    raise DataError(f"unknown preprocess_mode '{mode}'", "use caffe, torch or tf")
 
 
 def caffe_mean(mean: Sequence[float] | None, gray: bool, depth: int = 8) -> NDArray[np.float32]:
@@ -133,6 +133,6 @@ def caffe_mean(mean: Sequence[float] | None, gray: bool, depth: int = 8) -> NDAr
         return np.array(default, np.float32)
     if len(mean) != (1 if gray else 3):
         raise DataError(
-            f"data.image_mean has {len(mean)} values for {1 if gray else 3} channels", "give one value a channel"
+            f"data.image_mean has {len(mean)} values for {1 if gray else 3} channels", "give one value per channel"
         )
     return np.array(mean, np.float32)

@@ -1,4 +1,4 @@
-"""Images that look alike though their bytes differ: copies that were resized, compressed again or made brighter."""
+"""Find images that look alike although their bytes differ: resized, recompressed or brightened copies."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from PIL import Image
 from secateur.data.images import eight_bit
 
 BITS = 64
-# Of 64. Of 300 photos all copies of half the size, all of JPEG quality 50 and 97 % of those 15 % brighter are as near.
+# Bits of 64. Of 300 photos, all copies of half the size, all copies of JPEG quality 50 and 97 % of the copies that
+# are 15 % brighter are within this distance.
 MAX_DISTANCE = 4
 # Two hashes that differ in 4 bits have one of 5 bands in common.
 BANDS = (0, 13, 26, 39, 52)
 BAND_BITS = 13
-# In a crowd of hashes that share a band each is compared with so many: bounds the time.
+# If many hashes share a band, each is compared with this many others only, which limits the time.
 MAX_NEIGHBOURS = 256
-# The hash looks at 32 x 32 pixels and sets the half of its bits that is above the median: an image without that much
-# detail has a hash that says nothing, kept as 0.
+# The hash of 32 x 32 pixels sets the half of its bits that is above the median. The hash of an image without detail
+# means nothing; it is stored as 0.
 MIN_SIDE = 32
 SET_BITS = range(28, 37)
 NO_HASH = 0
 
 
 def perceptual_hash(image: Image.Image) -> int:
-    """pHash, 64 bits (Zauner 2010, section 3.2.1, as in ImageHash); `NO_HASH` for an image without detail."""
+    """The pHash of 64 bits (Zauner 2010, section 3.2.1, as in ImageHash); `NO_HASH` for an image without detail."""
     if min(image.size) < MIN_SIDE:
         return NO_HASH
     bits = imagehash.phash(eight_bit(image, "L")).hash
@@ -34,10 +35,10 @@ def perceptual_hash(image: Image.Image) -> int:
 
 
 def similar_pairs(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Pairs of positions, int64 [pairs, 2], of images whose hashes differ in `MAX_DISTANCE` bits or fewer.
+    """Pairs of positions, int64 [pairs, 2], of images whose hashes differ in at most `MAX_DISTANCE` bits.
 
-    Of images with one and the same hash each is paired with the first; so that all that look alike are connected, while
-    there are no more pairs than need be. In a crowd (see `MAX_NEIGHBOURS`) some pairs are left out.
+    Images with equal hashes are each paired with the first of them only: all are connected, with few pairs. If very
+    many hashes are close (see `MAX_NEIGHBOURS`), some pairs are missing.
     """
     positions = np.flatnonzero(hashes != NO_HASH)
     unique, first, where = np.unique(hashes[positions], return_index=True, return_inverse=True)

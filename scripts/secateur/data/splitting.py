@@ -1,4 +1,4 @@
-"""The split step: images in; manifest, class map, findings and report out."""
+"""Split images: read and check them, assign each to a split, and make the manifest, findings and report."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from secateur.data.sources import SPLITS, Listing, listed
 from secateur.errors import DataError, SpecError
 from secateur.spec import DataSpec, Spec
 
-# Where an image that stands in several folders is kept: never in training when it is measured on.
+# Order in which copies of an image are kept: an image of test or val is never kept in train.
 PRECEDENCE = {"test": 0, "val": 1, "train": 2, "": 2}
-# Entries of a list in report.json; findings.csv has all.
+# Maximal number of entries in a list of report.json; findings.csv has all.
 MAX_REPORTED = 1000
 NO_PAIRS = np.empty((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
 class Examined:
-    """The images of a spec, examined and not yet divided.
+    """The images of a spec after examination, before they are split.
 
     Attributes:
-        listings: what each root names.
+        listings: the images of each root.
         classes: names in index order.
-        table: an image a row.
-        findings: what is odd about them; the first table is of the files that cannot be read.
+        table: one row per image.
+        findings: what is odd about them; the first table lists the files that cannot be read.
     """
 
     listings: dict[str, Listing]
@@ -53,19 +53,19 @@ class Examined:
 
     @property
     def unreadable(self) -> pd.DataFrame:
-        """The files that cannot be read: path, reason."""
+        """The files that cannot be read, with path and reason."""
         return self.findings[0][["path", "detail"]].rename(columns={"detail": "reason"})
 
 
 @dataclass(frozen=True)
 class Split:
-    """The images of a spec, divided.
+    """The images of a spec after they are split.
 
     Attributes:
-        manifest: an image a row, with the columns of a manifest.
+        manifest: one row per image, with the columns of a manifest.
         classes: names in index order.
         findings: what is odd about the images.
-        report: counts and the most important findings, plain data.
+        report: counts and the most important findings, as plain data.
     """
 
     manifest: pd.DataFrame
@@ -81,13 +81,13 @@ def examine_images(
 
     Args:
         spec: names the images.
-        unpack_to: folder for what archives hold.
-        progress: is told now and then how many of how many images are examined.
+        unpack_to: folder for the content of archives.
+        progress: receives the number of examined images and of all images from time to time.
         threads: that read and decode; None: one for each processor.
 
     Raises:
         SpecError: the spec names no images.
-        DataError: folders that cannot be used, or classes that differ.
+        DataError: a folder cannot be used, or the splits have different classes.
     """
     listings = _listings(spec, unpack_to)
     classes = _common_classes(listings)
@@ -98,10 +98,10 @@ def examine_images(
 
 
 def divided(examined: Examined, data_spec: DataSpec) -> Split:
-    """Leave out what is unreadable or there twice, and give every image its split.
+    """Leave out unreadable files and copies, and assign every image to a split.
 
     Raises:
-        DataError: a class is left without images, or without any in a split.
+        DataError: a class has no images, or none in a split.
     """
     listings, classes, table = examined.listings, examined.classes, examined.table
     table = table[table["unreadable"].eq("")]
@@ -117,17 +117,17 @@ def divided(examined: Examined, data_spec: DataSpec) -> Split:
 
 
 def image_roots(spec: Spec) -> dict[str, tuple[str, str]]:
-    """{split or `source`: (folder, spec key)} as the spec has them.
+    """{split or `source`: (folder, spec key)} as the spec names them.
 
     Raises:
-        SpecError: neither `data.source` nor both of the training and validation folders are given.
+        SpecError: the spec names neither `data.source` nor both the training and the validation folder.
     """
     data = spec.data
     if data.source:
         return {"source": (data.source, "data.source")}
     if not (data.train_dataset_path and data.val_dataset_path):
         missing = "train_dataset_path" if not data.train_dataset_path else "val_dataset_path"
-        raise SpecError(f"data.{missing} is missing", f"give data.{missing}, or data.source to have images split")
+        raise SpecError(f"data.{missing} is missing", f"give data.{missing}, or give data.source and secateur splits the images")
     roots = {
         "train": (data.train_dataset_path, "data.train_dataset_path"),
         "val": (data.val_dataset_path, "data.val_dataset_path"),
@@ -138,20 +138,20 @@ def image_roots(spec: Spec) -> dict[str, tuple[str, str]]:
 
 
 def _listings(spec: Spec, unpack_to: Path | str) -> dict[str, Listing]:
-    """What each root names, by split; as `source` what has no split, or has it in the table."""
+    """The images of each root, by split; under `source` if they are not split or if a table splits them."""
     found: dict[str, Listing] = {}
     for name, (root, key) in image_roots(spec).items():
         parts = listed(root, key, spec.data.multi_label, unpack_to)
         if name == "source":
             return parts
         if list(parts) != ["source"] or parts["source"].table["split"].ne("").any():
-            raise DataError(f"{key}: {root} is split already", "name it as data.source instead")
+            raise DataError(f"{key}: {root} is already split into train, val and test", "give it as data.source")
         found[name] = parts["source"]
     return found
 
 
 def _joined(listings: dict[str, Listing], group: str) -> pd.DataFrame:
-    """All images: those that are measured on come first, and so are kept where the same one is trained on."""
+    """All images. Those of test and val come first, so that they are kept if train has copies of them."""
     tables = []
     for name, listing in listings.items():
         table = listing.table
@@ -168,14 +168,14 @@ def _joined(listings: dict[str, Listing], group: str) -> pd.DataFrame:
 def _folder_below_class(listing: Listing) -> list[str]:
     if not listing.class_folders:
         raise DataError(
-            f"data.group: folder is for class folders, which {listing.root} is not", "give a table a column `group`"
+            f"data.group: folder works with class folders only, and {listing.root} has none", "give a table a column `group`"
         )
     depth = listing.root.rstrip("/").count("/") + 2
     return [parent(path) if path.count("/") > depth else "" for path in listing.table["path"]]
 
 
 def _common_classes(listings: dict[str, Listing]) -> list[str]:
-    """The classes in index order; train, val and test must have the same by name."""
+    """The classes in index order. Train, val and test must have the same names."""
     first_name, first = next(iter(listings.items()))
     for name, other in listings.items():
         if other.classes == first.classes:
@@ -197,11 +197,11 @@ def _common_classes(listings: dict[str, Listing]) -> list[str]:
 def _check_number_of_classes(data_spec: DataSpec, listings: dict[str, Listing], classes: list[str]) -> None:
     root = next(iter(listings.values())).root
     if len(classes) < MIN_CLASSES:
-        raise DataError(f"{root} has one class only ({classes[0]})", "a classifier needs two class folders or more")
+        raise DataError(f"{root} has only one class ({classes[0]})", "a classifier needs at least two class folders")
     if data_spec.num_classes and data_spec.num_classes != len(classes):
         raise DataError(
             f"data.num_classes is {data_spec.num_classes}, but {root} has {len(classes)} class folders",
-            "remove data.num_classes or mend the folders",
+            "remove data.num_classes or correct the folders",
         )
 
 
@@ -217,7 +217,7 @@ def _refuse_empty_classes(listings: dict[str, Listing], table: pd.DataFrame) -> 
 
 
 def _placed(table: pd.DataFrame, pairs: np.ndarray[Any, Any], data_spec: DataSpec) -> pd.Series:
-    """The split of each image: as its source says, dealt where that says nothing or names nothing for validation."""
+    """The split of each image: as the data defines it; assigned here if it defines none, or none for validation."""
     given = table["split"]
     among = SPLITS if given.eq("").all() else ("train", "val")
     if given.eq("val").any():
@@ -238,8 +238,8 @@ def _require_every_split(table: pd.DataFrame, classes: list[str]) -> None:
         lacking = [label for label in classes if label not in present]
         if lacking:
             raise DataError(
-                f"no images for {name} in the classes {', '.join(lacking)}",
-                "each class needs 3 different images, or groups of images",
+                f"{name} has no images of the classes {', '.join(lacking)}",
+                "each class needs at least 3 different images or groups of images",
             )
 
 

@@ -1,4 +1,4 @@
-"""Archives of images, zip and tar: every member checked, then unpacked once into a folder of ours."""
+"""Unpack archives of images (zip and tar) once. Every member is checked first."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from secateur.data.images import SUFFIXES
 from secateur.errors import DataError
 from secateur.storage.atomic import require_space, sha256_of
 
-# What a source may hold: images; Pascal VOC's annotations and lists.
+# Suffixes of the files that are unpacked: images; Pascal VOC's annotations and lists.
 WANTED = SUFFIXES | {".xml", ".txt"}
 BLOCK_BYTES = 1 << 20
 DRIVE = re.compile("[A-Za-z]:")
 UNPACKING, LEFTOVER_S = ".unpacking-", 86_400
-# What `zipfile` and `tarfile` raise for bytes that are no sound archive; an encrypted member is a RuntimeError.
+# Exceptions of `zipfile` and `tarfile` for a damaged archive; an encrypted member raises RuntimeError.
 ARCHIVE_ERRORS = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError,
 )  # fmt: skip
@@ -39,10 +39,10 @@ class Member:
     """One entry of an archive.
 
     Attributes:
-        name: with `/` between folders, as the archive has it.
-        size_bytes: unpacked, as the archive declares.
-        is_file: neither a link nor a device. Folders are no members.
-        open: its content.
+        name: with `/` between folders, as in the archive.
+        size_bytes: unpacked size, as the archive declares it.
+        is_file: whether it is a file and not a link or a device. Folders are not listed.
+        open: opens its content.
     """
 
     name: str
@@ -52,19 +52,20 @@ class Member:
 
 
 def unpacked(path: str, folder: Path | str) -> str:
-    """Unpack an archive, unless it is already.
+    """Unpack an archive, unless it was unpacked before.
 
     Args:
-        path: of the archive; may be a URL.
-        folder: of all unpacked archives; each has a folder in it, named by its content.
+        path: of the archive; can be a URL.
+        folder: of all unpacked archives; each has a subfolder, named by the digest of its content.
 
     Returns:
-        The folder that holds the class folders. Where the archive has one folder at its top that holds no images, as
-        `zip -r flowers.zip flowers` makes it, that folder.
+        The folder that holds the class folders. If the archive has a single top folder without images, as
+        `zip -r flowers.zip flowers` creates it, that folder is returned.
 
     Raises:
-        DataError: it cannot be read, or has a member that is absolute, climbs out, is a link or comes twice.
-        ArtifactError: it does not fit the disk.
+        DataError: the archive cannot be read, or a member has an absolute path, leads out of the folder, is a link or
+            comes twice.
+        ArtifactError: the disk is full.
     """
     try:
         digest = hashlib.sha256(fingerprint(path).encode()).hexdigest() if is_url(path) else sha256_of(path)
@@ -73,7 +74,7 @@ def unpacked(path: str, folder: Path | str) -> str:
             _unpack(path, target)
     except ARCHIVE_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        # Of a file that is no tar `tarfile` tells, line by line, how it tried.
+        # For a file that is not a tar archive `tarfile` lists all its attempts, one per line.
         raise DataError(
             f"{path}: cannot be unpacked: {reason.splitlines()[0].rstrip(':')}", "check the file, or unpack it yourself"
         ) from error
@@ -93,7 +94,7 @@ def _unpack(path: str, target: Path) -> None:
         try:
             building.rename(target)
         except OSError:
-            # Another experiment was faster.
+            # Another process unpacked the same archive first.
             if not target.is_dir():
                 raise
     finally:
@@ -101,7 +102,7 @@ def _unpack(path: str, target: Path) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """What a process that was killed did not finish: a day old, since another may be at work now."""
+    """Remove folders that a killed process left: those older than a day, since a newer one may be in use."""
     for path in folder.glob(f"{UNPACKING}*"):
         if time.time() - path.stat().st_mtime > LEFTOVER_S:
             shutil.rmtree(path, ignore_errors=True)
@@ -117,7 +118,7 @@ def _write(member: Member, path: Path) -> None:
 
 
 def _checked(path: str, stream: IO[bytes]) -> Iterator[Member]:
-    """The files that a source may hold. Raises DataError for a member that should not be."""
+    """The members to unpack. Raises DataError for a member that is not allowed."""
     seen: set[str] = set()
     for member in _zip_members(stream) if path.lower().endswith(ZIPS) else _tar_members(stream):
         parts = member.name.replace("\\", "/").split("/")
@@ -126,10 +127,10 @@ def _checked(path: str, stream: IO[bytes]) -> Iterator[Member]:
         if ".." in parts or not parts[0] or "\0" in member.name or DRIVE.fullmatch(parts[0]):
             raise DataError(f"{path}: the member {member.name!a} leads out of its folder", "do not trust this file")
         if not member.is_file:
-            raise DataError(f"{path}: the member {member.name!a} is a link or a device", "pack plain files only")
+            raise DataError(f"{path}: the member {member.name!a} is a link or a device", "create the archive again with plain files only")
         name = "/".join(part for part in parts if part not in ("", "."))
         if name in seen:
-            raise DataError(f"{path}: the member {member.name!a} comes twice", "pack each file once")
+            raise DataError(f"{path}: the member {member.name!a} comes twice", "create the archive again with each file once")
         seen.add(name)
         if os.path.splitext(name)[1].lower() in WANTED:
             yield Member(name, member.size_bytes, True, member.open)

@@ -1,4 +1,4 @@
-"""Pascal VOC: which objects are in an image (Everingham et al. 2010; the development kit's file formats)."""
+"""Read Pascal VOC: the objects in each image (Everingham et al. 2010; file formats of the development kit)."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from secateur.data.images import is_image
 from secateur.errors import DataError
 
 MAX_ANNOTATION_BYTES = 1 << 20
-# The flag of an image in `ImageSets/Main/<class>_<part>.txt`: 0 is for objects that are hard to see.
+# Flag of an image in `ImageSets/Main/<class>_<part>.txt`; 0 means that the objects are hard to see.
 PRESENT = "1"
 PARTS = ("train", "val", "trainval", "test")
 
 
 @dataclass(frozen=True)
 class VocImage:
-    """An image and what is in it.
+    """An image and its objects.
 
     Attributes:
         file_name: in `JPEGImages`.
-        objects: class and area of the box in pixels of each object that is not marked difficult.
+        objects: class and box area in pixels of each object that is not marked difficult.
     """
 
     file_name: str
     objects: list[tuple[str, float]]
 
     def chosen(self, multi_label: str) -> str:
-        """The class of the `largest` box, otherwise of the first object."""
+        """The class of the largest box if `largest` is true, otherwise of the first object."""
         return (max(self.objects, key=lambda item: item[1]) if multi_label == "largest" else self.objects[0])[0]
 
 
 def is_voc(root: str) -> bool:
-    """Whether a folder is laid out as Pascal VOC."""
+    """Whether a folder has the layout of Pascal VOC."""
     folder = Path(root)
     return (folder / "JPEGImages").is_dir() and any((folder / name).is_dir() for name in ("Annotations", "ImageSets"))
 
 
 def read_voc(root: str, key: str, multi_label: str) -> Iterator[VocImage]:
-    """Images in order of their names: those that `ImageSets/Main` lists, or all that are annotated.
+    """Images in the order of their names: those that `ImageSets/Main` lists, or all annotated ones.
 
     Raises:
-        DataError: an annotation cannot be read; or none are there, and `multi_label` is `largest`.
+        DataError: an annotation cannot be read, or there are none and `multi_label` is `largest`.
     """
     folder = Path(root)
     annotations = {path.stem: path for path in sorted((folder / "Annotations").glob("*.xml"))}
     if not annotations:
         if multi_label == "largest":
             raise DataError(
-                f"{key}: {root} has no Annotations to tell the largest box by", "set data.multi_label: first"
+                f"{key}: {root} has no Annotations, so the largest box is unknown", "set data.multi_label: first"
             )
         yield from _from_lists(folder / "ImageSets/Main")
         return
@@ -97,8 +97,8 @@ def _read_annotation(path: Path) -> VocImage:
             if (item.findtext("difficult") or "0").strip() != "1"
         ]
     except (OSError, ValueError, ElementTree.ParseError) as error:
-        raise DataError(f"{path}: cannot be read: {error}", "mend or remove it") from error
-    # The name alone: an annotation must not lead out of the folder.
+        raise DataError(f"{path}: cannot be read: {error}", "correct or remove this annotation") from error
+    # Only the last part of the name: an annotation must not lead out of the folder.
     name = os.path.basename((tree.findtext("filename") or path.stem).strip())
     return VocImage(name if is_image(name) else f"{name}.jpg", objects)
 

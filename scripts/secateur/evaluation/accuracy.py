@@ -1,4 +1,4 @@
-"""How sure an accuracy is. Light: tables and pages use it too."""
+"""The standard error of an accuracy. This module imports no Keras, since tables and pages use it."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import math
 
 
 def standard_error(top_1: float, images: int) -> float:
-    """Of a share of right answers among so many images (binomial)."""
+    """The standard error of an accuracy measured on a number of images (binomial)."""
     return math.sqrt(top_1 * (1 - top_1) / max(images, 1))

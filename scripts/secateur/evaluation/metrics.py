@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-CALIBRATION_BINS = 15  # as in the paper that made the measure known
-SMALLEST_PROBABILITY = 1e-7  # keeps the logarithm of a wrong and certain answer finite, as Keras does
+CALIBRATION_BINS = 15  # as in the paper that introduced the measure
+SMALLEST_PROBABILITY = 1e-7  # keeps the logarithm finite for a confident wrong answer, as in Keras
 
 
 def classification_metrics(
@@ -20,13 +20,13 @@ def classification_metrics(
         probabilities: float32 [images, classes].
         labels: class indices, int [images].
         classes: names in index order.
-        top_k: how many of the likeliest classes count; at most all of them.
+        top_k: number of most likely classes that count; at most the number of classes.
 
     Returns:
         `images`, `loss` (cross-entropy without smoothing or penalties), `top_1`, `top_k`, `k`, `calibration_error`, and
         `per_class` with precision, recall, F1 and support.
     """
-    # Here: its import takes a second, and not every step that has an eye on this module calls it.
+    # Imported here: the import takes a second, and not every step that imports this module needs it.
     from sklearn.metrics import precision_recall_fscore_support  # noqa: PLC0415
 
     predicted = probabilities.argmax(axis=1)
@@ -56,20 +56,20 @@ def classification_metrics(
 
 
 def confusion(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Counts, int [true class, predicted class]."""
+    """The confusion matrix: counts, int [true class, predicted class]."""
     from sklearn.metrics import confusion_matrix  # noqa: PLC0415
 
     return np.asarray(confusion_matrix(labels, probabilities.argmax(axis=1), labels=list(range(classes))))
 
 
 def calibration_error(confidence: NDArray[np.float32], correct: NDArray[np.bool_]) -> float:
-    """Expected calibration error: by how much confidence differs from the share of right answers, 0..1.
+    """The expected calibration error: the mean difference between confidence and accuracy, 0..1.
 
-    Over bins of equal width, weighted by their images (Guo et al., arXiv:1706.04599).
+    The mean is over bins of equal width, weighted by their images (Guo et al., arXiv:1706.04599).
 
     Args:
         confidence: of the answers, 0..1, [images].
-        correct: whether they are right, [images].
+        correct: whether each answer is right, [images].
     """
     return sum(count * abs(right - mean) for count, mean, right in calibration_bins(confidence, correct)) / max(
         len(confidence), 1
@@ -79,8 +79,9 @@ def calibration_error(confidence: NDArray[np.float32], correct: NDArray[np.bool_
 def calibration_bins(
     confidence: NDArray[np.float32], correct: NDArray[np.bool_], bins: int = CALIBRATION_BINS
 ) -> list[tuple[int, float, float]]:
-    """For each bin of confidence: images, their mean confidence, and the share of right answers; 0 where there are
-    none. Arguments as in `calibration_error`.
+    """For each bin of confidence: the number of images, their mean confidence and their accuracy; 0 for an empty bin.
+
+    The arguments are those of `calibration_error`.
     """
     place = np.minimum((np.asarray(confidence, np.float64) * bins).astype(int), bins - 1)
     count, mean, right = (

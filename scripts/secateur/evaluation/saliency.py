@@ -1,7 +1,7 @@
-"""Where a network looks: Grad-CAM (Selvaraju et al., arXiv:1610.02391).
+"""Grad-CAM heat maps (Selvaraju et al., arXiv:1610.02391).
 
-The last feature maps that have a width and a height, each weighted by the mean of the gradient of a class's score
-before the softmax, summed up, and cut off below zero.
+The last feature maps with a width and a height are weighted by the mean gradient of a class's score before the
+softmax, added up, and cut off below zero.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from secateur.errors import ModelError
 from secateur.models.graph import Call, calls_of, copied
 
-NO_MAP = "no layer of this network has a map through which all of it flows: Grad-CAM has nothing to show"
+NO_MAP = "Grad-CAM cannot explain this network: no single feature map feeds its output"
 
 
 class GradCam:
-    """Maps of what speaks for a class.
+    """Makes heat maps of the regions that support a class.
 
     Args:
-        model: one image in, probabilities of classes out; it is not changed.
+        model: it takes one image and returns class probabilities; it is not changed.
 
     Attributes:
         layer: name of the layer whose maps are used.
 
     Raises:
-        ModelError: it has several inputs or outputs, no such layer, or a backend without gradients here.
+        ModelError: the model has several inputs or outputs or no such layer, or the backend has no gradients here.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -44,11 +44,11 @@ class GradCam:
         self.gradient = _gradient_function(scores)
 
     def __call__(self, pixels: NDArray[np.float32], classes: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Saliency, float32 [images, height, width], 0 where nothing speaks for the class and 1 where most does.
+        """Heat maps, float32 [images, height, width]: 0 for no support of the class, 1 for the strongest.
 
         Args:
             pixels: network input, float32 [images, height, width, channels].
-            classes: index of the class to explain, one an image.
+            classes: index of the class to explain, one per image.
         """
         maps = keras.ops.convert_to_numpy(self.maps(pixels, training=False))
         gradient = np.asarray(self.gradient(maps, classes))
@@ -59,20 +59,20 @@ class GradCam:
 
 
 def _parts_of(model: keras.Model) -> tuple[str, Any, keras.Model]:
-    """The last layer with a map that alone feeds what follows; its output; the model from there to the scores."""
+    """The last layer whose map alone feeds all later layers; its output; the model from there to the scores."""
     calls = [call for call in calls_of(model) if not isinstance(call.layer, keras.layers.InputLayer)]
-    # Looked up first: each model that is made of a part of the graph gives its layers one more output.
+    # Collected first: each model made from a part of the graph adds one more output to its layers.
     tensors = {call.layer.name: call.layer.output for call in calls if _has_map(call)}
     for name, tensor in reversed(tensors.items()):
         try:
             return name, tensor, _before_softmax(keras.Model(tensor, model.outputs[0]))
         except ValueError:
-            continue  # something else feeds the rest too
+            continue  # another tensor feeds the later layers too
     raise ModelError(NO_MAP, "")
 
 
 def _has_map(call: Call) -> bool:
-    """Whether it makes one tensor with channels, and more than one place along its width and its height."""
+    """Whether a layer makes one tensor with channels, and with a width and a height above 1."""
     if len(call.outputs) != 1 or len(call.layer._inbound_nodes) != 1:
         return False
     shape = call.output_shapes[0]
@@ -80,7 +80,7 @@ def _has_map(call: Call) -> bool:
 
 
 def _before_softmax(tail: keras.Model) -> keras.Model:
-    """The same model without the softmax at its end: certain answers have no gradient behind it."""
+    """The same model without its last softmax, behind which certain answers have no gradient."""
     last, node, _ = tail.outputs[0]._keras_history
     given = last._inbound_nodes[node].input_tensors[0]
     if isinstance(last, keras.layers.Softmax) or (
@@ -96,7 +96,7 @@ def _before_softmax(tail: keras.Model) -> keras.Model:
 
 
 def _gradient_function(scores: keras.Model) -> Callable[[Any, Any], Any]:
-    """Maps and class indices -> the gradient of the classes' scores at the maps."""
+    """A function from maps and class indices to the gradient of the classes' scores at the maps."""
 
     def chosen(maps: Any, classes: Any) -> Any:
         return keras.ops.sum(scores(maps, training=False) * keras.ops.one_hot(classes, scores.output_shape[-1]))
