@@ -1,4 +1,4 @@
-"""The documented name of `secateur.models.file`, for programs that import it."""
+"""The documented name of `secateur.models.file`, for other programs."""
 
 from secateur.models.file import load_model, save_model
 

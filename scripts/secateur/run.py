@@ -1,4 +1,4 @@
-"""One run of one spec: which file is where."""
+"""One run of one spec: the paths of its files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from secateur.step_table import STEPS
 from secateur.storage.status_log import StatusLog
 from secateur.vault.keys import key_of
 
-# Names become folders and Snakemake wildcards.
+# Names are used as folders and as Snakemake wildcards.
 EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 STATUS = "status.json"
-# The stage of a model file of the user's own, which `evaluate.model_path` names.
+# The stage of evaluate for a model file that `evaluate.model_path` names.
 EXTERNAL = "external"
 
 
@@ -28,12 +28,12 @@ class Run:
 
     Attributes:
         name: of the experiment.
-        spec: what to do.
+        spec: of the run.
         results: folder of the durable files.
         work: folder of checkpoints.
-        shared: step -> results folder of the run that does it for this one, as the points of a sweep share a training.
-        devices: the GPUs that this process holds; none is the CPU.
-        threads: that the step may use; None: all.
+        shared: step -> results folder of the run that does this step for this one, such as the training of a sweep.
+        devices: the GPUs that this process holds; empty for the CPU.
+        threads: number of threads that the step may use; None: all.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """The passphrase. Raises VaultError."""
+        """The passphrase. Raises VaultError if there is none."""
         return key_of(self.spec)
 
     @property
@@ -64,7 +64,7 @@ class Run:
         return self.root(step) / STEPS[step].folder
 
     def root(self, step: str) -> Path:
-        """The results folder that a step writes below: its own, or that of the run that does the step for this one."""
+        """The results folder of a step: this run's own, or the one of the run that shares the step."""
         return self.shared.get(step, self.results)
 
     def file(self, step: str, role: str, stage: str = "") -> Path:
@@ -73,36 +73,36 @@ class Run:
         Args:
             step: its name.
             role: of the file, as in the table of steps.
-            stage: of `evaluate`: `train`, `retrain` or `external`. The first training's figures are where the training
-                is, which several runs may share.
+            stage: of `evaluate`: `train`, `retrain` or `external`. The figures of the first training are in its own
+                results folder, which several runs can share.
         """
         root = self.root("train" if stage == "train" else step)
         return root / STEPS[step].path(role).format(stage=stage)
 
     @property
     def manifest(self) -> Path:
-        """Images, classes and splits."""
+        """The manifest: images, classes and splits."""
         return self.file("split", "manifest")
 
     @property
     def classmap(self) -> Path:
-        """Class names and indices."""
+        """The class map: class names and indices."""
         return self.file("split", "classmap")
 
     def model(self, step: str) -> Path:
-        """The model that `train`, `prune` or `retrain` makes."""
+        """The model that `train`, `prune` or `retrain` writes."""
         return self.file(step, "model")
 
     @property
     def model_to_prune(self) -> Path:
-        """The model that the prune section cuts: the trained one, or a file of the user's own."""
+        """The model that prune reads: the trained model, or the file that `prune.model_path` names."""
         path = self.spec.prune.model_path if self.spec.prune else None
-        # The final model comes after pruning: when pruning starts, EVALMODEL is the trained one.
+        # The final model does not exist before pruning, so EVALMODEL means the trained model here.
         return self.model("train") if path == Placeholder.EVALMODEL else self.resolve(path, self.model("train"))
 
     @property
     def model_to_export(self) -> Path:
-        """The final model, or what `export.model_path` names."""
+        """The final model, or the file that `export.model_path` names."""
         return self.resolve(self.spec.export.model_path, self.model(self.final_step))
 
     def evaluated_model(self, stage: str) -> Path:
@@ -118,11 +118,11 @@ class Run:
         return self.folder("export") / name
 
     def status(self, step: str) -> StatusLog:
-        """The status file, on behalf of a step."""
+        """The status file, for the messages of one step."""
         return StatusLog(self.results / STATUS, step)
 
     def resolve(self, path: str | None, default: Path) -> Path:
-        """A path of the spec with its placeholder replaced; `default` when there is none."""
+        """A path of the spec with its placeholder replaced; `default` if the spec has no path."""
         if path is None:
             return default
         found = split_placeholder(path)
@@ -140,26 +140,26 @@ class Run:
 
 
 def trainings(spec: Spec) -> list[str]:
-    """`train`, and `retrain` when the spec prunes."""
+    """The trainings of a spec: `train`, and `retrain` if the spec prunes."""
     return ["train", "retrain"] if spec.prunes else ["train"]
 
 
 def external_model(spec: Spec) -> str | None:
-    """A model file of the user's own that `evaluate.model_path` names; None for this run's models."""
+    """The user's model file in `evaluate.model_path`; None if the key is absent or names a model of this run."""
     path = spec.evaluate.model_path
     return None if path in MODELS else path
 
 
 def run_of(name: str, spec: Spec, root: Path | str = ".") -> Run:
-    """The run of a spec outside the workflow, or inside it with `root` as the working directory."""
+    """The run of a spec with the working directory `root`, for the command line."""
     results = Path(spec.results_dir) if spec.results_dir else Path(root) / "results" / name
     return Run(name, spec, results, Path(root) / "work" / name)
 
 
 def run_from(name: str, described: Mapping[str, Any]) -> Run:
-    """The run that `Experiments.described` describes, made in a job's own process.
+    """The run from the plain data of `Experiments.described`, for the process of a job.
 
-    Inside the workflow results are at `<results>/<experiment>`, which may be a link to `results_dir`.
+    In the workflow the results are at `<results>/<experiment>`, which can be a link to `results_dir`.
     """
     shared = {step: Path(folder) for step, folder in described["shared"].items()}
     spec = load_spec(described["spec"], described["overrides"])

@@ -1,7 +1,7 @@
-"""Every step, once: what it is for, the function that does it, the files that it writes, what of a spec it depends on.
+"""The table of all steps: help, function, files and the effects on which each step depends.
 
-The command line, the scripts of the rules, the rules' outputs, `secateur status` and the report read this table. Light:
-no Keras. A function is named, not imported, so that a dry run loads no step.
+The command line, the scripts of the rules, the outputs of the rules, `secateur status` and the report read this table.
+No Keras is imported: functions are given by name, so that a dry run loads no step.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ class Step:
 
     Attributes:
         name: of the rule and of the script.
-        help: what it does, for the command line.
-        function: `module:name`; it takes a run, a stream for people, and the wildcards of its rule.
+        help: text for the command line.
+        function: `module:name`; it takes a run, a stream for messages, and the wildcards of its rule.
         folder: of its files, below the results of an experiment; `{stage}` is a wildcard.
         files: role -> name of the file in the folder; a name that ends in `/` is a folder.
         shown: roles of the files that the report of a run shows.
-        effects: what the keys that it depends on affect.
-        uses_gpu: whether it works on a GPU where there is one.
-        checkpoints: whether it can be resumed: it keeps checkpoints in the work folder.
-        is_page: whether its result is a page: then the code of pages counts.
+        effects: the step depends on all keys with one of these effects.
+        uses_gpu: whether it uses a GPU, if there is one.
+        checkpoints: whether it keeps checkpoints in the work folder and can be resumed.
+        is_page: whether its result is a page, which depends on the code of pages.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Step:
 
     @property
     def module(self) -> str:
-        """The module of its function."""
+        """The name of the module of its function."""
         return self.function.partition(":")[0]
 
     def load(self) -> Callable[..., Any]:
-        """Import the function. What it imports may take seconds."""
+        """Import the function. This can take seconds."""
         module, _, name = self.function.partition(":")
         found: Callable[..., Any] = getattr(import_module(module), name)
         return found
@@ -202,7 +202,7 @@ STEPS: dict[str, Step] = {
     )
 }
 
-# Steps over several experiments: their files stand below the root of the results.
+# Steps over several experiments: their files are below the root of the results.
 COMMON_STEPS: dict[str, Step] = {
     step.name: step
     for step in (

@@ -1,8 +1,8 @@
 """Snakemake's output for people: `logger: secateur` in profiles/default.
 
-Steps say their own result in one line, so what Snakemake says of a job's start, inputs, outputs and end is left out.
-What fails is named with its error, its hint and its log. A dry run and `--verbose` are Snakemake's own, and so is the
-complete log below `.snakemake/log`.
+Steps print their own result in one line, so Snakemake's lines about start, inputs, outputs and end of a job are left
+out. A failed job is shown with its error, its hint and its log. A dry run, `--verbose` and the complete log below
+`.snakemake/log` are unchanged.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultForma
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-# Of a log that ends otherwise than with an error of ours.
+# Number of last lines to show of a log that does not end with an error of secateur.
 LAST_LINES = 5
 ERROR = re.compile(r"^error:.*(?:\n(?!error:|hint:|log:).*)*(?:\nhint:.*)?", re.MULTILINE)
-# What a script's failure is beside its own words, and how Snakemake goes about its work.
+# Messages of Snakemake about a failed script that add nothing, and about its own work.
 CHATTER = re.compile(
     r"RuleException:\nCalledProcessError|Select jobs to execute|Execute \d+ jobs|Using shell: "
     r"|Provided (cores|remote nodes|resources)|Rules claiming more threads|Conda environments: ignored"
@@ -29,10 +29,10 @@ CHATTER = re.compile(
 
 
 class OneLineAStep(DefaultFormatter):  # type: ignore[misc]
-    """Snakemake's words without those about single jobs, but for failures."""
+    """Snakemake's messages without those about single jobs, except failures."""
 
     def format_job_info(self, msg: dict[str, Any]) -> str:
-        """Nothing: the step itself speaks."""
+        """Print nothing: the step prints its own messages."""
         return ""
 
     def format_group_info(self, msg: dict[str, Any]) -> str:
@@ -40,7 +40,7 @@ class OneLineAStep(DefaultFormatter):  # type: ignore[misc]
         return ""
 
     def format_job_finished(self, msg: dict[str, Any]) -> str:
-        """Nothing: the step has said its result."""
+        """Print nothing: the step has printed its result."""
         return ""
 
     def format_progress(self, msg: dict[str, Any]) -> str:
@@ -48,14 +48,14 @@ class OneLineAStep(DefaultFormatter):  # type: ignore[misc]
         return ""
 
     def _format_job_error(self, msg: dict[str, Any]) -> list[str]:
-        """The rule, its log, and how the log ends."""
+        """Print the rule, its log, and the end of the log."""
         if not msg["log"]:
             lines: list[str] = super()._format_job_error(msg)
             return lines
         return [f"Error in rule {msg['rule_name']}:", *(line for path in msg["log"] for line in _end_of(path))]
 
     def _format_group_error(self, msg: dict[str, Any]) -> list[str]:
-        """Of the jobs that a cluster ran as one, the logs with an error."""
+        """Print the logs with an error of jobs that a cluster ran as one."""
         paths = [path for info in msg["job_error_info"] for path in info["log"] if ERROR.search(_read(path))]
         if not paths:
             lines: list[str] = super()._format_group_error(msg)
@@ -64,7 +64,7 @@ class OneLineAStep(DefaultFormatter):  # type: ignore[misc]
 
 
 def _end_of(path: str) -> list[str]:
-    """The log's last error, up to its hint; else the last lines."""
+    """The last error of a log with its hint; else the last lines."""
     text = _read(path)
     errors = ERROR.findall(text)
     last = errors[-1].splitlines() if errors else [line for line in text.splitlines() if line.strip()][-LAST_LINES:]
@@ -78,12 +78,12 @@ def _read(path: str) -> str:
 
 
 def _tells(record: LogRecord) -> bool:
-    """Whether a person needs it. Of the description of a job even the empty line before it would remain."""
+    """Whether a person needs the message. The empty line before the description of a job is not needed either."""
     return getattr(record, "event", None) != LogEvent.JOB_INFO and not CHATTER.match(str(record.msg))
 
 
 class LogHandler(LogHandlerBase):  # type: ignore[misc]
-    """Writes to the terminal, coloured as Snakemake does."""
+    """Writes to the terminal, with Snakemake's colours."""
 
     def __post_init__(self) -> None:
         settings = self.common_settings
@@ -101,31 +101,31 @@ class LogHandler(LogHandlerBase):  # type: ignore[misc]
             self.terminal.addFilter(_tells)
 
     def emit(self, record: LogRecord) -> None:
-        """Write a record; whoever reads may have gone, as `head` does."""
+        """Write a record. The reader can have ended before, such as `head`."""
         with suppress(BrokenPipeError):
             self.terminal.handle(record)
 
     @property
     def writes_to_stream(self) -> bool:
-        """In place of Snakemake's own handler."""
+        """Whether this handler replaces Snakemake's own handler: yes."""
         return True
 
     @property
     def writes_to_file(self) -> bool:
-        """The file is Snakemake's."""
+        """Whether this handler writes to a file: no, Snakemake writes the log file."""
         return False
 
     @property
     def has_filter(self) -> bool:
-        """The terminal's."""
+        """Whether this handler has its own filter: yes, that of the terminal."""
         return True
 
     @property
     def has_formatter(self) -> bool:
-        """The terminal's."""
+        """Whether this handler has its own formatter: yes, that of the terminal."""
         return True
 
     @property
     def needs_rulegraph(self) -> bool:
-        """No."""
+        """Whether this handler needs the graph of rules: no."""
         return False

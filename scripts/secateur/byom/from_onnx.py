@@ -59,7 +59,8 @@ def keras_from_onnx(path: Path | str, cut: str | None = None) -> Imported:
     difference = _difference(single, model, axes, converter.channels_first)
     if not difference <= MAX_DIFFERENCE:
         raise ModelError(
-            f"{path}: the converted model differs from ONNX Runtime by {difference:.1e}", "find the layer that differs with --cut NODE, and keep the .onnx file for a bug report"
+            f"{path}: the converted model differs from ONNX Runtime by {difference:.1e}",
+            "use --cut NODE to find the node that differs; keep the file, since it shows a bug in secateur",
         )
     return Imported(model, difference)
 

@@ -171,7 +171,10 @@ def simplified(single: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
             )
         except Exception as error:  # ONNX Runtime raises its own exception classes; none of them is public
             reason = str(error).splitlines()[0]
-            raise ModelError(f"{path}: ONNX Runtime cannot load this graph: {reason}", "check that onnxruntime can run the file, and export it again with opset 17") from error
+            raise ModelError(
+                f"{path}: ONNX Runtime cannot load this graph: {reason}",
+                "check that onnxruntime can run the file, and export it again with opset 17",
+            ) from error
         return onnx.shape_inference.infer_shapes(onnx.load(options.optimized_model_filepath))
 
 

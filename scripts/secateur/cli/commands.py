@@ -33,14 +33,16 @@ def _command(commands: Any, name: str, action: Any, text: str) -> argparse.Argum
 
 def _add_specs(commands: Any) -> None:
     new = _command(commands, "new", _new, "read a folder of images and write a spec with comments for it")
-    new.add_argument("images", metavar="DIR", help="class folders, train/val/test folders, a table, Pascal VOC or an archive")
-    new.add_argument("--name", help="name of the experiment; default: the name of the folder")
-    check = _command(
-        commands, "check", _check, "validate a spec; print defaults, renamed and ignored keys"
+    new.add_argument(
+        "images", metavar="DIR", help="class folders, train/val/test folders, a table, Pascal VOC or an archive"
     )
+    new.add_argument("--name", help="name of the experiment; default: the name of the folder")
+    check = _command(commands, "check", _check, "validate a spec; print defaults, renamed and ignored keys")
     check.add_argument("spec", metavar="SPEC")
     check.add_argument("overrides", nargs="*", metavar="section.key=value")
-    convert = _command(commands, "convert", _convert, "convert a spec of any TAO release (TF1 too) to the current key names")
+    convert = _command(
+        commands, "convert", _convert, "convert a spec of any TAO release (TF1 too) to the current key names"
+    )
     convert.add_argument("spec", metavar="SPEC")
     convert.add_argument("-o", "--output", metavar="OUT.yaml", help="file to write; default: print the spec")
     dvc = _command(commands, "dvc", _dvc, "print a dvc.yaml for all experiments in config.yaml")
@@ -48,7 +50,9 @@ def _add_specs(commands: Any) -> None:
 
 
 def _add_models(commands: Any) -> None:
-    weights = _command(commands, "weights", _weights, "download ImageNet weights from keras.applications for a backbone")
+    weights = _command(
+        commands, "weights", _weights, "download ImageNet weights from keras.applications for a backbone"
+    )
     weights.add_argument("arch", metavar="ARCH")
     weights.add_argument("-o", "--output", metavar="OUT", help="file to write; default: weights/ARCH.weights.h5")
     weights.add_argument("--with-head", action="store_true", help="include the layers for ImageNet's 1000 classes")
@@ -57,9 +61,7 @@ def _add_models(commands: Any) -> None:
     byom.add_argument("-o", "--output", required=True, metavar="MODEL.tltb")
     byom.add_argument("--cut", metavar="NODE", help="node whose output goes into the new head; later nodes are removed")
     byom.add_argument("--key", required=True, metavar=KEY_FORMS)
-    explain = _command(
-        commands, "explain", _explain, "classify one image and write a Grad-CAM heat map"
-    )
+    explain = _command(commands, "explain", _explain, "classify one image and write a Grad-CAM heat map")
     explain.add_argument("model", metavar="MODEL.tlt")
     explain.add_argument("image", metavar="IMAGE")
     explain.add_argument(
@@ -69,7 +71,9 @@ def _add_models(commands: Any) -> None:
     explain.add_argument("--key", required=True, metavar=KEY_FORMS, help="passphrase of the model")
     look = _command(commands, "inspect", _inspect, "print facts about a model file without running anything in it")
     look.add_argument("file", metavar="FILE")
-    look.add_argument("against", nargs="*", metavar="OTHER", help="a manifest, model or metrics file to check against FILE")
+    look.add_argument(
+        "against", nargs="*", metavar="OTHER", help="a manifest, model or metrics file to check against FILE"
+    )
     look.add_argument("--key", metavar=KEY_FORMS, help="passphrase, if the file is encrypted")
     look.add_argument("--json", action="store_true", help="print all facts as JSON")
 
@@ -100,7 +104,10 @@ def _add_results(commands: Any) -> None:
         help="largest loss of top-1 accuracy, 0.01 is one point; default: the sweep's own recommendation",
     )
     pick.add_argument(
-        "--by", default="macs", choices=["macs", "params", "onnx_bytes", "latency_ms"], help="cost to compare; default: macs"
+        "--by",
+        default="macs",
+        choices=["macs", "params", "onnx_bytes", "latency_ms"],
+        help="cost to compare; default: macs",
     )
 
 
@@ -186,7 +193,9 @@ def _key(options: Any, option: str = "key") -> str:
     text = getattr(options, option)
     if not text.startswith(("env:", "file:")):
         name = option.replace("_", "-")
-        raise VaultError(f"--{name} takes env:NAME or file:PATH, not the key itself", "other users can read command lines")
+        raise VaultError(
+            f"--{name} takes env:NAME or file:PATH, not the key itself", "other users can read command lines"
+        )
     return resolve_key(text)
 
 

@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         step = commands.add_parser(name, help=text, description=text, epilog=f"example: secateur {name} -e spec.yaml")
         spec: Any = step.add_argument("-e", "--experiment-spec", dest="spec", required=True, metavar="SPEC")
         spec.complete = shtab.FILE
-        step.add_argument("overrides", nargs="*", metavar="section.key=value", help="value that replaces the one in the spec")
+        step.add_argument(
+            "overrides", nargs="*", metavar="section.key=value", help="value that replaces the one in the spec"
+        )
         step.set_defaults(command=_step, step=name)
     add_commands(commands)
     return parser

@@ -63,12 +63,13 @@ train:
   num_epochs: {epochs}
   n_workers: {workers}
 {weights}  optim_config: {{optimizer: adam}}
-  # 0.004 at a batch of 32: Adam's usual 0.001 is too slow from random weights (bench/pruning). Use less for trained weights.
+  # 0.004 at a batch of 32: Adam's usual 0.001 is too slow from random weights (bench/pruning). For trained weights
+  # use less.
   lr_config: {{scheduler: cosine, learning_rate: {rate}, soft_start: 0.05}}
   # Larger than accuracy alone needs: it shrinks useless filters, so that pruning finds them.
   reg_config: {{type: L2, scope: [conv2d, dense], weight_decay: 0.001}}
 prune:
-  target_macs: 0.5               # keep half of the work; or target_size_mb, target_latency_ms, threshold: docs/pruning.md
+  target_macs: 0.5               # half of the work; or target_size_mb, target_latency_ms, threshold: docs/pruning.md
   importance: bn_scale           # with ranking uniform: the best that was measured for networks that are retrained
   ranking: uniform
 retrain:                         # as train, except for these keys
@@ -148,7 +149,9 @@ def survey(source: str, folder: Path) -> Survey:
         raise DataError(f"no images in {source}", "put the images of each class into a folder of its own")
     counts = table["class"].value_counts().sort_index()
     if len(counts) < 2:
-        raise DataError(f"{source} has images of one class, {counts.index[0]}", "a classifier needs at least two classes")
+        raise DataError(
+            f"{source} has images of one class, {counts.index[0]}", "a classifier needs at least two classes"
+        )
     sizes, modes = [], set()
     for path in table["path"].iloc[np.unique(np.linspace(0, len(table) - 1, SAMPLED).astype(int))]:
         try:

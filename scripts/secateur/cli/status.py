@@ -104,7 +104,7 @@ def _result(run: Run) -> str:
 
 
 def _holder_lives(run: Run) -> bool:
-    """Whether a process holds a folder of the run. The lock file is only read: taking the lock would disturb the holder."""
+    """Whether a process holds a folder of the run. Lock files are only read: a lock would disturb the holder."""
     folders = [run.results / ".locks", run.work / ".locks"]
     for path in (file for folder in folders if folder.is_dir() for file in folder.iterdir()):
         try:

@@ -87,7 +87,7 @@ def fingerprint(path: str) -> str:
 
 
 def files_below(folder: str) -> Iterator[str]:
-    """The paths of all files below a folder, in order. Links to folders are not followed. Raises DataError for a URL."""
+    """The paths of all files below a folder, in order; links to folders are not followed. For a URL raises DataError."""
     if is_url(folder):
         yield from remote_files(folder)
         return
@@ -114,7 +114,7 @@ def remote_files(folder: str) -> list[str]:
 
 
 def remote_markers(folder: str) -> list[tuple[str, str]]:
-    """The URL of each file below a URL, and the facts that change with its content; sorted. Raises as `remote_files`."""
+    """The sorted URLs of the files below a URL, with facts that change with their content. Raises as `remote_files`."""
     with _told(folder):
         filesystem, root = url_to_fs(folder)
         found = filesystem.find(root, detail=True)
@@ -162,6 +162,4 @@ def _told(path: str) -> Iterator[None]:
         if not is_url(path):
             raise
         reason = str(error) or type(error).__name__
-        raise DataError(
-            f"cannot read {path}: {reason}", "check the URL, the network and your credentials"
-        ) from error
+        raise DataError(f"cannot read {path}: {reason}", "check the URL, the network and your credentials") from error

@@ -143,7 +143,7 @@ def size_of_cache(reader: ImageReader, sizes: NDArray[np.int64], training: bool)
 
 
 def room_for_cache(folder: Path) -> int:
-    """The bytes that `data.cache: auto` may use: half of the free disk or half of the memory, the smaller of the two."""
+    """The bytes that `data.cache: auto` may use: half of the free disk or half of the memory, whichever is smaller."""
     disk = os.statvfs(folder)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(disk.f_bavail * disk.f_frsize, memory) // 2

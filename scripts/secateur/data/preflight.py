@@ -58,8 +58,7 @@ def duplicate_findings(table: pd.DataFrame, dropped: NDArray[np.bool_]) -> list[
     other, label = first["path"].to_numpy(), first["class"].to_numpy()
     conflict = copies["class"].to_numpy() != label
     detail = [
-        f"class {mine}; the kept image has class {theirs}"
-        for mine, theirs in zip(copies["class"], label, strict=True)
+        f"class {mine}; the kept image has class {theirs}" for mine, theirs in zip(copies["class"], label, strict=True)
     ]
     return [
         finding("duplicate", copies["path"][~conflict], other[~conflict], "left out"),

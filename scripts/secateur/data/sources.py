@@ -129,7 +129,9 @@ def class_name_of(written: str, where: str) -> str:
     """
     name = unicodedata.normalize("NFC", written)
     if not name or any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name):
-        raise DataError(f"{where} {written!a} has a line break in its name, or its name is not valid UTF-8", "rename it")
+        raise DataError(
+            f"{where} {written!a} has a line break in its name, or its name is not valid UTF-8", "rename it"
+        )
     return name
 
 
@@ -139,7 +141,10 @@ def _class_names(root: str, folders: Iterable[str]) -> dict[str, str]:
     for folder in folders:
         name = class_name_of(folder, f"{root}: the class folder")
         if name in names.values():
-            raise DataError(f"{root}: two class folders are called '{name}', in different encodings", "move their images into one folder")
+            raise DataError(
+                f"{root}: two class folders are called '{name}', in different encodings",
+                "move their images into one folder",
+            )
         names[folder] = name
     return names
 
@@ -208,7 +213,9 @@ def _refuse_rows(root: str, wrong: pd.Series, what: str, table: pd.DataFrame) ->
     # The header is line 1.
     lines = [f"line {index + 2}: {table['path'][index]}" for index in wrong[wrong].index[:MAX_LISTED]]
     more = f"\n  and {wrong.sum() - MAX_LISTED} more" if wrong.sum() > MAX_LISTED else ""
-    raise DataError(f"{root}: {wrong.sum()} rows {what}:\n  " + "\n  ".join(lines) + more, "correct these rows of the table")
+    raise DataError(
+        f"{root}: {wrong.sum()} rows {what}:\n  " + "\n  ".join(lines) + more, "correct these rows of the table"
+    )
 
 
 def from_voc(root: str, key: str, multi_label: str) -> Listing:

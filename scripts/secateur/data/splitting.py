@@ -127,7 +127,9 @@ def image_roots(spec: Spec) -> dict[str, tuple[str, str]]:
         return {"source": (data.source, "data.source")}
     if not (data.train_dataset_path and data.val_dataset_path):
         missing = "train_dataset_path" if not data.train_dataset_path else "val_dataset_path"
-        raise SpecError(f"data.{missing} is missing", f"give data.{missing}, or give data.source and secateur splits the images")
+        raise SpecError(
+            f"data.{missing} is missing", f"give data.{missing}, or give data.source and secateur splits the images"
+        )
     roots = {
         "train": (data.train_dataset_path, "data.train_dataset_path"),
         "val": (data.val_dataset_path, "data.val_dataset_path"),
@@ -168,7 +170,8 @@ def _joined(listings: dict[str, Listing], group: str) -> pd.DataFrame:
 def _folder_below_class(listing: Listing) -> list[str]:
     if not listing.class_folders:
         raise DataError(
-            f"data.group: folder works with class folders only, and {listing.root} has none", "give a table a column `group`"
+            f"data.group: folder works with class folders only, and {listing.root} has none",
+            "give a table a column `group`",
         )
     depth = listing.root.rstrip("/").count("/") + 2
     return [parent(path) if path.count("/") > depth else "" for path in listing.table["path"]]

@@ -127,10 +127,15 @@ def _checked(path: str, stream: IO[bytes]) -> Iterator[Member]:
         if ".." in parts or not parts[0] or "\0" in member.name or DRIVE.fullmatch(parts[0]):
             raise DataError(f"{path}: the member {member.name!a} leads out of its folder", "do not trust this file")
         if not member.is_file:
-            raise DataError(f"{path}: the member {member.name!a} is a link or a device", "create the archive again with plain files only")
+            raise DataError(
+                f"{path}: the member {member.name!a} is a link or a device",
+                "create the archive again with plain files only",
+            )
         name = "/".join(part for part in parts if part not in ("", "."))
         if name in seen:
-            raise DataError(f"{path}: the member {member.name!a} comes twice", "create the archive again with each file once")
+            raise DataError(
+                f"{path}: the member {member.name!a} comes twice", "create the archive again with each file once"
+            )
         seen.add(name)
         if os.path.splitext(name)[1].lower() in WANTED:
             yield Member(name, member.size_bytes, True, member.open)

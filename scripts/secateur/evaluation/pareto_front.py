@@ -15,7 +15,7 @@ COSTS = {
 
 
 def on_front(table: pd.DataFrame, cost: str) -> list[bool]:
-    """For each network, whether it is on the Pareto front: no other is as good in accuracy and cost and better in one."""
+    """Whether each network is on the Pareto front: no other one is as good in accuracy and cost, and better in one."""
     pairs = list(zip(table["top_1"], table[cost], strict=True))
     return [
         not any(top >= own_top and price <= own_price and (top, price) != (own_top, own_price) for top, price in pairs)
@@ -45,11 +45,11 @@ def none_within(table: pd.DataFrame, max_drop: float) -> str:
 
 
 def described(table: pd.DataFrame, index: int) -> str:
-    """A network's name, accuracy and cost. Shares refer to the first row, which is the unpruned network if there is one."""
+    """A network's name, accuracy and cost. Shares refer to the first row: the unpruned network, if there is one."""
     row, first = table.loc[index], table.loc[0]
     return (
         f"{row['name']}\n"
-        f"  top-1 {row['top_1']:.4f} ± {row['standard_error']:.4f}, loss {row['accuracy_drop']:+.4f}\n"
+        f"  top-1 {row['top_1']:.4f} ± {row['standard_error']:.4f}, accuracy drop {row['accuracy_drop']:+.4f}\n"
         f"  MACs {row['macs']:,} ({row['macs'] / first['macs']:.1%} kept), parameters {row['params']:,} "
         f"({row['params'] / first['params']:.1%} kept)\n"
         f"  ONNX {row['onnx_bytes']:,} bytes, latency {row['latency_ms']:.3g} ms ({row['latency_ratio']:.2f} times "

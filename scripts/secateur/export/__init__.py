@@ -1,1 +1,1 @@
-"""Files for deployment: ONNX, plain or sealed, checked against Keras."""
+"""Files for deployment: ONNX, plain or encrypted, compared with Keras."""

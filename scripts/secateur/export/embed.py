@@ -1,4 +1,4 @@
-"""Put the scaling of pixels into an ONNX network: no program has to repeat it (`export.embed_preprocessing`)."""
+"""Put the scaling of pixels into an ONNX network, so that programs need not do it (`export.embed_preprocessing`)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SCALED = "scaled"
 
 
 def with_preprocessing(proto: onnx.ModelProto, spec: Spec) -> onnx.ModelProto:
-    """Let a network take plain pixels: uint8 (uint16 at depth 16) [batch, height, width, channels] in RGB order.
+    """Change a network so that it takes pixels: uint8 (uint16 at depth 16) [batch, height, width, channels], RGB.
 
     Args:
-        proto: takes scaled pixels, NCHW; it is changed.
-        spec: says how they are scaled.
+        proto: a network that takes scaled pixels, NCHW; it is changed.
+        spec: defines the scaling.
 
     Returns:
         `proto`.

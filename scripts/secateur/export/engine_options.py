@@ -1,4 +1,4 @@
-"""What the spec says about a TensorRT engine, in either vintage's words (`export` of V1, `gen_trt_engine` of V2)."""
+"""The options of a TensorRT engine in a spec, in the words of V1 (`export`) or V2 (`gen_trt_engine`)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from secateur.export.exported_files import Exported, exported_files
 from secateur.spec import Spec
 
-# TAO's defaults, but for the largest batch, which it has as 1: docs/decisions/tensorrt.md.
+# TAO's defaults, except the largest batch, which is 1 in TAO: docs/decisions/tensorrt.md.
 WORKSPACE_GB, SMALLEST_BATCH, BEST_BATCH, LARGEST_BATCH = 2.0, 1, 1, 8
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Of one engine.
+    """The options of one engine.
 
     Attributes:
         data_type: `fp32`, `fp16` or `int8`.
-        workspace_gb: memory that building may use.
+        workspace_gb: memory that the builder may use.
         batches: smallest, best and largest batch.
-        image: shape of one input image as the file takes it.
+        image: shape of one input image.
     """
 
     data_type: str
@@ -29,16 +29,16 @@ class EngineOptions:
 
     @property
     def workspace_mib(self) -> int:
-        """The same in MiB."""
+        """The memory of the builder in MiB."""
         return round(self.workspace_gb * 1024)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """`min`, `opt` and `max` shape of the input."""
+        """The `min`, `opt` and `max` shape of the input."""
         return {word: (batch, *self.image) for word, batch in zip(("min", "opt", "max"), self.batches, strict=True)}
 
 
 def engine_options(spec: Spec) -> EngineOptions:
-    """The options that hold for a spec; batches that are not given fit those that are."""
+    """The options of a spec. Batches that the spec does not set are chosen to fit the others."""
     section = spec.export
     smallest = section.min_batch_size or SMALLEST_BATCH
     best = max(section.opt_batch_size or BEST_BATCH, smallest)
@@ -54,6 +54,6 @@ def engine_options(spec: Spec) -> EngineOptions:
 
 
 def engine_source(spec: Spec) -> Exported:
-    """The exported file that TensorRT reads: the one that is written for it, where there is one."""
+    """The exported file that TensorRT reads: the one written for TensorRT, if there is one."""
     files = exported_files(spec)
     return next((file for file in files if file.form == "tensorrt"), files[0])

@@ -1,4 +1,4 @@
-"""The files that `export` writes: which there are, for which program, in which precision. Light: no Keras."""
+"""The list of the files that `export` writes, with their program and precision. No Keras is imported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from secateur.spec import Spec
 
 Form = Literal["onnxruntime", "tensorrt", "tflite", "openvino", "web"]
 PARITY_SUFFIX = ".parity.json"
-# Rule -> role -> pattern of a file's name. Most forms are one file; OpenVINO keeps the weights in a second one.
+# Rule -> role -> pattern of the file name. Most forms are one file; OpenVINO keeps the weights in a second file.
 EXPORT_RULES: dict[str, dict[str, str]] = {
     "export": {"model": "{file}", "parity": "{file}" + PARITY_SUFFIX},
     "export_pair": {"model": "{stem}.xml", "weights": "{stem}.bin", "parity": "{stem}.xml" + PARITY_SUFFIX},
@@ -25,7 +25,7 @@ class Exported:
     Attributes:
         name: of the file, below `export/`.
         data_type: its precision.
-        form: the program that it is for.
+        form: the program that reads it.
     """
 
     name: str
@@ -34,41 +34,41 @@ class Exported:
 
     @property
     def encrypted(self) -> bool:
-        """Whether it is encrypted."""
+        """Whether the file is encrypted."""
         return self.name.endswith(".etlt")
 
     @property
     def parts(self) -> list[str]:
-        """Names of the files that it consists of."""
+        """The names of the files that belong to it, itself included."""
         return [self.name, f"{Path(self.name).stem}.bin"] if self.form == "openvino" else [self.name]
 
     @property
     def parity_name(self) -> str:
-        """Name of the file with its figures."""
+        """The name of the file with its figures."""
         return self.name + PARITY_SUFFIX
 
     @property
     def plain_name(self) -> str:
-        """Name of the file after decryption."""
+        """The name of the file after decryption."""
         return f"{self.name.removesuffix('.etlt')}.onnx" if self.encrypted else self.name
 
     @property
     def needs_ranges(self) -> bool:
-        """Whether it is written from the ranges of activations that `calibrate` keeps."""
+        """Whether writing it needs the ranges of activations from `calibrate`."""
         return self.data_type == "int8" and self.form != "tflite"
 
 
 def export_name(spec: Spec) -> str:
-    """File name of the exported model; without an output_path it is the arch, encrypted."""
+    """The file name of the exported model; without an output_path, the name of the arch with suffix .etlt."""
     return Path(spec.export.output_path).name if spec.export.output_path else f"{spec.model.arch}.etlt"
 
 
 def exported_files(spec: Spec) -> list[Exported]:
-    """The files that `export` writes, the one that the spec names first."""
+    """The files that `export` writes. The file that the spec names is the first."""
     name = export_name(spec)
     stem, suffix = Path(name).stem, Path(name).suffix
     files = [Exported(name, spec.exported_type, "onnxruntime")]
-    # The two programs want the same integers at other places, and TensorRT 11 takes its precision from the file.
+    # ONNX Runtime and TensorRT need the integers at different places, and TensorRT 11 uses the precision of the file.
     if spec.engine_type == "int8" or spec.engine_type != spec.exported_type:
         files.append(Exported(f"{stem}.tensorrt{suffix}", spec.engine_type, "tensorrt"))
     of_target = {
@@ -80,10 +80,10 @@ def exported_files(spec: Spec) -> list[Exported]:
 
 
 def exported_file(spec: Spec, name: str) -> Exported | None:
-    """The file of this name; None where the spec asks for no such file."""
+    """The file with this name; None if the spec does not ask for it."""
     return next((file for file in exported_files(spec) if file.name == name), None)
 
 
 def calibrates(spec: Spec) -> bool:
-    """Whether ranges of activations are needed."""
+    """Whether the export of a spec needs ranges of activations."""
     return any(file.needs_ranges for file in exported_files(spec))

@@ -1,4 +1,4 @@
-"""The network that is exported, and the images that its files are measured on."""
+"""The network that is exported, and the images on which its files are measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from secateur.quantization.aware import quantisation_aware
 from secateur.quantization.ranges import Ranges, ranges_from_json
 from secateur.spec import Spec
 
-# Pixels of a batch, so that all activations of a large network fit: 5 images of 224x224.
+# Pixels per batch: 5 images of 224x224, so that all activations of a large network fit into memory.
 BATCH_PIXELS = 1 << 18
 MOST_IMAGES = 64
 
@@ -34,9 +34,9 @@ class FinalModel:
         spec: of its run.
         path: of its file.
         model: plain Keras.
-        card: what the file says about it.
+        card: the card in its file.
         classes: names in index order.
-        ranges: of its activations, where it was trained for int8.
+        ranges: of its activations, if it was trained for int8.
     """
 
     spec: Spec
@@ -53,21 +53,21 @@ class FinalModel:
         return convert(self.model, layout_inside(self.spec), section.target_opset, metadata)
 
     def reference(self, data_type: str) -> keras.Model:
-        """What a file of this precision is held against: for int8 the network as training saw it."""
+        """The network to compare a file of this precision with: for int8, the network as it was trained."""
         return quantisation_aware(self.model, self.ranges) if data_type == "int8" and self.ranges else self.model
 
 
 def trained_ranges(card: dict[str, Any], path: Path | str) -> Ranges | None:
-    """The ranges that quantisation-aware training left in a model's card. Raises ModelError where they are none."""
+    """The ranges that quantisation-aware training stored in a model's card. Raises ModelError if they are not valid."""
     found = card.get("quantization")
     return ranges_from_json(found, str(path)) if found is not None else None
 
 
 class Pixels:
-    """Images of the manifest as a deployed network gets them: cropped and resized, not scaled.
+    """Images of the manifest as a deployed network receives them: cropped and resized, but not scaled.
 
     Args:
-        spec: how they are cropped and resized.
+        spec: defines the crop and the size.
         paths: of the images.
     """
 
@@ -78,12 +78,12 @@ class Pixels:
         self.size = max(1, min(MOST_IMAGES, BATCH_PIXELS // (height * width)))
 
     def batches(self) -> Iterator[NDArray[Any]]:
-        """uint8, or float32 at depth 16, [batch, height, width, channels], RGB, 0..255 or 0..65535."""
+        """A batch of pixels [batch, height, width, channels], RGB: uint8, 0..255, or float32 at depth 16, 0..65535."""
         for start in range(0, len(self.paths), self.size):
             yield np.stack(list(self.reader.pool.map(self._pixels, self.paths[start : start + self.size])))
 
     def scaled(self) -> Iterator[NDArray[np.float32]]:
-        """The same as the network was trained on it, float32."""
+        """A batch of scaled pixels, float32, as in the training of the network."""
         return (self.reader.scaled(pixels) for pixels in self.batches())
 
     def _pixels(self, path: str) -> NDArray[Any]:
@@ -91,5 +91,5 @@ class Pixels:
 
 
 def spread(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """At most `count` rows, evenly over all."""
+    """At most `count` rows, evenly spread over all rows."""
     return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))]

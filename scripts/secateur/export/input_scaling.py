@@ -1,4 +1,4 @@
-"""`preprocessing.json`: all that a program needs to feed the exported model, generated from the spec."""
+"""`preprocessing.json`: what a program must know to feed the exported model, generated from the spec."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from secateur.spec import Spec
 
 
 def preprocessing_of(spec: Spec) -> dict[str, Any]:
-    """Geometry and scaling in words and numbers; network input = (pixel - mean) * scale, channel by channel.
+    """Geometry and scaling in words and numbers: network input = (pixel - mean) * scale, per channel.
 
     `mean` and `scale` are in the order of `channel_order` and in pixel units, 0..255 or 0..65535.
     """
@@ -52,7 +52,7 @@ def preprocessing_of(spec: Spec) -> dict[str, Any]:
 
 
 def fed_scaling(spec: Spec) -> tuple[list[float], list[float], str]:
-    """Mean, scale and order of channels that a program must apply to the exported file's input."""
+    """The mean, scale and channel order that a program must apply to the input of the exported file."""
     mean, scale, order = scaling_of(spec)
     if not spec.export.embed_preprocessing:
         return mean, scale, order
@@ -60,7 +60,7 @@ def fed_scaling(spec: Spec) -> tuple[list[float], list[float], str]:
 
 
 def scaling_of(spec: Spec) -> tuple[list[float], list[float], str]:
-    """Mean, scale and order of channels (`RGB`, `BGR` or `gray`) that the network was trained with."""
+    """The mean, scale and channel order (`RGB`, `BGR` or `gray`) in the training of the network."""
     gray = spec.model.input_image_size[0] == 1
     order = "gray" if gray else ("BGR" if spec.data.preprocess_mode == "caffe" else "RGB")
     return *_mean_and_scale(spec, gray), order
@@ -82,26 +82,26 @@ def _resize_words(center_crop: bool) -> str:
     if not center_crop:
         return "to width x height; the aspect ratio is not kept"
     return (
-        "an image of exactly width x height is taken as it is; else by "
+        "an image of exactly width x height is not resized; any other is resized by "
         f"max((width + {CROP_PADDING}) / w, (height + {CROP_PADDING}) / h), both sides truncated, "
         "then the middle width x height is cut out"
     )
 
 
 def layout_inside(spec: Spec) -> str:
-    """Of the scaled pixels: where the graph scales them itself, it turns them too."""
+    """The layout of the scaled pixels. A graph that scales the pixels also changes their layout."""
     return "nchw" if spec.export.embed_preprocessing else spec.export.layout
 
 
 def fed(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.generic]:
-    """What the exported ONNX file takes for these pixels."""
+    """The input of the exported ONNX file for these pixels."""
     if spec.export.embed_preprocessing:
         return pixels.astype(np.uint16 if spec.model.input_image_depth == 16 else np.uint8)
     return scaled_input(pixels, spec)
 
 
 def scaled_input(pixels: NDArray[np.generic], spec: Spec) -> NDArray[np.float32]:
-    """Pixels scaled as in training, in the layout that the network takes scaled ones in."""
+    """Pixels scaled as in training, in the input layout of the network."""
     scaled = scaled_pixels(pixels, spec)
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)) if layout_inside(spec) == "nchw" else scaled
 

@@ -1,4 +1,4 @@
-"""From the Keras network to the bytes of an ONNX file of one precision."""
+"""Convert the Keras network to the bytes of an ONNX file of one precision."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def onnx_content(final: FinalModel, file: Exported, calibration: Calibration | N
     """The serialised network.
 
     Args:
-        final: what is exported.
-        file: which file of it.
+        final: the network to export.
+        file: the file to write.
         calibration: for int8.
         metadata: text entries of the file.
 
     Raises:
-        ModelError: a layer that cannot be written, or a network that cannot be quantised.
+        ModelError: a layer cannot be written, or the network cannot be quantised.
     """
     spec = final.spec
     proto = final.plain_onnx(metadata)

@@ -1,4 +1,4 @@
-"""The gate: an exported file must answer as Keras does on the test images, or the run stops.
+"""The gate: an exported file must give the same answers as Keras on the test images, or the run stops.
 
 See docs/decisions/export-gate.md.
 """
@@ -21,24 +21,24 @@ from secateur.export.final_model import FinalModel, Pixels
 from secateur.export.runners import Runner
 from secateur.spec import Spec
 
-# Two likeliest classes closer than this are a tie, which rounding may decide either way.
+# If the two most likely classes are closer than this, rounding may exchange them, and both count as right.
 TIE = 2e-4
 
 
 def measured_parity(
     final: FinalModel, file: Exported, runner: Runner, rows: pd.DataFrame, split: str
 ) -> dict[str, Any]:
-    """Run Keras and the exported file on every image that is measured on.
+    """Run Keras and the exported file on all images of a split.
 
     Args:
-        final: what was exported.
-        file: which file of it.
+        final: the network that was exported.
+        file: the file to measure.
         runner: runs the file.
         rows: the images, rows of the manifest.
         split: their split.
 
     Returns:
-        Agreement, largest difference, and the accuracy of both.
+        The agreement, the largest difference, and the accuracy of both.
     """
     labels = np.array(labels_of(rows["class"], final.classes))
     pixels = Pixels(final.spec, list(rows["path"]))
@@ -75,7 +75,7 @@ def _ties(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def require_agreement(parity: Mapping[str, Any], spec: Spec) -> None:
-    """Raises ModelError where the file does not meet `export.parity`."""
+    """Raise ModelError if the file does not meet `export.parity`."""
     agreement, difference = spec.export.parity.limits(parity["data_type"])
     if parity["top_1_agreement"] >= agreement and parity["max_difference"] <= difference:
         return
@@ -89,7 +89,7 @@ def require_agreement(parity: Mapping[str, Any], spec: Spec) -> None:
 
 def _remedy(data_type: str) -> str:
     return {
-        "fp32": "try the other export.converter and report this model",
+        "fp32": "try the other export.converter (direct or tf2onnx); keep the .tlt file, which shows a bug in secateur",
         "fp16": "export fp32, or allow more with export.parity",
         "int8": "set export.int8_max_drop: 0.01, retrain with qat: True, or allow more with export.parity",
     }[data_type]

@@ -1,4 +1,4 @@
-"""How long ONNX Runtime takes on this machine's CPU.
+"""Measure the latency of ONNX Runtime on this machine's CPU.
 
 See docs/decisions/latency.md.
 """
@@ -17,13 +17,13 @@ from secateur.quantization.exact import exact_options
 
 RUNS_A_ROUND = 10
 ROUNDS = 7
-# Rounds for percentiles, and about how long all of them may take.
+# Number of rounds for percentiles, and the time that all of them may take.
 MOST_ROUNDS, FEWEST_ROUNDS, SECONDS = 40, 3, 4.0
 
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Milliseconds within which half, 90 % and 99 % of the calls end."""
+    """The milliseconds within which 50 %, 90 % and 99 % of the calls end."""
 
     p50: float
     p90: float
@@ -31,17 +31,17 @@ class Percentiles:
 
 
 def latency_ms(model: bytes, threads: int = 1, batch: int = 1) -> float:
-    """Milliseconds of one call; see `latencies_ms`."""
+    """The milliseconds of one call; see `latencies_ms`."""
     return latencies_ms([model], threads, batch)[0]
 
 
 def latencies_ms(models: Sequence[bytes], threads: int = 1, batch: int = 1) -> list[float]:
-    """Milliseconds of one call for each ONNX model, measured in turn so that they share the machine's moods.
+    """The milliseconds of one call of each ONNX model. The models are called in turn, so that load hits all alike.
 
     Args:
-        models: serialised, one input whose first axis is the batch.
-        threads: of ONNX Runtime, within an operator.
-        batch: images a call.
+        models: serialised, with one input whose first axis is the batch.
+        threads: threads of ONNX Runtime within an operator.
+        batch: images per call.
 
     Returns:
         For each model the median over 7 rounds of the fastest of 10 calls.
@@ -58,7 +58,7 @@ def latencies_ms(models: Sequence[bytes], threads: int = 1, batch: int = 1) -> l
 
 
 def percentiles_ms(models: Sequence[bytes], threads: int, batch: int) -> list[Percentiles]:
-    """Percentiles of the time of a call for each ONNX model, called in turn. Arguments as in `latencies_ms`."""
+    """The percentiles of the time per call of each ONNX model, called in turn. Arguments as in `latencies_ms`."""
     sessions = [_session(model, threads) for model in models]
     feeds = [_feed(session, batch) for session in sessions]
     pairs = list(zip(sessions, feeds, strict=True))

@@ -1,4 +1,4 @@
-"""`try.html`: one file with the model and ONNX Runtime inside, which needs no server and no network."""
+"""`try.html`: one file that holds the model and ONNX Runtime; it needs no server and no network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from secateur.errors import ModelError
 
 PAGE = Path(__file__).with_name("try.html")
-# Installed by `make web` from web/package.json, beside the package's own checkout.
+# `make web` installs it from web/package.json into the checkout.
 RUNTIME = Path(__file__).resolve().parents[3] / "web" / "node_modules" / "onnxruntime-web" / "dist"
 SCRIPT, BINARY = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 
@@ -40,5 +40,5 @@ def _runtime(name: str) -> bytes:
     except OSError as error:
         raise ModelError(
             "export.targets: web needs ONNX Runtime for the web, which is not installed",
-            "run `make web` in the checkout of secateur (it needs npm), or remove the target",
+            "run `make web` in the checkout of secateur (needs npm), or remove the target",
         ) from error

@@ -1,1 +1,1 @@
-"""Keras models as ONNX: the writer that export, pruning and quantisation share."""
+"""Write Keras models as ONNX. Export, pruning and quantisation share this writer."""

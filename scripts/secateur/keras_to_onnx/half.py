@@ -1,4 +1,4 @@
-"""Half precision: a network whose weights and sums are float16, with a softmax in float32."""
+"""Half precision: weights and sums in float16, the softmax in float32."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ def to_half(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Turn a network into float16; its input and output stay float32.
 
     Returns:
-        The checked model, made of `proto`, which must not be used any more.
+        The checked model. It reuses parts of `proto`, which must not be used afterwards.
     """
-    # Its own inference of shapes would copy all weights.
+    # The converter's own shape inference would copy all weights.
     half = convert_float_to_float16(
         with_shapes(proto),
         keep_io_types=True,
         disable_shape_infer=True,
         op_block_list=[*DEFAULT_OP_BLOCK_LIST, "Softmax"],
     )
-    # The conversion leaves its casts at the end of the list, and ONNX wants makers before readers.
+    # The conversion appends its casts to the list, but ONNX needs each tensor's producer before its readers.
     model = OnnxModel(half)
     model.topological_sort()
-    # Shapes were for the conversion; some name the type from before.
+    # The shapes were only needed for the conversion, and some still name the old type.
     del model.model.graph.value_info[:]
     return checked(model.model)

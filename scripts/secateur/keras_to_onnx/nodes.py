@@ -1,4 +1,4 @@
-"""What has been written of an ONNX graph so far: nodes and constants."""
+"""The nodes and constants of an ONNX graph while it is written."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class Nodes:
         self.nodes: list[onnx.NodeProto] = []
         self.made: set[str] = set()
         self.constants: dict[str, NDArray[Any]] = {}
-        # Output of a layer -> the batch normalisation behind it, which goes into that layer.
+        # Output of a layer -> the batch normalisation after it, which is folded into that layer.
         self.folded: dict[TensorId, Any] = {}
-        # Output of a padding that the convolution behind it does itself -> ONNX pads.
+        # Output of a padding that the next convolution takes over -> ONNX pads.
         self.padding: dict[TensorId, list[int]] = {}
 
     def node(self, op: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """Add a node with one output; returns the output's name."""
+        """Add a node with one output. Returns the name of the output."""
         output = f"{name}:0" if f"{name}:0" not in self.made else f"{name}:{len(self.nodes)}"
         self.made.add(output)
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
-        """Add an initializer; calls of a shared layer share it."""
+        """Add an initializer. All calls of a shared layer use the same one."""
         if name not in self.constants:
-            # `np.ascontiguousarray` would make a vector of a scalar.
+            # `np.ascontiguousarray` would turn a scalar into a vector.
             self.constants[name] = np.asarray(values, order="C")
         return name

@@ -1,3 +1,3 @@
-"""Names of the input and the output of every ONNX file of ours."""
+"""The names of the input and the output of every ONNX file that secateur writes."""
 
 INPUT_NAME, OUTPUT_NAME = "input_1", "predictions"

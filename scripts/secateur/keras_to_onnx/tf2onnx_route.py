@@ -1,4 +1,4 @@
-"""The other converter: tf2onnx on TensorFlow. It checks our writer in tests, and a spec can choose it."""
+"""The other converter: tf2onnx on TensorFlow. Tests compare our writer with it, and a spec can choose it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from secateur.vault.age import ONNX_END
 def to_onnx_by_tf2onnx(
     model: keras.Model, layout: str = "nchw", opset: int = 13, metadata: dict[str, str] | None = None
 ) -> onnx.ModelProto:
-    """As `onnx_writer.to_onnx`, by tf2onnx.
+    """Convert a model with tf2onnx; otherwise as `writer.to_onnx`.
 
     Raises:
-        ModelError: the backend is not TensorFlow, or tf2onnx gives up.
+        ModelError: the backend is not TensorFlow, or tf2onnx fails.
     """
     if keras.backend.backend() != "tensorflow":
         raise ModelError("export.converter tf2onnx needs the TensorFlow backend", "set export.converter: direct")

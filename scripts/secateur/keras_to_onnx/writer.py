@@ -1,6 +1,6 @@
-"""Write a flat Keras model as ONNX without TensorFlow: one node a layer, batch normalisation folded.
+"""Write a flat Keras model as ONNX without TensorFlow: one node per layer, batch normalisation folded.
 
-Inside, four-dimensional tensors are NCHW, whatever layout the input has; Keras computes in NHWC.
+Four-dimensional tensors inside the graph are NCHW, whatever the layout of the input. Keras computes in NHWC.
 
 See docs/decisions/onnx-writer.md.
 """
@@ -25,7 +25,7 @@ from secateur.keras_to_onnx.tensor_names import INPUT_NAME, OUTPUT_NAME
 from secateur.models.graph import Call, TensorId, calls_of, outputs_of
 from secateur.vault.age import ONNX_END
 
-# The newest that TensorRT 8, DeepStream 6 and every ONNX Runtime of the last years read; TAO writes it too.
+# The newest opset that TensorRT 8, DeepStream 6 and all recent versions of ONNX Runtime read; TAO writes it too.
 DEFAULT_OPSET = 13
 IR_VERSION = 8
 
@@ -40,15 +40,15 @@ def to_onnx(
 
     Args:
         model: built, functional, channels last.
-        layout: of the input: `nchw` or `nhwc`. It is float32 and preprocessed, named `input_1`, batch dynamic.
+        layout: of the input, `nchw` or `nhwc`. The input is float32, preprocessed, named `input_1`, of any batch size.
         opset: ONNX operator set, 13 to 18.
         metadata: text entries stored in the file.
 
     Returns:
-        The checked ONNX model; its output `predictions` is float32 [batch, classes].
+        The checked ONNX model. Its output `predictions` is float32 [batch, classes].
 
     Raises:
-        ModelError: a layer that the writer does not know, named.
+        ModelError: the writer does not know a layer; the message names it.
     """
     return Writer(model, layout, opset).write(metadata or {})
 
@@ -69,7 +69,10 @@ class Writer(Nodes):
     def write(self, metadata: dict[str, str]) -> onnx.ModelProto:
         """The checked ONNX model. Raises ModelError."""
         if len(self.model.inputs) != 1 or len(self.model.outputs) != 1:
-            raise ModelError(f"the model '{self.model.name}' has several inputs or outputs", "export takes one of each")
+            raise ModelError(
+                f"the model '{self.model.name}' has several inputs or outputs",
+                "export a model with one input and one output",
+            )
         for call in self.calls:
             self._emit(call)
         last = self.names[outputs_of(self.model)[0]]
@@ -83,15 +86,15 @@ class Writer(Nodes):
             producer_version=__version__,
             ir_version=IR_VERSION,
         )
-        # One by one into the model itself: a network of VGG's size would be in memory three times.
+        # Each tensor is added to the model directly; otherwise a network as large as VGG would be in memory three times.
         for name in list(self.constants):
             proto.graph.initializer.append(numpy_helper.from_array(self.constants.pop(name), name))
-        # The last entry ends the file: the vault tells a file cut short from a changed one by it.
+        # This entry ends the file: the vault uses it to tell a cut file from a changed one.
         helper.set_model_props(proto, {**metadata, "complete": ONNX_END.decode()})
         return checked(proto)
 
     def _rename_output(self, last: str) -> None:
-        """Let the last node write the output itself, in place of a copy."""
+        """Let the last node write the output directly, without a copy node."""
         writer = next((node for node in self.nodes[:-1] if last in node.output), None)
         readers = [node for node in self.nodes[:-1] if last in node.input]
         if writer is not None and not readers:
@@ -107,7 +110,7 @@ class Writer(Nodes):
         return helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", *self.model.output_shape[1:]])
 
     def _plan_folding(self) -> None:
-        """Find batch normalisations that can go into the convolution or dense layer before them."""
+        """Find batch normalisations that can be folded into the convolution or dense layer before them."""
         makers = {tensor: call for call in self.calls for tensor in call.outputs}
         calls_per_layer = Counter(call.layer.name for call in self.calls)
         for call in self.calls:
@@ -119,7 +122,7 @@ class Writer(Nodes):
                 self.folded[call.inputs[0]] = call.layer
 
     def _plan_padding(self) -> None:
-        """Find zero paddings that a convolution alone reads: as a node of its own each would stay in float in int8."""
+        """Find zero paddings that only a convolution reads. As a separate node each would stay in float in int8."""
         readers = {tensor: call for call in self.calls for tensor in call.inputs}
         for call in self.calls:
             reader = readers.get(call.outputs[0])

@@ -1,4 +1,4 @@
-"""The Keras archive in a model file, looked at as data: no Keras, no code of the file's.
+"""Read the Keras archive in a model file as data: without Keras, and without running code from the file.
 
 What is refused, and why: docs/decisions/untrusted-models.md.
 """
@@ -24,7 +24,7 @@ from secateur.vault.files import read_encrypted
 CARD, WEIGHTS = "secateur.json", "model.weights.h5"
 MEMBERS = {"config.json", "metadata.json", WEIGHTS, CARD}
 ZIP_MAGIC = b"PK\x03\x04"
-# What `zipfile` and `json` raise for bytes that are no sound archive; a config nested without end is a RuntimeError.
+# Exceptions of `zipfile` and `json` for a damaged archive; a config with too deep nesting raises RuntimeError.
 ZIP_ERRORS = (
     zipfile.BadZipFile, ValueError, RuntimeError, OSError, EOFError, KeyError, IndexError, TypeError, OverflowError,
     MemoryError, struct.error, zlib.error,
@@ -40,7 +40,7 @@ LAYER_MODULES = ("keras.layers", "keras.src.models.functional", "keras.models", 
 
 
 def plain_bytes(path: Path | str, key: str) -> bytes:
-    """Content of a model file, decrypted with the key where it is encrypted. Raises ArtifactError, VaultError."""
+    """The content of a model file, decrypted with the key if it is encrypted. Raises ArtifactError, VaultError."""
     try:
         with open(path, "rb") as stream:
             start = stream.read(len(HDF5_MAGIC))
@@ -54,20 +54,20 @@ def plain_bytes(path: Path | str, key: str) -> bytes:
 
 
 class Archive:
-    """The members of a Keras archive, looked at before Keras sees it.
+    """The members of a Keras archive, checked before Keras reads it.
 
     Args:
         path: of the file, for errors.
         content: decrypted.
 
     Attributes:
-        config: of the network, as JSON has it; not checked yet.
+        config: of the network, as JSON data; not checked yet.
         weights: the HDF5 file inside.
         card: plain data that `save_model` stored; empty for an archive of another program.
         sha256: of `content`; it stays the same when the file is encrypted again with another key.
 
     Raises:
-        UntrustedModelError: not such an archive, or one with strange members or sizes.
+        UntrustedModelError: the file is not such an archive, or has unexpected members or sizes.
     """
 
     def __init__(self, path: Path | str, content: bytes) -> None:
@@ -88,7 +88,7 @@ class Archive:
         names = [member.filename for member in members]
         if any(name.endswith("custom_layers.py") for name in names):
             raise UntrustedModelError(
-                f"{self.path}: holds Python source, as TAO's own .tltb does; it is never run here",
+                f"{self.path}: holds Python code, like TAO's own .tltb files; secateur never runs code from a file",
                 "convert the ONNX file: secateur byom MODEL.onnx -o MODEL.tltb",
             )
         if len(set(names)) != len(names) or not set(names) <= MEMBERS or "config.json" not in names:
@@ -100,10 +100,12 @@ class Archive:
                 raise UntrustedModelError(f"{self.path}: '{member.filename}' is a link or encrypted", "do not trust it")
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise UntrustedModelError(
-                    f"{self.path}: '{member.filename}' is packed in an odd way", "do not trust it"
+                    f"{self.path}: '{member.filename}' has an unusual compression method", "do not trust it"
                 )
             if member.file_size > MAX_RATIO * max(member.compress_size, 1024):
-                raise UntrustedModelError(f"{self.path}: '{member.filename}' unpacks to too much", "do not trust it")
+                raise UntrustedModelError(
+                    f"{self.path}: '{member.filename}' is too large after unpacking", "do not trust it"
+                )
         if sum(member.file_size for member in members) > MAX_TOTAL_BYTES:
             raise UntrustedModelError(f"{self.path}: unpacks to more than {MAX_TOTAL_BYTES} bytes", "do not trust it")
         if next(member.file_size for member in members if member.filename == "config.json") > MAX_CONFIG_BYTES:
@@ -112,7 +114,7 @@ class Archive:
             )
 
     def checked_weights(self) -> dict[str, list[Any]]:
-        """Weights by layer name. Raises UntrustedModelError for a layer off the list or a size that they lack."""
+        """The weights by layer name. Raises UntrustedModelError for an unknown kind of layer or a wrong size."""
         if not isinstance(self.config, dict):
             raise UntrustedModelError(f"{self.path}: not a Keras archive", "save it with Keras 3")
         config = {name: part for name, part in self.config.items() if name != "compile_config"}
@@ -126,7 +128,7 @@ class Archive:
 
 
 def _check_sizes(path: Path | str, config: dict[str, Any], shapes: dict[str, list[tuple[int, ...]]]) -> None:
-    """What a config declares is allocated before the weights are read: it must be what the weights have."""
+    """Require that the config declares the sizes of the weights: Keras allocates what the config declares."""
     parts = list(_objects(config))
     if len(parts) > MAX_PARTS:
         raise UntrustedModelError(f"{path}: more than {MAX_PARTS} parts", "do not trust it")
@@ -142,7 +144,7 @@ def _check_sizes(path: Path | str, config: dict[str, Any], shapes: dict[str, lis
             )
         for side in options.get("batch_shape") or ():
             if side is not None and not 0 < side <= MAX_SIDE:
-                raise UntrustedModelError(f"{path}: input '{name}' has a side of {side}", "do not trust it")
+                raise UntrustedModelError(f"{path}: input '{name}' has a dimension of {side}", "do not trust it")
 
 
 def _stored_width(kind: Any, shapes: list[tuple[int, ...]]) -> int | None:
@@ -173,7 +175,7 @@ def _no_plain_layer(path: Path | str, part: dict[str, Any]) -> UntrustedModelErr
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Every part of a config that Keras would turn into an object."""
+    """All parts of a config that Keras would turn into objects."""
     if isinstance(config, dict):
         if "class_name" in config:
             yield config

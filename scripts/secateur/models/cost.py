@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-accumulate operations."""
+"""The cost of a network: parameters and multiply-accumulate operations (MACs)."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Cost:
 
 
 def cost_of(model: keras.Model) -> Cost:
-    """Parameters and MACs of a model with a static input size. A shared layer counts once per call in MACs."""
+    """The parameters and MACs of a model with a fixed input size. MACs of a shared layer count once per call."""
     macs = sum(kernel_macs(call, [tuple(weight.shape) for weight in call.layer.weights]) for call in calls_of(model))
     return Cost(int(model.count_params()), macs)
 
 
 def kernel_macs(call: Call, shapes: Sequence[tuple[Any, ...]]) -> int:
-    """MACs of one call of a layer whose weights have these shapes.
+    """The MACs of one call of a layer whose weights have these shapes.
 
-    Each kernel is used once per output position; a transposed convolution's once per input position.
+    A kernel is used once per output position; in a transposed convolution once per input position.
     """
     if not isinstance(call.layer, WITH_KERNELS):
         return 0

@@ -51,7 +51,7 @@ def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, A
 
 
 def _bare(model: keras.Model) -> keras.Model:
-    """Without optimizer, losses and metrics."""
+    """The model without optimizer, losses and metrics."""
     bare = copied(model, _with_plain_options)
     bare.set_weights(model.get_weights())
     return bare
@@ -70,21 +70,21 @@ def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]
     """Read a model that `save_model` wrote, or a plain Keras archive.
 
     Returns:
-        The uncompiled model and its card, with `sha256` of the decrypted file; other programs' archives have no more.
+        The uncompiled model and its card, to which `sha256` of the decrypted file is added.
 
     Raises:
         ArtifactError: the file cannot be read.
-        VaultError: it cannot be opened with this key.
-        UntrustedModelError: it holds something other than plain layers and finite weights.
-        ModelError: Keras cannot build it.
+        VaultError: the file cannot be decrypted with this key.
+        UntrustedModelError: the file holds something other than plain layers and finite weights.
+        ModelError: Keras cannot build the model.
     """
     archive = Archive(path, plain_bytes(path, key))
     require_readable(archive.weights, path)
     weights = archive.checked_weights()
-    archive.weights = b""  # they would be in memory twice
+    archive.weights = b""  # otherwise they would be in memory twice
     require_finite(weights, path)
     try:
-        # Within this scope a variable has a shape and no memory: nothing is allocated that the file does not hold.
+        # In this scope variables have a shape but no memory, so nothing is allocated that the file does not hold.
         with keras.StatelessScope(initialize_variables=False):
             model = keras.saving.deserialize_keras_object({**archive.config, "compile_config": None})
             holders = _holders(model, weights, path)
@@ -92,7 +92,7 @@ def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]
     except (ValueError, TypeError, KeyError) as error:
         _forget_variables()
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path}: Keras cannot build this model: {reason}", "save it again") from error
+        raise ModelError(f"{path}: Keras cannot build this model: {reason}", "save it again with Keras 3") from error
     except BaseException:
         _forget_variables()
         raise
@@ -104,38 +104,40 @@ def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]
 
 
 def _forget_variables() -> None:
-    """Those of a refused model: Keras would allocate them later, with the next model's."""
+    """Forget the variables of a refused model, which Keras would allocate together with the next model's."""
     keras.utils.clear_session()
 
 
 def _holders(model: keras.Model, weights: dict[str, list[Any]], path: Path | str) -> dict[str, keras.layers.Layer]:
-    """The layer of each name, which must take exactly the weights of that name. Raises ModelError, naming the layer."""
+    """The layers by name. Each must take exactly the weights of its name, else ModelError names the layer."""
     holders = {layer.name: layer for layer in all_layers(model) if layer.weights}
     apart = sorted(holders.keys() ^ weights.keys())
     if apart:
         where = "the network" if apart[0] in weights else "the file"
-        raise ModelError(f"{path}: layer '{apart[0]}' has weights that {where} lacks", "save it again")
+        raise ModelError(f"{path}: layer '{apart[0]}' has weights that {where} lacks", "save it again with Keras 3")
     for name, layer in holders.items():
         here, there = [tuple(weight.shape) for weight in layer.weights], [array.shape for array in weights[name]]
         if here != there:
-            raise ModelError(f"{path}: layer '{name}' has the shapes {here}, its weights {there}", "save it again")
+            raise ModelError(
+                f"{path}: layer '{name}' has the shapes {here}, its weights {there}", "save it again with Keras 3"
+            )
     return holders
 
 
 def _check_activations(model: keras.Model, path: Path | str) -> None:
-    """A layer without weights can ask for any size: up-sampling, padding. Raises UntrustedModelError, naming it."""
+    """Refuse layers that make too many numbers: up-sampling and padding can declare any size without weights."""
     for layer in all_layers(model):
-        # Keras has no public way to all calls of a shared layer.
+        # Keras has no public access to all calls of a shared layer.
         for tensor in (tensor for node in layer._inbound_nodes for tensor in node.output_tensors):
             numbers = math.prod(side or 1 for side in tensor.shape)
             if numbers > MAX_ACTIVATIONS:
                 raise UntrustedModelError(
-                    f"{path}: layer '{layer.name}' makes {numbers:,} numbers of one image", "do not trust it"
+                    f"{path}: layer '{layer.name}' makes {numbers:,} numbers from one image", "do not trust it"
                 )
 
 
 def load_weights(path: Path | str, key: str) -> tuple[NamedWeights, dict[str, Any]]:
-    """Weights by layer name and the card of a `.tlt`, `.keras`, `.weights.h5` or `.h5`, without building its network.
+    """The weights by layer name and the card of a `.tlt`, `.keras`, `.weights.h5` or `.h5`. No network is built.
 
     Raises:
         ArtifactError, VaultError, UntrustedModelError: as `load_model`.

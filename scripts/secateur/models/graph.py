@@ -24,10 +24,10 @@ class Call:
     """One call of one layer.
 
     Attributes:
-        layer: the layer; one that is shared appears in several calls.
-        inputs: the tensors it reads.
-        outputs: the tensors it makes.
-        input_shapes, output_shapes: with the batch axis as None.
+        layer: the layer; a shared layer has several calls.
+        inputs: the tensors that it reads.
+        outputs: the tensors that it makes.
+        input_shapes, output_shapes: shapes with None for the batch axis.
     """
 
     layer: Any
@@ -38,15 +38,15 @@ class Call:
 
 
 def calls_of(model: keras.Model) -> list[Call]:
-    """All calls, producers before consumers; input layers come first.
+    """All calls, each after the calls that make its inputs; input layers come first.
 
     Raises:
-        ModelError: the model is not a built functional model, or holds another model as a layer.
+        ModelError: the model is not a built functional model, or has another model as a layer.
     """
     # Keras has no public walk over calls; its own clone_model and visualisers use these nodes too.
     depths = getattr(_functional(model), "_nodes_by_depth", None)
     if depths is None:
-        raise ModelError(f"the model '{model.name}' has no graph of layers", "build it with the functional API")
+        raise ModelError(f"the model '{model.name}' has no graph of layers", "build it with Keras' functional API")
     calls = []
     for depth in sorted(depths, reverse=True):
         for node in depths[depth]:
@@ -57,12 +57,12 @@ def calls_of(model: keras.Model) -> list[Call]:
 
 
 def outputs_of(model: keras.Model) -> list[TensorId]:
-    """The model's outputs in order."""
+    """The tensors of the model's outputs, in order."""
     return [_tensor_id(tensor) for tensor in model.outputs]
 
 
 def last_layers(model: keras.Model, wanted: Callable[[Any], bool]) -> set[str]:
-    """Names of the wanted layers from which an output is reached without crossing another wanted one."""
+    """The names of the wanted layers that lead to an output without another wanted layer between."""
     maker = {tensor: call for call in calls_of(model) for tensor in call.outputs}
     found: set[str] = set()
     seen: set[TensorId] = set()
@@ -101,22 +101,22 @@ def copied(
     given: Any | None = None,
     call_of: Callable[..., Any] | None = None,
 ) -> keras.Model:
-    """An uncompiled copy of a model's graph with fresh weights.
+    """An uncompiled copy of a model's graph with new weights.
 
     Args:
         model: functional.
-        layer_of: makes the copy of a layer; without it the layer's config is taken as it is.
+        layer_of: makes the copy of a layer; without it the layer's config is copied.
         given: another input tensor for the copy.
         call_of: calls a layer of the copy: (layer, its arguments) -> tensors; in the order of `calls_of`.
     """
-    # Keras would compile the clone of a compiled model; a model around the same graph is not compiled.
+    # Keras compiles the clone of a compiled model; a new model around the same graph is not compiled.
     graph = _functional(model)
     bare = keras.Model(graph.input, graph.output, name=model.name) if model.compiled or graph is not model else model
     return keras.models.clone_model(bare, input_tensors=given, clone_function=layer_of, call_function=call_of)
 
 
 def _functional(model: keras.Model) -> keras.Model:
-    """The functional model that a built Sequential keeps inside; any other model itself."""
+    """The functional model inside a built Sequential; any other model unchanged."""
     return getattr(model, "_functional", None) or model
 
 
@@ -143,7 +143,7 @@ def require_known_layer(layer: keras.layers.Layer) -> None:
 
 
 def require_outputs(model: keras.Model, classes: list[str], path: Path | str) -> None:
-    """The model must have one output a class. Raises ModelError."""
+    """Raise ModelError unless the model has one output per class."""
     outputs = model.output_shape[-1]
     if outputs != len(classes):
         raise ModelError(

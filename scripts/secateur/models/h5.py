@@ -1,4 +1,4 @@
-"""Weights by layer name from the HDF5 files that Keras writes, read as data and as nothing else."""
+"""Read weights by layer name from the HDF5 files that Keras writes, as data only."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from secateur.errors import UntrustedModelError
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-# What h5py raises for bytes that are no sound HDF5; a RecursionError is a RuntimeError.
+# Exceptions of h5py for a damaged HDF5 file; RecursionError is a RuntimeError.
 HDF5_ERRORS = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError, MemoryError)
 MAX_DEPTH, MAX_OBJECTS = 32, 200_000
-# Weights hardly compress: more than this is a bomb.
+# Weights hardly compress: a larger factor means a decompression bomb.
 MAX_COMPRESSION = 100
 
 
@@ -26,7 +26,7 @@ MAX_COMPRESSION = 100
 class NamedWeights:
     """Attributes:
     layers: layer name -> its weights, in the order of `layer.get_weights()`.
-    names: of all layers in the file, those without weights too; empty where the file does not tell.
+    names: of all layers in the file, also those without weights; empty if the file does not list them.
     """
 
     layers: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
@@ -41,8 +41,8 @@ def read_named_weights(content: bytes, path: Path | str) -> NamedWeights:
         path: its name, for errors.
 
     Raises:
-        UntrustedModelError: links out of the file, virtual or external data, declared sizes that are not there,
-            or anything but numbers (CVE-2026-1669, CVE-2026-0897 and the like).
+        UntrustedModelError: the file has links to other files, virtual or external data, data that is smaller than
+            declared, or something other than numbers (such as CVE-2026-1669 and CVE-2026-0897).
     """
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
@@ -76,9 +76,9 @@ def _check_dataset(data: Any, path: Path | str) -> None:
     if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "fiub":
         raise _refused(path, data.name, "something other than numbers")
     if data.is_virtual or data.external:
-        raise _refused(path, data.name, "data that stand in another file")
+        raise _refused(path, data.name, "data that is stored in another file")
     if data.nbytes > MAX_COMPRESSION * data.id.get_storage_size():
-        raise _refused(path, data.name, f"{data.nbytes} bytes that are not in the file")
+        raise _refused(path, data.name, f"data of {data.nbytes} bytes that the file does not hold")
 
 
 def _refused(path: Path | str, name: str, what: str) -> UntrustedModelError:
@@ -99,7 +99,7 @@ def _of_keras_3(file: Any) -> NamedWeights:
 
 
 def _variable_groups(group: Any) -> Iterator[Any]:
-    """The `vars` groups of all layers; a dropout's seeds and the optimizer's variables are none."""
+    """The `vars` groups of all layers, without the seeds of dropout layers and the variables of the optimizer."""
     for name, member in group.get("layers", {}).items():
         del name
         if "vars" in member:
@@ -123,7 +123,7 @@ def _text(value: Any) -> str:
 
 
 def require_finite(weights: dict[str, list[NDArray[Any]]], path: Path | str) -> None:
-    """Raises UntrustedModelError, naming the layer, when a weight is no finite number."""
+    """Raise UntrustedModelError with the layer's name if a weight is NaN or infinite."""
     for name, arrays in weights.items():
         if not all(np.isfinite(array).all() for array in arrays):
             raise UntrustedModelError(f"{path}: layer '{name}' holds NaN or infinite weights", "train it again")

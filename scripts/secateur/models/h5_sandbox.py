@@ -1,7 +1,7 @@
-"""Whether the HDF5 library comes to an end with a file: tried in a process of its own first.
+"""Read an HDF5 file in a separate process first, to see whether its library finishes.
 
-A damaged heap sends libhdf5 round in circles for ever, deep in C where no signal reaches it; other damage has made it
-crash. So the weights of a model are read once by a process that may be killed, and only then by this one.
+With a damaged heap libhdf5 loops forever in C code, where no signal stops it. Other damage has made it crash. So a
+separate process, which can be killed, reads the weights of a model before this one does.
 
 See docs/decisions/untrusted-models.md.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from secateur.errors import UntrustedModelError
 from secateur.models.h5 import read_named_weights
 
-# A gigabyte of weights takes about a second.
+# One gigabyte of weights takes about one second.
 MAX_CPU_S, BYTES_PER_CPU_S = 5, 20 << 20
 MAX_WALL_S = 600
 MAX_MEMORY_BYTES = 16 << 30
@@ -28,14 +28,14 @@ _proven: set[str] = set()
 
 
 def require_readable(content: bytes, path: Path | str) -> None:
-    """Refuse an HDF5 file that its library does not come to an end with; what it says of others is not told here.
+    """Refuse an HDF5 file that its library cannot read to the end. Other errors are not reported here.
 
     Args:
         content: the file.
         path: its name, for the error.
 
     Raises:
-        UntrustedModelError: reading it takes too long, too much memory, or crashes.
+        UntrustedModelError: reading the file takes too long or too much memory, or crashes.
     """
     digest = hashlib.sha256(content).hexdigest()
     if digest in _proven:
@@ -48,16 +48,18 @@ def require_readable(content: bytes, path: Path | str) -> None:
     except subprocess.TimeoutExpired:
         ended_well = False
     if not ended_well:
-        raise UntrustedModelError(f"{path}: its weights are damaged: reading them does not end", "do not trust it")
+        raise UntrustedModelError(
+            f"{path}: reading the weights timed out or crashed; the file is corrupt or hostile", "do not trust it"
+        )
     _proven.add(digest)
 
 
 def probe(seconds: int) -> None:
-    """The process's own part: read what comes on standard input, in so much CPU time and bounded memory."""
+    """The part of the separate process: read the file from standard input with limited CPU time and memory."""
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     try:
         read_named_weights(sys.stdin.buffer.read(), "")
     except UntrustedModelError:
-        # The process that asked finds the same, and has the name of the file.
+        # The calling process meets the same error and knows the name of the file.
         return

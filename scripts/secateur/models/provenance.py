@@ -1,8 +1,8 @@
-"""Where a model comes from: a chain of links from the manifest on, carried inside every model file.
+"""The origin of a model: a chain of links that starts at the manifest and is stored in every model file.
 
-A link names its step, what the spec says about it, the versions of the libraries, and the digest of the file that it
-was made from, so that each link can be checked against that file. Digests are of decrypted content: a change of key,
-which seals a file anew, breaks no chain.
+A link names its step, its sections of the spec, the versions of the libraries, and the digest of the file that the
+step read, so that the link can be checked against that file. Digests are of decrypted content, so that a new key
+breaks no chain.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ MAX_LINKS = 100
 
 
 def versions() -> dict[str, str]:
-    """Of this package, Python and the libraries that decide a result's last bits."""
+    """The versions of this package, of Python and of the libraries that can change a result's last bits."""
     return {"secateur": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def require_measured_on(metrics: dict[str, Any], sha256: str, path: Any) -> None:
-    """Refuse the figures of another model.
+    """Refuse metrics of another model.
 
     Args:
-        metrics: as `evaluate` wrote them.
+        metrics: the content of the `metrics.json` of `evaluate`.
         sha256: digest of the model's decrypted file.
         path: of the metrics, for the error.
 
@@ -43,7 +43,7 @@ def require_measured_on(metrics: dict[str, Any], sha256: str, path: Any) -> None
 
 
 def chain_of(card: Any) -> list[dict[str, Any]]:
-    """The links of a card, or none where it holds something else."""
+    """The links of a card; an empty list if the card holds something else."""
     links = card.get("provenance") if isinstance(card, dict) else None
     if not isinstance(links, list):
         return []
@@ -58,10 +58,10 @@ def require_in_chain(chain: list[dict[str, Any]], sha256: str, path: str, kind: 
         sha256: of the model itself.
         path: of the other file, for the error.
         kind: `manifest`, `metrics` or `model`.
-        digest: of that file; of metrics, of the model that they were measured on.
+        digest: of that file; for metrics, of the model that they were measured on.
 
     Raises:
-        ModelError: it is another manifest, none of the models that this one was made from, or metrics of none of them.
+        ModelError: the file is another manifest, a model that is not in the chain, or metrics of such a model.
     """
     manifests = {entry.get("manifest_sha256") for entry in chain}
     models = {sha256, *(entry.get("parent_sha256") for entry in chain)}
@@ -72,7 +72,7 @@ def require_in_chain(chain: list[dict[str, Any]], sha256: str, path: str, kind: 
         "metrics": "was measured on another model",
         "model": "is not a model that this one was made from",
     }
-    raise ModelError(f"{path}: {words[kind]} ({digest[:12]})", "these files do not belong together")
+    raise ModelError(f"{path}: {words[kind]} ({digest[:12]})", "give the files of one run")
 
 
 def onnx_chain(content: bytes) -> list[dict[str, Any]]:

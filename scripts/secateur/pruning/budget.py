@@ -1,8 +1,8 @@
 """Find the threshold whose cut meets a budget.
 
-A higher threshold removes more, never less, so a budget is a search along one line: all thresholds that differ,
-in order. MACs and parameters follow from shapes; size and latency are measured on exported networks, a few of
-them, chosen by what MACs or parameters let expect.
+A higher threshold never removes less, so the search runs over the ordered list of all different thresholds. MACs and
+parameters follow from shapes. Size and latency are measured on a few exported networks, which are chosen by their
+MACs or parameters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from secateur.spec import PruneSpec
 
 MEGABYTE = 1_000_000
 MOST_MEASUREMENTS = 10
-CLOSE_ENOUGH = 0.99  # of the target: no more networks are measured
+CLOSE_ENOUGH = 0.99  # share of the target: if a network is this close, no more are measured
 COUNTED = ("target_macs", "target_params")
 UNITS = {
     "target_macs": "MACs",
@@ -29,14 +29,14 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Reached:
-    """How a budget was met.
+    """The way in which a budget was met.
 
     Attributes:
         key: of the prune section.
-        target: the most that was allowed, a share turned into a number.
-        before: what the model takes.
-        value: what the pruned model takes.
-        threshold: the cut's, one of the plan's.
+        target: the largest allowed value; a share is turned into a number.
+        before: the value of the model.
+        value: the value of the pruned model.
+        threshold: of the cut, one of the plan's thresholds.
     """
 
     key: str
@@ -47,19 +47,19 @@ class Reached:
 
     @property
     def unit(self) -> str:
-        """For people."""
+        """The unit of the values, for people."""
         return UNITS[self.key]
 
 
 def meet(plan: Plan, progress: float = 1.0) -> Reached:
-    """The mildest cut found that meets the plan's budget.
+    """The cut that removes least among those found that meet the plan's budget.
 
     Args:
         plan: of a section with a target.
-        progress: how much of the way to go, in (0, 1]: equal steps of it divide the cost by equal factors.
+        progress: share of the way to the target, in (0, 1]; equal steps divide the cost by equal factors.
 
     Raises:
-        SpecError: no cut meets it; the message names the least possible value.
+        SpecError: no cut meets the budget; the message names the least possible value.
     """
     search = _Search(plan)
     goal = search.before * (min(search.target / search.before, 1)) ** progress
@@ -73,7 +73,7 @@ def meet(plan: Plan, progress: float = 1.0) -> Reached:
 
 
 class _Search:
-    """One budget on one plan."""
+    """The search for one budget on one plan."""
 
     def __init__(self, plan: Plan) -> None:
         assert plan.prune_spec.budget is not None
@@ -85,11 +85,11 @@ class _Search:
         self.target = given * self.before if self.counted and given <= 1 else given
 
     def measure(self, threshold: float) -> float:
-        """What the budget limits, for one cut."""
+        """The value that the budget limits, for one cut."""
         return measured_cost(self.plan, threshold)
 
     def expected(self, threshold: float) -> float:
-        """What is counted: MACs for MACs and latency, parameters for parameters and size."""
+        """The count that the search uses: MACs for MACs and latency, parameters for parameters and size."""
         return _counted(self.plan, threshold)
 
     def exact(self, goal: float) -> tuple[float, float]:
@@ -104,7 +104,7 @@ class _Search:
         return self.thresholds[high], self.expected(self.thresholds[high])
 
     def measured(self, goal: float, least: float) -> tuple[float, float]:
-        """The mildest measured cut that meets `goal`: a secant in what is counted, with bisection to fall back on."""
+        """The measured cut that meets `goal` and removes least, found by a secant search with bisection as fallback."""
         over = (self.expected(self.thresholds[0]), self.before)
         best, under = self.thresholds[-1], (self.expected(self.thresholds[-1]), least)
         for turn in range(MOST_MEASUREMENTS):
@@ -125,7 +125,7 @@ class _Search:
 
 
 def measured_cost(plan: Plan, threshold: float) -> float:
-    """What a cut's network takes of what the plan's budget limits: counted, or measured on the exported network."""
+    """The value of a cut's network that the budget limits: counted, or measured on the exported network."""
     key = plan.prune_spec.budget
     if key in COUNTED:
         return _counted(plan, threshold)
@@ -148,7 +148,7 @@ def _impossible(search: _Search, least: float) -> SpecError:
     kept = [name for group in search.plan.groups if group.kept_whole_because == "excluded" for name in group.members]
     excluded = " and prune.excluded_layers" if kept else ""
     return SpecError(
-        f"prune.{search.key}: {given:g} cannot be met: the least possible is {shown} {UNITS[search.key]}{share}, with "
-        f"min_num_filters {prune_spec.min_num_filters} and granularity {prune_spec.granularity}{excluded}",
+        f"prune.{search.key}: {given:g} cannot be met: the least possible value is {shown} {UNITS[search.key]}{share}, "
+        f"with min_num_filters {prune_spec.min_num_filters} and granularity {prune_spec.granularity}{excluded}",
         "raise the target, or lower prune.min_num_filters",
     )

@@ -25,7 +25,7 @@ class Constraint:
 
 @dataclass
 class Tie:
-    """A layer that makes channels depend on each other."""
+    """A layer that ties channels to each other."""
 
     layer: str
     kind: str
@@ -42,11 +42,11 @@ class ChannelGraph:
         consumed: name of a layer with weights, or of a Reshape -> channels along its input axis.
         reshaped: name of a Reshape or transposed convolution -> channels along its output axis.
         norms: names of the batch normalisations.
-        ends: names of the layers that read channels without passing them on: convolutions and dense layers.
-        ties: what couples channels, for the report.
-        constraints: layers that need all their input.
-        fixed: channels that always stay, such as the image's.
-        protected: prunable layers that reach an output with no other prunable layer between.
+        ends: names of the layers that read channels and do not pass them on: convolutions and dense layers.
+        ties: the layers that couple channels, for the report.
+        constraints: layers that need all their input channels.
+        fixed: channels that always stay, such as those of the image.
+        protected: prunable layers that lead to an output without another prunable layer between.
     """
 
     ids: ChannelIds = field(default_factory=ChannelIds)
@@ -61,29 +61,29 @@ class ChannelGraph:
     protected: set[str] = field(default_factory=set)
 
     def new_fixed(self, count: int) -> Channels:
-        """Channels that always stay."""
+        """Mark channels that always stay."""
         channels = self.ids.new(count)
         self.fixed.append(channels)
         return channels
 
     def consume(self, layer: Any, channels: Channels) -> None:
-        """Note what a layer reads; a shared layer reads equal channels in all its calls."""
+        """Note the channels that a layer reads; the channels of all calls of a shared layer are tied."""
         if layer.name in self.consumed:
             self.tie(layer, self.consumed[layer.name], channels, "shared")
         self.consumed.setdefault(layer.name, channels)
 
     def produce(self, name: str, count: int) -> Channels:
-        """The channels that a layer with filters makes, the same in all its calls."""
+        """The channels that a layer with filters makes; they are the same in all its calls."""
         if name not in self.produced:
             self.produced[name] = self.ids.new(count)
         return self.produced[name]
 
     def tie(self, layer: Any, first: Channels, second: Channels, kind: str = "") -> None:
-        """Tie the channels at equal positions because of `layer`."""
+        """Tie the channels at equal positions, because of `layer`."""
         self.ids.tie(first, second)
         self.ties.append(Tie(layer.name, kind or type(layer).__name__, first))
 
 
 def per_group(layer: Any, channels: int) -> int:
-    """Input channels that each filter of a convolution reads."""
+    """The number of input channels that each filter of a convolution reads."""
     return channels // int(getattr(layer, "groups", 1))

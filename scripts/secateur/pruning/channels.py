@@ -1,4 +1,4 @@
-"""Identities of channels: which channels of which layers must live and die together."""
+"""Identities of channels: which channels of which layers must be kept or removed together."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 # For each position of a tensor's last axis, the identity of the channel there.
 Channels = NDArray[np.int64]
-# A figure for each channel: how much it matters.
+# The importance of each channel.
 Statistics = NDArray[np.float64]
 
 
 class ChannelIds:
-    """Numbers channels and joins those that are tied, as a disjoint-set forest."""
+    """Numbers channels and joins tied ones, as a disjoint-set forest."""
 
     def __init__(self) -> None:
         self._parent: list[int] = []
@@ -22,7 +22,7 @@ class ChannelIds:
         return len(self._parent)
 
     def new(self, count: int) -> Channels:
-        """Identities for `count` channels that are tied to nothing yet."""
+        """Identities for `count` new channels that are not tied yet."""
         start = len(self._parent)
         self._parent.extend(range(start, start + count))
         self._settled = None
@@ -37,7 +37,7 @@ class ChannelIds:
         return channel
 
     def roots(self, channels: Channels) -> Channels:
-        """`root` of every position."""
+        """The `root` of the channel at every position."""
         if self._settled is None:
             self._settled = np.array([self.root(channel) for channel in range(len(self._parent))], dtype=np.int64)
         return self._settled[channels]

@@ -1,4 +1,4 @@
-"""Groups of channels that live and die together, and how many of each group stay."""
+"""Groups of channels that are kept or removed together, and how many of each group are kept."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Coupled:
     """Tied channels with the same member layers.
 
     Attributes:
-        members: names of the layers whose filters they are.
+        members: names of the layers that own the filters.
         roots: the identities, ascending.
-        width: filters that each channel has in the narrowest member: 1, or more with grouped convolutions.
+        width: filters per channel in the narrowest member: 1, or more with grouped convolutions.
         ties: names of the layers that couple the members, with their kinds.
         kept_whole_because: `excluded`, `protected` or `fixed`; empty where channels may go.
     """
@@ -43,7 +43,7 @@ def coupled_groups(model: keras.Model, graph: ChannelGraph, prune_spec: PruneSpe
     """All groups, in the order of computation.
 
     Raises:
-        SpecError: an entry of `excluded_layers` that matches no layer of the model.
+        SpecError: an entry of `excluded_layers` matches no layer of the model.
     """
     owners: dict[int, list[str]] = defaultdict(list)
     for name, channels in graph.produced.items():
@@ -102,7 +102,7 @@ def _ties(graph: ChannelGraph) -> dict[int, dict[str, str]]:
 
 
 def kept_count(statistics: Statistics, prune_spec: PruneSpec, threshold: float, width: int = 1) -> int:
-    """How many stay: those strictly above the threshold, at least the minimum, rounded up to the granularity.
+    """The number of channels to keep: those above the threshold, at least the minimum, rounded up to the granularity.
 
     Args:
         statistics: float64 [channels].
@@ -118,6 +118,6 @@ def kept_count(statistics: Statistics, prune_spec: PruneSpec, threshold: float, 
 
 
 def kept_channels(statistics: Statistics, prune_spec: PruneSpec, threshold: float, width: int = 1) -> NDArray[np.int64]:
-    """Ascending indices of the channels with the largest statistics; among equals the first ones."""
+    """The ascending indices of the channels with the largest statistics; of equal ones, the first."""
     order = np.argsort(-statistics, kind="stable")
     return np.sort(order[: kept_count(statistics, prune_spec, threshold, width)])

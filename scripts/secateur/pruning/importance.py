@@ -1,4 +1,4 @@
-"""How much each channel matters."""
+"""The importance of each channel."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def statistics_of(
     prune_spec: PruneSpec,
     images: LabelledImages | None = None,
 ) -> list[Statistics]:
-    """One statistic for each channel of each group, on the scale that `prune.threshold` cuts.
+    """The statistic of each channel of each group, on the scale of `prune.threshold`.
 
-    With `ranking: layer` it is normalised within each layer, as the specification has it; with `global` the
-    raw figures of the whole network are normalised together; with `uniform` it is a channel's place among those of its
-    group, so that all groups lose the same share.
+    With `ranking: layer` it is normalised within each layer, as in the specification. With `global` the raw figures of
+    the whole network are normalised together. With `uniform` it is the rank of a channel within its group, so that all
+    groups lose the same share.
 
     Args:
         images: for `importance: taylor`.
@@ -49,7 +49,7 @@ def statistics_of(
         float64 [channels] for each group.
 
     Raises:
-        ModelError: weights or gradients that are NaN or infinite order nothing; the layers are named.
+        ModelError: weights or gradients are NaN or infinite, so that they have no order; the message names the layers.
     """
     found = _judged(model, graph, groups, prune_spec, images)
     if prune_spec.ranking == "uniform":
@@ -66,7 +66,7 @@ def _judged(
     prune_spec: PruneSpec,
     images: LabelledImages | None,
 ) -> list[Statistics]:
-    """The importance of each channel of each group; raw with `ranking: global`, else normalised within layers."""
+    """The importance of each channel of each group: raw with `ranking: global`, else normalised within layers."""
     if prune_spec.importance == "random":
         rng = np.random.default_rng(prune_spec.random_seed)
         return [rng.random(len(group)) for group in groups]
@@ -90,13 +90,13 @@ def _require_finite(found: dict[str, Statistics], prune_spec: PruneSpec) -> None
     for names, values in found.items():
         if not np.isfinite(values).all():
             raise ModelError(
-                f"importance {prune_spec.importance} is no finite number for channels of {names}",
-                "look there for NaN, infinite or very large weights, or train the model again",
+                f"importance {prune_spec.importance} is NaN or infinite for channels of {names}",
+                "check these layers for NaN, infinite or very large weights, or train the model again",
             )
 
 
 def _places(values: Statistics) -> Statistics:
-    """The share of its group that matters at most as much as each channel, in (0, 1]; of equals the later go first."""
+    """The rank of each channel in its group, in (0, 1]; of equal channels the later one ranks lower."""
     order = np.lexsort((-np.arange(len(values)), values))
     places = np.empty(len(values))
     places[order] = np.arange(1, len(values) + 1) / len(values)
@@ -130,7 +130,7 @@ def _votes(
 def _substitutes(
     model: keras.Model, graph: ChannelGraph, groups: Sequence[Coupled], votes: dict[str, Vote]
 ) -> dict[str, Vote]:
-    """Where no batch normalisation scales a group its filters' norms vote, brought to the mean of all scales."""
+    """For a group without batch normalisation, use the norms of its filters, scaled to the mean of all scales."""
     covered = {int(root) for vote in votes.values() for root in graph.ids.roots(vote.channels)}
     mean = float(np.mean([vote.values.mean() for vote in votes.values()])) if votes else 1.0
     found = {}
@@ -145,7 +145,7 @@ def _substitutes(
 def _merged_votes(
     ids: ChannelIds, groups: Sequence[Coupled], votes: dict[str, Vote], criterion: str
 ) -> list[Statistics]:
-    """Each group's members joined by `equalization_criterion`. A layer can have several filters for one channel."""
+    """Merge the members of each group by `equalization_criterion`. A layer can have several filters per channel."""
     group_of, place_of = np.full(len(ids), -1), np.zeros(len(ids), dtype=np.int64)
     for index, group in enumerate(groups):
         group_of[group.roots], place_of[group.roots] = index, np.arange(len(group))
@@ -160,7 +160,7 @@ def _merged_votes(
 
 
 def _rows(places: NDArray[np.int64], values: Statistics, width: int) -> list[Statistics]:
-    """One vector for the first value at each place, one for the second, and so on; NaN where there is none."""
+    """One vector of the first value at each place, one of the second, and so on; NaN if a place has fewer values."""
     order = np.argsort(places, kind="stable")
     firsts = np.searchsorted(places[order], places[order])
     turns = np.arange(len(order)) - firsts
@@ -170,7 +170,7 @@ def _rows(places: NDArray[np.int64], values: Statistics, width: int) -> list[Sta
 
 
 def filter_norms(layer: Any) -> Statistics:
-    """L2 norm of each filter; biases never count (`importance: l2`; "minimum weight" of arXiv:1611.06440).
+    """The L2 norm of each filter, without biases (`importance: l2`; "minimum weight" of arXiv:1611.06440).
 
     Returns:
         float64 [filters].
@@ -179,18 +179,18 @@ def filter_norms(layer: Any) -> Statistics:
 
 
 def filter_sums(layer: Any) -> Statistics:
-    """Sum of absolute weights of each filter (`importance: l1`; Li et al., Pruning Filters, arXiv:1608.08710)."""
+    """The sum of absolute weights of each filter (`importance: l1`; Li et al., Pruning Filters, arXiv:1608.08710)."""
     return np.asarray(np.abs(_filters(layer)).sum(axis=0))
 
 
 def bn_scales(layer: Any) -> Statistics:
-    """Absolute scale of each channel of a batch normalisation (`importance: bn_scale`; Liu et al., Network
+    """The absolute scale of each channel of a batch normalisation (`importance: bn_scale`; Liu et al., Network
     Slimming, arXiv:1708.06519)."""
     return np.abs(np.asarray(layer.gamma, dtype=np.float64))
 
 
 def _filters(layer: Any) -> NDArray[np.float64]:
-    """The weights of each filter as a column; of a separable convolution those of its pointwise part."""
+    """The weights of each filter as a column; for a separable convolution, those of its pointwise part."""
     index = 1 if isinstance(layer, layers.SeparableConv2D) else 0
     kernel = np.asarray(layer.get_weights()[index], dtype=np.float64)
     if isinstance(layer, layers.DepthwiseConv2D):
@@ -199,7 +199,7 @@ def _filters(layer: Any) -> NDArray[np.float64]:
 
 
 def normalized(norms: Statistics, normalizer: Normalizer) -> Statistics:
-    """Norms of one layer on a common scale.
+    """Bring the norms of one layer to a common scale.
 
     `max` divides by the largest. `L2` divides by the Euclidean norm of the vector and multiplies by its
     length, so that N equal filters get sqrt(N). A layer of zeros stays zero.
@@ -212,10 +212,10 @@ def normalized(norms: Statistics, normalizer: Normalizer) -> Statistics:
 
 
 def merged(members: Sequence[Statistics], criterion: str) -> Statistics:
-    """One statistic for channels that live and die together.
+    """The statistic of channels that are kept or removed together.
 
     Args:
-        members: each float64 [channels], channel by channel of the group; NaN where a member does not count.
+        members: each float64 [channels], in the order of the group's channels; NaN if a member does not count.
         criterion: `union` takes the largest, `intersection` the smallest, `arithmetic_mean` and
             `geometric_mean` the mean; one zero makes the geometric mean zero.
     """

@@ -1,4 +1,4 @@
-"""What each kind of layer does to the channels that go through it."""
+"""The effect of each kind of layer on the channels that pass through it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from secateur.pruning.channel_graph import ChannelGraph, Constraint, per_group
 from secateur.pruning.channels import Channels
 
 MERGES = (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum)
-# Layers that treat every channel alike and keep their order.
+# Layers that treat all channels alike and keep their order.
 PASS_THROUGH = (
     layers.Identity,
     layers.ActivityRegularization,
@@ -36,7 +36,7 @@ PASS_THROUGH = (
 )
 CHANNEL_MIXING_ACTIVATIONS = ("softmax", "log_softmax", "sparsemax", "glu")
 NEEDS_ALL_BECAUSE = {
-    layers.LayerNormalization: "normalises over all its channels, so none of them can be removed",
+    layers.LayerNormalization: "it normalises over all its channels, so none of them can be removed",
     layers.GroupNormalization: "normalises over groups of its channels, so none of them can be removed",
 }
 
@@ -47,7 +47,7 @@ def channel_graph(model: keras.Model) -> ChannelGraph:
     """Follow all channels of a built, flat functional model with channels last.
 
     Raises:
-        ModelError: a model within the model, or a layer that layer_kinds.py does not have.
+        ModelError: the model contains another model, or a layer that layer_kinds.py does not have.
     """
     graph = ChannelGraph()
     tensors: dict[TensorId, Channels] = {}
@@ -94,7 +94,7 @@ def _convolution(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Cha
     graph.consume(layer, channels)
     produced = graph.produce(layer.name, layer.filters)
     if layer.groups > 1:
-        # Every group must keep as many: the channels at one place of all groups go together.
+        # Every group of the convolution must keep the same number: channels at the same place of all groups are tied.
         _tie_rows(graph, layer, channels.reshape(layer.groups, -1))
         _tie_rows(graph, layer, produced.reshape(layer.groups, -1))
     return _activated(graph, layer, produced)
@@ -131,7 +131,7 @@ def _mixes_channels(layer: Any) -> bool:
 
 
 def _depthwise(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """Each filter reads one channel and lives as long as it; a channel may have several filters."""
+    """Follow a depthwise layer. Each filter reads one channel and is removed with it; a channel can have several."""
     layer = call.layer
     graph.consume(layer, inputs[0])
     filters = call.output_shapes[0][-1] or 1
@@ -141,7 +141,7 @@ def _depthwise(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Chann
 
 
 def _transposed(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """Its input side is sliced; its own filters are never pruned, as in TAO."""
+    """Follow a layer whose input side is sliced, but whose own filters are never pruned, as in TAO."""
     layer = call.layer
     if layer.name not in graph.consumed:
         graph.ends.append(layer.name)
@@ -162,7 +162,7 @@ def _batch_norm(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Chan
 
 
 def _slopes(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """PReLU: one slope a channel, unless the channel axis shares one."""
+    """Follow PReLU: it has one slope per channel, unless the channel axis shares one."""
     rank = len(call.input_shapes[0])
     if rank - 1 not in {axis % rank for axis in call.layer.shared_axes or ()}:
         graph.consume(call.layer, inputs[0])
@@ -189,7 +189,7 @@ def _permute(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channel
 
 
 def _merge(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """Tie the operands position by position; an operand of one channel is broadcast and stays."""
+    """Follow a merge: tie the operands position by position. An operand of one channel is broadcast and stays."""
     widest = max(inputs, key=len)
     for channels in inputs:
         if channels is widest:
@@ -218,7 +218,7 @@ def _flatten(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channel
 
 
 def _reshape(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """All elements that land on one channel are tied: they go together, and what stays is still a full array."""
+    """Follow a reshape. All elements of a new channel are tied, so that the rest is still a full array."""
     layer, before, after = call.layer, call.input_shapes[0][1:], call.output_shapes[0][1:]
     if None in before or None in after:
         return _needs_all(graph, call, inputs)

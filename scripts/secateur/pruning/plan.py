@@ -1,4 +1,4 @@
-"""Everything about a model that a cut depends on: its groups, their statistics and what each threshold leaves."""
+"""All that a cut of a model depends on: its groups, their statistics, and the channels that each threshold keeps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOTHING_REMOVED = -1.0  # below every statistic and every rank
 
 
 class Plan:
-    """The cuts that one prune section allows on one model; a higher threshold removes more, never less.
+    """The cuts that one prune section allows on one model. A higher threshold never removes less.
 
     Args:
         model: any built functional model of plain layers with channels last; it is not changed.
@@ -30,8 +30,8 @@ class Plan:
         images: for `importance: taylor` and `recalibrate_bn`.
 
     Raises:
-        SpecError: an excluded layer that the model does not have, or no images where they are needed.
-        ModelError: a graph that cannot be followed.
+        SpecError: the model does not have an excluded layer, or images are needed and absent.
+        ModelError: the graph cannot be followed.
     """
 
     def __init__(self, model: keras.Model, prune_spec: PruneSpec, images: LabelledImages | None = None) -> None:
@@ -48,10 +48,10 @@ class Plan:
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
-        """All thresholds that can differ in their cut, ascending; the first removes nothing.
+        """All thresholds that lead to different cuts, ascending; the first removes nothing.
 
-        For a budget they are ranks, in which equal statistics differ: a network whose channels are all alike
-        can be cut to any size too.
+        For a budget they are ranks, in which equal statistics differ. So a network whose channels are all alike can be
+        cut to any size too.
         """
         free = [levels for levels, group in zip(self._levels, self.groups, strict=True) if not group.kept_whole_because]
         return np.unique(np.concatenate([[NOTHING_REMOVED], *free]))
@@ -63,7 +63,7 @@ class Plan:
         return float(max(at, default=NOTHING_REMOVED))
 
     def kept(self, threshold: float) -> list[NDArray[np.int64]]:
-        """For each group the ascending indices of the channels that stay."""
+        """For each group, the ascending indices of the channels that stay."""
         return [
             np.arange(len(group))
             if group.kept_whole_because
@@ -72,13 +72,13 @@ class Plan:
         ]
 
     def cut(self, threshold: float) -> Cut:
-        """What stays of each layer."""
+        """The positions of each layer that stay."""
         kept = self.kept(threshold)
         removed = [np.delete(group.roots, stay) for group, stay in zip(self.groups, kept, strict=True)]
         return Cut(self.graph, np.concatenate([np.empty(0, np.int64), *removed]))
 
     def pruned(self, threshold: float) -> keras.Model:
-        """The network that stays. Raises ModelError for a layer that cannot follow pruned channels."""
+        """The pruned network. Raises ModelError for a layer that cannot follow pruned channels."""
         cut = self.cut(threshold)
         self._check_constraints(cut)
         return rebuild(self.model, cut)
@@ -87,7 +87,7 @@ class Plan:
         return self._cost.after(self.cut(threshold))
 
     def _check_constraints(self, cut: Cut) -> None:
-        """Refuse, naming all layers to exclude at once, when something would lose channels that it needs."""
+        """Refuse the cut if a layer would lose channels that it needs. The hint names all layers to exclude at once."""
         roots, removed = self.graph.ids.roots, cut.removed
         broken = [item for item in self.graph.constraints if np.isin(roots(item.channels), removed).any()]
         if not broken:
@@ -102,7 +102,7 @@ class Plan:
 
 
 def _ranks(statistics: list[Statistics], groups: list[Coupled]) -> list[Statistics]:
-    """The place of each channel among all that may go, from 0; of equals, those later in their layer come first."""
+    """The rank of each channel among all prunable ones, from 0; of equal channels, the later in a layer is first."""
     sizes = [len(values) for values in statistics]
     values = np.concatenate(statistics)
     places = np.concatenate([np.arange(size) / size for size in sizes])

@@ -1,4 +1,4 @@
-"""What pruning did, for programs."""
+"""The report of pruning, for programs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from secateur.pruning.budget import Reached
 
 @dataclass(frozen=True)
 class Group:
-    """Channels that live and die together.
+    """Channels that are kept or removed together.
 
     Attributes:
-        members: names of the layers whose filters they are.
+        members: names of the layers that own the filters.
         ties: layers that couple the members -> their kinds.
-        total: channels before.
-        width: filters that each channel has in the narrowest member.
+        total: number of channels before pruning.
+        width: filters per channel in the narrowest member.
         kept: ascending positions that stay, counted within the group.
         kept_whole_because: `excluded`, `protected` or `fixed`; empty where channels could go.
         smallest, mean, largest: of the merged statistic.
-        above_threshold: number of channels strictly above the threshold, where there is one.
+        above_threshold: number of channels strictly above the threshold, if there is one.
     """
 
     members: tuple[str, ...]
@@ -44,8 +44,8 @@ class PruneReport:
         groups: in the order of computation.
         kept: prunable layer name -> ascending indices of its filters that stay.
         before, after: parameters and MACs.
-        threshold: the one that was used, below 0 when nothing had to go; None after several cuts.
-        reached: how the budget was met, if there was one.
+        threshold: the threshold of the cut, below 0 if nothing was removed; None after several cuts.
+        reached: how the budget was met, if there is one.
     """
 
     groups: tuple[Group, ...]
@@ -56,7 +56,7 @@ class PruneReport:
     reached: Reached | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data. Ratios are given both ways: what is kept and what is removed."""
+        """The report as plain data. Ratios are given both as kept and as removed."""
         return {
             "params_before": self.before.params,
             "params_after": self.after.params,

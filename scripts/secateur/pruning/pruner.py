@@ -1,4 +1,4 @@
-"""Structured pruning: whole channels go. The rules: docs/decisions/pruning-groups.md and pruning-counts.md."""
+"""Structured pruning: remove whole channels. Rules: docs/decisions/pruning-groups.md and pruning-counts.md."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def prune(
 
     Args:
         model: any built functional model of plain layers with channels last; it is not changed.
-        prune_spec: the prune section; its `steps` are not taken here.
+        prune_spec: the prune section; its `steps` have no effect here.
         images: training images, where `prune_spec.needs_images`.
 
     Returns:
         A new, uncompiled model with the same layer names, and the report.
 
     Raises:
-        SpecError: an excluded layer that the model does not have, or a budget that cannot be met.
-        ModelError: a layer that cannot follow pruned channels, named.
+        SpecError: the model does not have an excluded layer, or the budget cannot be met.
+        ModelError: a layer cannot follow pruned channels; the message names it.
     """
     plan = Plan(model, prune_spec, images)
     narrow, kept, threshold, reached = cut_once(plan, prune_spec, images)
@@ -42,13 +42,13 @@ def prune(
 def cut_once(
     plan: Plan, prune_spec: PruneSpec, images: LabelledImages | None, progress: float = 1.0
 ) -> tuple[keras.Model, Kept, float, Reached | None]:
-    """One cut of a plan: the narrow model, what stays, the threshold used and how the budget was met.
+    """One cut of a plan: the pruned model, the filters that stay, the threshold, and how the budget was met.
 
     Args:
-        plan: what may go.
+        plan: the possible cuts.
         prune_spec: the prune section.
         images: as in `prune`.
-        progress: how much of the way to a target to go, in (0, 1].
+        progress: share of the way to a target, in (0, 1].
     """
     reached = meet(plan, progress) if prune_spec.budget else None
     threshold = reached.threshold if reached else float(prune_spec.threshold or 0)
@@ -67,10 +67,10 @@ def report_of(
 
     Args:
         plan: of the model before the first cut.
-        narrow: the model after the last.
-        kept: in the numbering of the model before.
-        threshold: None after several cuts, each of which has its own.
-        reached: how the budget was met, if there was one.
+        narrow: the model after the last cut.
+        kept: in the numbering of the model before the first cut.
+        threshold: None after several cuts, since each has its own.
+        reached: how the budget was met, if there is one.
     """
     stays = np.zeros(len(plan.graph.ids), dtype=bool)
     for name, channels in plan.graph.produced.items():

@@ -1,7 +1,7 @@
 """Measure the statistics of batch normalisations again after channels were removed before them.
 
-Known as adaptive batch normalisation (Li et al., EagleEye, arXiv:2007.02491): the means and variances that a
-network was trained with no longer hold once channels are cut, and a few images are enough to find those that do.
+This is adaptive batch normalisation (Li et al., EagleEye, arXiv:2007.02491): after a cut, the means and variances from
+training are no longer right. A few images are enough to measure the right ones.
 
 See docs/decisions/recalibration.md.
 """
@@ -19,17 +19,17 @@ BATCH_SIZE = 64
 
 
 def recalibrate(model: keras.Model, pixels: NDArray[np.float32]) -> None:
-    """Set every batch normalisation's moving mean and variance to the plain average over batches of `pixels`.
+    """Set the moving mean and variance of every batch normalisation to the plain average over batches of `pixels`.
 
     Args:
-        model: changed in place; nothing else of it changes.
-        pixels: float32 [images, height, width, channels], as the network reads them.
+        model: its statistics are changed in place, and nothing else.
+        pixels: float32 [images, height, width, channels], the input of the network.
     """
     norms: list[Any] = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     sums = [[np.zeros(weight.shape) for weight in _statistics(norm)] for norm in norms]
     momenta = [norm.momentum for norm in norms]
     batches = [pixels[start : start + BATCH_SIZE] for start in range(0, len(pixels), BATCH_SIZE)]
-    # A last batch of a few images is too small for a variance.
+    # A small last batch is left out: it is too small for a variance.
     batches = [batch for batch in batches if len(batch) == BATCH_SIZE] or batches
     training = [(norm, norm.trainable) for norm in norms]
     for norm in norms:

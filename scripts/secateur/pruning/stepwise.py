@@ -1,8 +1,8 @@
-"""Reach a budget in several cuts, with a short training after each but the last (`prune.steps`).
+"""Reach a budget in several cuts, with a short training between two cuts (`prune.steps`).
 
-Cutting a little and training a little, over and over, is how Han et al. (arXiv:1506.02626) and Molchanov et al.
-(arXiv:1611.06440) prune. Without training (`step_epochs: 0`) several cuts still are not one: each judges the channels
-of the network that the cut before left. Each cut divides what the budget limits by the same factor.
+Han et al. (arXiv:1506.02626) and Molchanov et al. (arXiv:1611.06440) prune in this way. Without training
+(`step_epochs: 0`) several cuts still differ from one cut, since the importance is measured again after each. Each cut
+divides the value that the budget limits by the same factor.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from secateur.pruning.pruner import Kept, cut_once, report_of
 from secateur.pruning.taylor import LabelledImages
 from secateur.spec import PruneSpec
 
-# Trains a model a little, or not at all: (model, number of the cut before it from 1) -> the model to cut next.
+# The training between two cuts, if any: (model, number of the last cut, from 1) -> the model to cut next.
 ShortTraining = Callable[[keras.Model, int], keras.Model]
 
 
@@ -32,13 +32,13 @@ class Stepwise:
     """Prunes in steps and continues where an earlier process stopped.
 
     Args:
-        model: what to prune; it is not changed.
+        model: the model to prune; it is not changed.
         prune_spec: the prune section, with a target.
         images: training images, where `prune_spec.needs_images`.
         train: the short training.
-        folder: where the models between two cuts are kept; None keeps none.
-        key: their pass phrase.
-        identity: plain data that a kept model must share with this run.
+        folder: for the models between two cuts; None keeps none.
+        key: passphrase of these models.
+        identity: plain data that must be the same in the run that wrote a kept model.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class Stepwise:
     ) -> None:
         self.model, self.prune_spec, self.images, self.train = model, _absolute(model, prune_spec), images, train
         self.folder, self.key = folder, key
-        # As it will be read back: JSON knows no tuples.
+        # In the form that JSON gives back: tuples become lists.
         self.identity = json.loads(json.dumps(identity or {}))
 
     def run(self) -> tuple[keras.Model, PruneReport]:
-        """The pruned model and the report of all cuts together. Raises as `prune` does."""
+        """The pruned model and one report of all cuts. Raises as `prune` does."""
         first = Plan(self.model, self.prune_spec, self.images)
         current, kept, done = self._kept_before()
         reached = None
@@ -75,7 +75,7 @@ class Stepwise:
         return current, report_of(first, current, kept, None, reached)
 
     def forget(self) -> None:
-        """Drop the models between two cuts, once the result is safely written."""
+        """Remove the models between two cuts, after the result was written."""
         for path in self._files():
             path.unlink()
 
@@ -88,7 +88,7 @@ class Stepwise:
             save_model(model, self.folder / f"step_{step:03d}.tlt", self.key, card)
 
     def _kept_before(self) -> tuple[keras.Model, Kept, int]:
-        """The last model between two cuts of this very run, what it keeps, and the number of cuts it had."""
+        """The last kept model of this run, the filters that it keeps, and its number of cuts."""
         for path in reversed(self._files()):
             model, card = load_model(path, self.key)
             if card["identity"] == self.identity and card["cuts"] < self.prune_spec.steps:
@@ -97,7 +97,7 @@ class Stepwise:
 
 
 def _absolute(model: keras.Model, prune_spec: PruneSpec) -> PruneSpec:
-    """A share of the model's MACs or parameters as a number, so that later cuts aim at the same."""
+    """The section with a share of MACs or parameters turned into a number, so that all cuts have the same target."""
     cost = cost_of(model)
     for key, whole in (("target_macs", cost.macs), ("target_params", cost.params)):
         target = getattr(prune_spec, key)

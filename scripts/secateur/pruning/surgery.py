@@ -1,4 +1,4 @@
-"""Rebuild a model with some channels gone. What stays is the same numbers, bit for bit."""
+"""Rebuild a model without some channels. The numbers that stay are the same, bit for bit."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from secateur.models.graph import Call, calls_of, copied
 from secateur.pruning.channel_graph import ChannelGraph, per_group
 
 Indices = NDArray[np.int64]
-# For each weight of a layer: along which axes which positions stay.
+# For each weight of a layer: the positions that stay along each axis.
 Slices = list[list[tuple[int, Indices]]]
 
 
 class Cut:
-    """Which positions of each layer's axes stay.
+    """The positions of each layer's axes that stay.
 
     Args:
         graph: the model's channels.
-        removed: identity roots of the channels that go.
+        removed: identity roots of the removed channels.
     """
 
     def __init__(self, graph: ChannelGraph, removed: Sequence[int] | Indices) -> None:
@@ -41,7 +41,7 @@ class Cut:
 
 
 class CutCost:
-    """What a model would cost after a cut, from shapes alone; time is linear in the number of layers."""
+    """Computes the cost of a model after a cut from shapes only, in time linear in the number of layers."""
 
     def __init__(self, model: keras.Model, graph: ChannelGraph) -> None:
         self.graph = graph
@@ -49,7 +49,7 @@ class CutCost:
         self.shapes = {call.layer.name: [tuple(w.shape) for w in call.layer.weights] for call in self.calls}
 
     def after(self, cut: Cut) -> Cost:
-        """Parameters and MACs of the network that `rebuild` would make."""
+        """The parameters and MACs of the network that `rebuild` would return."""
         shapes = {call.layer.name: self._shapes(call.layer, cut) for call in self.calls}
         params = sum(int(np.prod(shape)) for of_layer in shapes.values() for shape in of_layer)
         return Cost(params, sum(kernel_macs(call, shapes[call.layer.name]) for call in self.calls))
@@ -66,8 +66,8 @@ def rebuild(model: keras.Model, cut: Cut) -> keras.Model:
     """A new model of the same layers, names and options, with only the channels that `cut` keeps.
 
     Args:
-        model: left as it is.
-        cut: what stays.
+        model: it is not changed.
+        cut: the positions that stay.
     """
     narrow = copied(model, lambda layer: _narrow_layer(layer, cut))
     new = {layer.name: layer for layer in narrow.layers}
@@ -107,7 +107,7 @@ def _sliced(weights: list[Any], slices: Slices) -> list[Any]:
 
 
 def weight_slices(layer: Any, cut: Cut) -> Slices:
-    """Which positions of which axes of a layer's weights stay, in the order of `get_weights`."""
+    """The positions that stay along the axes of a layer's weights, in the order of `get_weights`."""
     if layer.name not in cut.inputs or isinstance(layer, layers.Reshape):
         return []
     inputs = cut.inputs[layer.name]

@@ -1,9 +1,9 @@
-"""First-order estimate of what the loss would change by without a channel (`importance: taylor`).
+"""First-order estimate of the change of the loss without a channel (`importance: taylor`).
 
-Molchanov et al., Importance Estimation for Neural Network Pruning, arXiv:1906.10771: a gate of 1 on every
-channel, and the square of the loss's gradient at that gate. Here the gates are where channels are read, in
-front of each convolution and dense layer, so that any topology is covered: the effects on all readers of a
-channel add up, and so do those of all channels that are tied to it, before the square is taken.
+Molchanov et al., Importance Estimation for Neural Network Pruning, arXiv:1906.10771: every channel gets a gate of 1,
+and the importance is the square of the loss's gradient at the gate. Here the gates are where channels are read, before
+each convolution and dense layer, which covers any topology. The gradients of all readers of a channel are added, and
+so are those of all channels tied to it, before they are squared.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BATCH_SIZE = 16
 @dataclass(frozen=True)
 class LabelledImages:
     """Attributes:
-    pixels: float32 [images, height, width, channels], as the network reads them.
+    pixels: float32 [images, height, width, channels], the input of the network.
     labels: one-hot, float32 [images, classes].
     """
 
@@ -35,7 +35,7 @@ class LabelledImages:
 
 
 def taylor_importance(model: keras.Model, graph: ChannelGraph, images: LabelledImages) -> NDArray[np.float64]:
-    """Mean over the images of the squared gate gradient.
+    """The mean of the squared gate gradient over the images.
 
     Args:
         model: one input, softmax output; it is not changed.
@@ -43,10 +43,10 @@ def taylor_importance(model: keras.Model, graph: ChannelGraph, images: LabelledI
         images: training images.
 
     Returns:
-        float64, one entry an identity; only those of roots have a meaning.
+        float64, one entry per identity; only the entries of roots have a meaning.
 
     Raises:
-        ModelError: several inputs or outputs, or a backend without gradients here.
+        ModelError: the model has several inputs or outputs, or the backend has no gradients here.
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ModelError("importance taylor needs a model with one input and one output", "use importance l2")
@@ -64,7 +64,7 @@ def taylor_importance(model: keras.Model, graph: ChannelGraph, images: LabelledI
 
 
 def _gated(model: keras.Model, graph: ChannelGraph) -> tuple[keras.Model, list[str]]:
-    """A copy of the model with one more input a reader: a factor for each channel that it reads."""
+    """A copy of the model with one more input per reader: a factor for each channel that it reads."""
     copy = copied(model)
     copy.set_weights(model.get_weights())
     tensors: dict[TensorId, Any] = {}
@@ -86,7 +86,7 @@ def _gated(model: keras.Model, graph: ChannelGraph) -> tuple[keras.Model, list[s
 
 
 def _gradient_function(gated: keras.Model, widths: list[int]) -> Callable[[Any, Any], Any]:
-    """Images and labels -> the loss's gradient at the gates, each [images, channels]."""
+    """A function from images and labels to the gradients of the loss at the gates, each [images, channels]."""
 
     def loss(images: Any, labels: Any, gates: list[Any]) -> Any:
         answers = gated([images, *gates], training=False)

@@ -1,1 +1,1 @@
-"""Eight-bit integers: where a network is quantised, with which ranges, and how it is trained for it."""
+"""Eight-bit integers: the tensors to quantise, their ranges, and quantisation-aware training."""

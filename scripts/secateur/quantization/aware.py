@@ -1,9 +1,9 @@
-"""Quantisation-aware training: a network that computes in floats what its eight-bit form will compute.
+"""Quantisation-aware training with fake quantisation.
 
-After Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference
-(arXiv:1712.05877): values and kernels are rounded to 255 levels on the way forward, and gradients pass through as if
-they were not (Bengio et al., arXiv:1308.3432). Plain Keras operations, so that one trainer, its checkpoints and every
-backend serve it; the result is a plain network, with the ranges beside it.
+`quantisation_aware` adds fake quantisation to a float model; `plain_network` removes it and returns the learned
+ranges. The method is that of Jacob et al. (arXiv:1712.05877): in the forward pass values and kernels are rounded to 255
+levels; gradients pass through unchanged (Bengio et al., arXiv:1308.3432). All operations are plain Keras, so that the
+same trainer, the same checkpoints and every backend can be used.
 
 See docs/decisions/int8.md.
 """
@@ -26,26 +26,26 @@ from secateur.quantization.calibration import bounded_ranges, tensors_to_measure
 from secateur.quantization.placement import Network
 from secateur.quantization.ranges import INT8_TOP, SMALLEST_SCALE, Ranges, ranges_from_json
 
-# Of the moving average of a batch's largest value: it settles within some hundred batches.
+# Momentum of the moving average of a batch's largest value: it settles within some hundred batches.
 RANGE_MOMENTUM = 0.99
 SUFFIX = "_range"
-# They change nothing at inference; what they read is quantised, not what they make.
+# Layers that change nothing at inference: their input is quantised, not their output.
 TRANSPARENT = (*ONLY_IN_TRAINING, layers.ZeroPadding2D)
 
 
 class FakeQuantize(layers.Layer):
-    """Rounds to 255 levels between minus and plus the largest value, which it follows while training.
+    """Rounds to 255 levels between minus and plus the largest value, which it tracks in training.
 
-    Input and output: float32 of any shape. Its weights: the largest value, and the least one ever seen.
+    Input and output: float32 of any shape. Weights: the largest value, and the smallest value so far.
     """
 
     def build(self, shape: Any) -> None:
-        """Two numbers that no gradient changes."""
+        """Make two weights that no gradient changes."""
         self.largest = self.add_weight(shape=(), initializer="zeros", trainable=False, name="largest")
         self.least = self.add_weight(shape=(), initializer="zeros", trainable=False, name="least")
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        """Rounded values; beyond the range, the range."""
+        """Round the values, and clip them to the range."""
         if training:
             seen = ops.max(ops.abs(x))
             moved = RANGE_MOMENTUM * self.largest + (1 - RANGE_MOMENTUM) * seen
@@ -60,12 +60,12 @@ class FakeQuantize(layers.Layer):
 
 
 def _rounded(x: Any, scale: Any) -> Any:
-    """To multiples of the scale; the gradient passes."""
+    """Round to multiples of the scale; the gradient passes unchanged."""
     return x + ops.stop_gradient(ops.round(x / scale) * scale - x)
 
 
 def _rounded_kernel(kernel: Any, axes: tuple[int, ...]) -> Any:
-    """With one scale an output channel, which lies along the axes that are not named."""
+    """Round a kernel with one scale per output channel, that is per index of the axes that are not named."""
     kernel = ops.convert_to_tensor(kernel)
     top = ops.maximum(ops.max(ops.abs(kernel), axis=axes, keepdims=True), SMALLEST_SCALE)
     return _rounded(kernel, ops.stop_gradient(top) / INT8_TOP)
@@ -75,7 +75,7 @@ class QuantizedConv2D(layers.Conv2D):
     """A convolution with a rounded kernel."""
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """As its parent."""
+        """Do the same as the parent class, with a rounded kernel."""
         return super().convolution_op(inputs, _rounded_kernel(kernel, (0, 1, 2)))
 
 
@@ -83,7 +83,7 @@ class QuantizedDepthwiseConv2D(layers.DepthwiseConv2D):
     """A depthwise convolution with a rounded kernel."""
 
     def call(self, inputs: Any) -> Any:
-        """As its parent."""
+        """Do the same as the parent class, with a rounded kernel."""
         outputs = ops.depthwise_conv(
             inputs,
             _rounded_kernel(self.kernel, (0, 1)),
@@ -99,7 +99,7 @@ class QuantizedDense(layers.Dense):
     """A dense layer with a rounded kernel."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """As its parent."""
+        """Do the same as the parent class, with a rounded kernel."""
         outputs = ops.matmul(inputs, _rounded_kernel(self.kernel, (0,)))
         return self.activation(outputs + self.bias if self.use_bias else outputs)
 
@@ -112,11 +112,11 @@ ROUNDING: dict[type, type] = {
 
 
 def quantisation_aware(model: keras.Model, ranges: Ranges | None = None) -> keras.Model:
-    """A network around the same values that rounds as the eight-bit form of `model` will.
+    """Add fake quantisation to a float model: the copy rounds as the eight-bit form of `model` will.
 
     Args:
         model: plain, functional. Its weights are copied.
-        ranges: of its activations by the names that the ONNX writer gives them; without them training finds them.
+        ranges: of its activations, by their names in the ONNX file; without them training learns them.
 
     Raises:
         ModelError: the network cannot be written as ONNX, has a separable convolution, or a range is missing.
@@ -141,29 +141,29 @@ def _require_layers_that_round(model: keras.Model) -> None:
 
 
 def as_deployed(model: keras.Model, card: Mapping[str, Any], path: Any) -> keras.Model:
-    """The network that will be deployed: one that was trained for int8 rounds as it will then.
+    """The network as it will be deployed: with fake quantisation if it was trained for int8.
 
     Args:
-        model: plain, as its file has it.
+        model: plain, as in its file.
         card: of the file.
         path: of the file, for errors.
 
     Raises:
-        ModelError: the card's ranges are none, or do not fit the network.
+        ModelError: the card's ranges are not valid, or do not fit the network.
     """
     found = card.get("quantization")
     return model if found is None else quantisation_aware(model, ranges_from_json(found, str(path)))
 
 
 def plain_network(aware: keras.Model, model: keras.Model) -> tuple[keras.Model, Ranges]:
-    """Take the trained values out of a quantisation-aware network.
+    """Remove the fake quantisation of a trained network.
 
     Args:
         aware: made by `quantisation_aware` from `model`.
         model: gets the weights.
 
     Returns:
-        `model`, and the ranges by the names that the ONNX writer gives the tensors.
+        `model`, and the learned ranges, by the names of the tensors in the ONNX file.
     """
     _copy_weights(aware, model)
     found: dict[str, tuple[float, float]] = {}
@@ -172,12 +172,12 @@ def plain_network(aware: keras.Model, model: keras.Model) -> tuple[keras.Model, 
         layer = aware.get_layer(_range_layer(tensor))
         largest = float(np.asarray(layer.largest))
         found[name] = (-largest if float(np.asarray(layer.least)) < 0 else 0.0, largest)
-    # Values inside a swish stand in no Keras tensor, and their range is known.
+    # The values inside a swish are in no Keras tensor, but their range is known.
     return model, Ranges({**found, **bounded_ranges(network)}, symmetric=True)
 
 
 def _places(model: keras.Model) -> tuple[dict[TensorId, str], Network]:
-    """Tensors of the Keras graph that are quantised, what the ONNX writer calls them, and the graph that it writes."""
+    """The tensors of the Keras graph that are quantised, their names in the ONNX file, and the ONNX graph."""
     writer = Writer(model, "nchw", DEFAULT_OPSET)
     network = Network(writer.write({}))
     wanted = set(tensors_to_measure(network))
@@ -187,9 +187,9 @@ def _places(model: keras.Model) -> tuple[dict[TensorId, str], Network]:
         for tensor in call.outputs:
             name = writer.names[tensor]
             if not isinstance(call.layer, TRANSPARENT):
-                # A folded normalisation has the name of the convolution before it: the later one counts.
+                # A folded normalisation has the name of the convolution before it; the later entry counts.
                 same[name] = tensor
-            # An average comes out of its Keras layer flat; nothing else holds what is quantised.
+            # The output of an average is flat in Keras; no other tensor holds the quantised values.
             moved.setdefault(network.source(name), tensor)
     return {tensor: name for name, tensor in {**moved, **same}.items() if name in wanted}, network
 
@@ -200,7 +200,7 @@ def _range_layer(tensor: TensorId) -> str:
 
 
 def _rounding(model: keras.Model, places: Mapping[TensorId, str]) -> keras.Model:
-    """A copy with rounding kernels, and a range behind each tensor of `places`."""
+    """A copy with rounded kernels, and fake quantisation after each tensor of `places`."""
     calls: dict[str, list[TensorId]] = defaultdict(list)
     for call in calls_of(model):
         calls[call.layer.name].extend(call.outputs)
@@ -209,7 +209,7 @@ def _rounding(model: keras.Model, places: Mapping[TensorId, str]) -> keras.Model
     first = _ranged(calls[source][0], given, places)
 
     def call_of(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        # One input: the ONNX writer has seen to that.
+        # There is one input: the ONNX writer has checked this.
         args = keras.tree.map_structure(lambda x: first if x is given else x, args)
         return _ranged(calls[layer.name].pop(0), layer(*args, **kwargs), places)
 
@@ -226,7 +226,7 @@ def _rounding_layer(layer: Any) -> Any:
 
 
 def _copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """By layer name; layers that only one of them has are passed over."""
+    """Copy the weights by layer name; layers that only one of the two has are skipped."""
     names = {layer.name for layer in target.layers}
     for layer in source.layers:
         if layer.name in names:

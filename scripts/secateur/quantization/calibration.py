@@ -1,4 +1,4 @@
-"""Ranges of activations, measured on images (post-training quantisation)."""
+"""Measure the ranges of activations on images (post-training quantisation)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from secateur.quantization.sensitivity import unit_of_nodes
 from secateur.runtime.threads import limited
 
 Array = NDArray[np.float32]
-# TensorRT's calibrator has as many bins and levels (onnxruntime.quantization has them as defaults too).
+# Bins and levels of TensorRT's calibrator, which are also the defaults of onnxruntime.quantization.
 BINS, LEVELS = 2048, 128
 PERCENTILE = 99.99
 
 
 def tensors_to_measure(network: Network) -> list[str]:
-    """The activations whose ranges some flavour of the network needs."""
+    """The activations whose ranges any flavour of the network needs."""
     names = {
         network.source(name)
         for flavour in FLAVOURS
@@ -42,7 +42,7 @@ def tensors_to_measure(network: Network) -> list[str]:
 
 
 def bounded_ranges(network: Network) -> dict[str, tuple[float, float]]:
-    """Of activations whose operator bounds them."""
+    """The known ranges of activations whose operator limits them."""
     return {name: BOUNDED_OPS[node.op_type] for name, node in network.maker.items() if node.op_type in BOUNDED_OPS}
 
 
@@ -53,10 +53,10 @@ def measured_ranges(
 
     Args:
         proto: float32.
-        batches: inputs as the network takes them.
-        method: `minmax` takes the least and the largest value; `percentile` leaves out the furthest 0.01 %; `entropy`
-            takes the range whose eight-bit values tell least different a distribution (Migacz, 8-bit inference with
-            TensorRT, 2017).
+        batches: inputs of the network.
+        method: `minmax` takes the smallest and the largest value; `percentile` leaves out the outermost 0.01 %;
+            `entropy` takes the range with the least KL divergence between the distributions of floats and of eight-bit
+            values (Migacz, 8-bit inference with TensorRT, 2017).
         threads: of ONNX Runtime; None: one for each core.
     """
     network = Network(proto)
@@ -75,7 +75,7 @@ def measured_ranges(
 
 
 def _with_zero(least: float, largest: float) -> tuple[float, float]:
-    """Padding is zero, and zero must have an integer of its own."""
+    """The range extended to include zero: padding is zero, so an integer must represent it exactly."""
     return min(float(least), 0.0), max(float(largest), 0.0)
 
 
@@ -86,10 +86,10 @@ def _session_with_outputs(
     have = {value.name for value in [*graph.input, *graph.output]}
     more = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in have]
     options = limited(onnxruntime.SessionOptions(), threads)
-    # A tensor that an optimisation takes away cannot be looked at.
+    # No optimisation, since it could remove a tensor that is measured.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     count = len(graph.output)
-    # For a moment, and not in a copy, which would hold all weights once more.
+    # The graph is changed and restored: a copy would hold all weights once more.
     graph.output.extend(more)
     try:
         content = proto.SerializeToString()
@@ -112,10 +112,10 @@ class _MinMax:
 
 
 class _Histograms:
-    """ONNX Runtime's own collector, which prints as it goes."""
+    """Run ONNX Runtime's own collector, without its printed lines."""
 
     def __init__(self, method: str) -> None:
-        # Here: its import takes half a second, and each training imports this module.
+        # Imported here: the import takes half a second, and each training imports this module.
         from onnxruntime.quantization.calibrate import HistogramCollector  # noqa: PLC0415
 
         self.collector = HistogramCollector(
@@ -139,7 +139,7 @@ class _Histograms:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What `export/calibration.json` says.
+    """The content of `export/calibration.json`.
 
     Attributes:
         ranges: of the activations.
@@ -150,6 +150,6 @@ class Calibration:
     in_float: tuple[str, ...] = ()
 
     def wanted(self, proto: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
-        """Whether a node shall compute in integers."""
+        """Whether a node computes in integers."""
         units = unit_of_nodes(Network(proto))
         return lambda node: units.get(node.name) not in self.in_float

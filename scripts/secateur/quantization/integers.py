@@ -1,4 +1,4 @@
-"""Which convolutions and dense layers ONNX Runtime really computes in integers."""
+"""Find the convolutions and dense layers that ONNX Runtime really computes in integers."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ KINDS = {"QLinearConv": True, "QGemm": True, "Conv": False, "FusedConv": False, 
 
 @dataclass(frozen=True)
 class IntegerCheck:
-    """What became of the layers with weights.
+    """The layers with weights by the way they are computed.
 
     Attributes:
-        integer: names of those computed in integers.
-        floating: names of those computed in float.
+        integer: names of the layers computed in integers.
+        floating: names of the layers computed in float.
     """
 
     integer: tuple[str, ...]
     floating: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The result as plain data."""
         layers = len(self.integer) + len(self.floating)
         return {"in_integers": len(self.integer), "layers_with_weights": layers, "in_float": list(self.floating)}
 
 
 def integer_check(content: bytes, threads: int | None = None) -> IntegerCheck:
-    """Look at the graph that ONNX Runtime makes of a quantised network on this CPU.
+    """Read the graph that ONNX Runtime makes from a quantised network on this CPU.
 
     Args:
         content: the serialised network.
@@ -49,12 +49,12 @@ def integer_check(content: bytes, threads: int | None = None) -> IntegerCheck:
 
 
 def _layer(node: str) -> str:
-    """ONNX Runtime appends words to names of nodes that it replaces."""
+    """The original name of a node; ONNX Runtime appends words to the names of nodes that it replaces."""
     return node.split(":", maxsplit=1)[0]
 
 
 def _optimised(content: bytes, threads: int | None) -> onnx.ModelProto:
-    """ONNX Runtime writes its graph to a path only. This one is in memory: an encrypted model must not be on disk."""
+    """A path in memory. ONNX Runtime writes its graph to a path only, and an encrypted model must not be on a disk."""
     options = limited(onnxruntime.SessionOptions(), threads)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     with open(os.memfd_create("optimised"), "rb") as file:

@@ -1,8 +1,8 @@
-"""Which tensors of an ONNX network are quantised, for each of the two programs that run it in integers.
+"""Choose the tensors of an ONNX network to quantise, for TensorRT and for ONNX Runtime.
 
-TensorRT fuses whole blocks itself and wants quantisation only where a convolution or dense layer reads, and at the
-inputs of residual additions, of squeeze-and-excitation products and of averages. ONNX Runtime takes an operator as
-integers only when all that it reads and makes is quantised, so there nearly everything is.
+TensorRT fuses whole blocks itself. It needs quantisation only at the inputs of convolutions and dense layers, of
+residual additions, of squeeze-and-excitation products and of averages. ONNX Runtime computes an operator in integers
+only if all its inputs and outputs are quantised, so nearly all tensors are.
 
 See docs/decisions/int8.md.
 """
@@ -19,20 +19,20 @@ Flavour = Literal["onnxruntime", "tensorrt"]
 FLAVOURS: tuple[Flavour, ...] = ("onnxruntime", "tensorrt")
 WEIGHTED = ("Conv", "Gemm")
 AVERAGES = ("GlobalAveragePool", "AveragePool")
-# What ONNX Runtime computes in integers on a CPU.
+# Operators that ONNX Runtime computes in integers on a CPU.
 INTEGER_OPS = (*WEIGHTED, "Add", "Mul", "Sigmoid", "LeakyRelu", "Concat", *AVERAGES)
-# They move values and make none: what comes out has the scale of what goes in.
+# Operators that only move values: the output has the scale of the input.
 MOVING_OPS = ("MaxPool", "Flatten", "Reshape", "Transpose", "Identity")
-# A quantised value cannot lie below its range, which makes these part of the operator before them.
+# Quantised values are clipped to their range, so these operators are part of the operator before them.
 ABSORBED_OPS = ("Relu", "Clip")
 BOUNDED_OPS = {"Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0)}
 
 
 class Network:
-    """Who makes and who reads each tensor of a graph.
+    """The producer and the readers of each tensor of a graph.
 
     Args:
-        proto: float32, as `export.onnx_writer` writes it.
+        proto: float32, as `keras_to_onnx.writer` writes it.
     """
 
     def __init__(self, proto: onnx.ModelProto) -> None:
@@ -45,25 +45,25 @@ class Network:
             for name in node.input:
                 self.readers[name].append(node)
         self.outputs = {output.name for output in graph.output}
-        # In the order of the graph, inputs first.
+        # In the order of the graph; inputs come first.
         self.places = [*(given.name for given in graph.input), *self.maker]
 
     def activations(self, node: onnx.NodeProto) -> list[str]:
-        """The inputs of a node that are not constants; of a convolution or dense layer its first."""
+        """The inputs of a node that are not constants; for a convolution or dense layer, the first input."""
         names = node.input[:1] if node.op_type in WEIGHTED else node.input
         return [name for name in names if name not in self.constants]
 
     def source(self, name: str) -> str:
-        """The tensor whose values `name` holds, perhaps moved."""
+        """The tensor that holds the same values as `name` before operators that only move values."""
         node = self.maker.get(name)
         return self.source(node.input[0]) if node is not None and node.op_type in MOVING_OPS else name
 
     def weighted(self) -> list[onnx.NodeProto]:
-        """Convolutions and dense layers, in order."""
+        """The convolutions and dense layers, in order."""
         return [node for node in self.nodes if node.op_type in WEIGHTED]
 
     def is_gate_product(self, node: onnx.NodeProto) -> bool:
-        """Whether a product scales channels by a gate that was computed from something else (not a swish)."""
+        """Whether a product scales channels by a gate that is computed from other values (so it is not a swish)."""
         if node.op_type != "Mul" or len(self.activations(node)) != 2:
             return False
         gates = [self.maker.get(name) for name in node.input]
@@ -75,7 +75,7 @@ class Network:
 def quantised_nodes(
     network: Network, flavour: Flavour, wanted: Callable[[onnx.NodeProto], bool] = lambda node: True
 ) -> list[onnx.NodeProto]:
-    """The nodes that shall compute in integers.
+    """The nodes that compute in integers.
 
     Args:
         network: the graph.
@@ -87,9 +87,9 @@ def quantised_nodes(
         if node.op_type in WEIGHTED:
             return node.input[1] in network.constants
         if len(network.activations(node)) != len(node.input):
-            return False  # a product or sum with constants: a normalisation that could not be folded
+            return False  # a product or sum with constants is a normalisation that could not be folded
         if len(set(node.input)) != len(node.input):
-            return False  # a square: the variance of a layer normalisation, whose range is too wide
+            return False  # a square is the variance of a layer normalisation, whose range is too wide
         if flavour == "onnxruntime":
             return node.op_type in INTEGER_OPS
         return node.op_type in ("Add", *AVERAGES) or network.is_gate_product(node)
@@ -114,12 +114,12 @@ def quantised_tensors(network: Network, nodes: Iterable[onnx.NodeProto], flavour
 
 
 def _after_absorbed(network: Network, name: str) -> str:
-    """Behind a ReLU that alone reads the tensor."""
+    """The output of a ReLU if it is the only reader of the tensor; else the tensor itself."""
     readers = network.readers[name]
     absorbed = len(readers) == 1 and readers[0].op_type in ABSORBED_OPS and name not in network.outputs
     return str(readers[0].output[0]) if absorbed else name
 
 
 def _only_answers(network: Network, name: str) -> bool:
-    """The last values, which a softmax or nobody reads, keep their precision."""
+    """Whether a tensor is read by a softmax only or by no node. Such last values keep their precision."""
     return name in network.outputs or all(reader.op_type == "Softmax" for reader in network.readers[name])

@@ -1,4 +1,4 @@
-"""Write QuantizeLinear and DequantizeLinear into a float network."""
+"""Add QuantizeLinear and DequantizeLinear to a float network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from secateur.quantization.placement import (
 )
 from secateur.quantization.ranges import Ranges, Scale, to_integers, weight_scales
 
-# A bias is an int32 of scale (input scale * weight scale); half of the range leaves room for the sum that it joins.
+# A bias is an int32 with scale (input scale * weight scale). Using half of the range leaves room for the sum.
 BIAS_TOP = 1 << 30
 
 
@@ -33,13 +33,13 @@ def quantised(
 ) -> onnx.ModelProto:
     """A copy of a float32 network that computes in integers where it can.
 
-    Weights are int8 with a scale an output channel and zero point 0; activations have one scale a tensor.
+    Weights are int8 with one scale per output channel and zero point 0; activations have one scale per tensor.
 
     Args:
-        proto: as `export.onnx_writer` writes it, opset 13 or later.
-        ranges: of the activations; a node that reads or makes one without a range stays in float.
-        flavour: the program that will run it, which decides what is quantised and how.
-        wanted: false for nodes that shall stay in float.
+        proto: as `keras_to_onnx.writer` writes it, opset 13 or later.
+        ranges: of the activations; a node with an input or output without a range stays in float.
+        flavour: the program that will run it; it decides what is quantised and how.
+        wanted: false for nodes that stay in float.
     """
     network = Network(proto)
 
@@ -89,8 +89,8 @@ class _Rewriter:
     def _rewritten(self, node: onnx.NodeProto) -> onnx.NodeProto:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        # ONNX Runtime fuses a node only when nobody reads the float value beside it: all read what was quantised.
-        # TensorRT fuses through what is not quantised, and there only integer nodes read integers.
+        # ONNX Runtime fuses a node only if no other node reads the float value, so all nodes read the quantised value.
+        # TensorRT fuses across float values, so only integer nodes read the quantised value.
         if self.flavour == "onnxruntime" or node.name in self.chosen:
             copy.input[:] = [_dequantised(name) if name in self.scales else name for name in node.input]
         if node.op_type in WEIGHTED and node.name in self.chosen:
@@ -98,7 +98,7 @@ class _Rewriter:
         return copy
 
     def _pair(self, name: str) -> Iterator[onnx.NodeProto]:
-        """Quantise a tensor and turn it back."""
+        """Quantise a tensor and dequantise it again."""
         if name not in self.scales:
             return
         parameters = self._parameters(name, self.scales[name])
@@ -115,7 +115,7 @@ class _Rewriter:
         ]
 
     def _weights(self, node: onnx.NodeProto, copy: onnx.NodeProto) -> None:
-        """Put the int8 kernel, and for ONNX Runtime the int32 bias, in place of the float ones."""
+        """Replace the float kernel by an int8 kernel, and for ONNX Runtime the bias by an int32 bias."""
         axis = 0 if node.op_type == "Conv" else 1
         kernel = numpy_helper.to_array(self.network.constants[node.input[1]])
         given = self.scales[node.input[0]].scale
@@ -132,7 +132,7 @@ class _Rewriter:
             copy.input[2] = self._integers(f"{node.name}/bias", integers, together, 0)
 
     def _integers(self, name: str, integers: NDArray[Any], scales: NDArray[np.float32], axis: int) -> str:
-        """A constant in integers with the node that turns it into floats. Layers that share one have each its own."""
+        """An integer constant and the node that dequantises it. Layers that share a constant each get their own."""
         inputs = [
             self._constant(f"{name}/quantised", integers),
             self._constant(f"{name}/scale", scales),

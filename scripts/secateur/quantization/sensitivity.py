@@ -1,4 +1,4 @@
-"""Find the layers that int8 hurts most, and leave as few of them in float as an allowed loss of accuracy needs."""
+"""Find the layers that lose most accuracy in int8, and keep as few of them in float as the allowed loss needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from secateur.quantization.qdq import quantised
 from secateur.quantization.ranges import Ranges
 
 Array = NDArray[np.float32]
-# Images that tell how much one layer hurts; all of them decide about the accuracy.
+# Images that measure the harm of one layer; the accuracy is measured on all images.
 SENSITIVITY_IMAGES = 128
 
 
@@ -28,8 +28,8 @@ class Exclusions:
 
     Attributes:
         names: of the layers, the most harmful first.
-        harm: layer -> mean change of a probability when it alone is int8.
-        fp32, all_int8, accuracy: top-1 with no layer in int8, with all, and with all but `names`.
+        harm: layer -> mean change of a probability if only this layer is int8.
+        fp32, all_int8, accuracy: top-1 with no layer in int8, with all layers, and with all except `names`.
     """
 
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class Exclusions:
     accuracy: float
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The result as plain data."""
         return {
             "in_float": list(self.names),
             "harm": self.harm,
@@ -48,8 +48,9 @@ class Exclusions:
 
 
 def unit_of_nodes(network: Network) -> dict[str, str]:
-    """Node -> the layer with weights that it belongs to: itself, or the last one before it. Nodes before the first
-    such layer belong to none.
+    """Node -> the layer with weights that it belongs to: the node itself, or the last such layer before it.
+
+    Nodes before the first such layer belong to none.
     """
     units: dict[str, str] = {}
     place = {node.name: number for number, node in enumerate(network.nodes)}
@@ -72,18 +73,18 @@ def choose_float_layers(
     max_drop: float,
     threads: int | None = None,
 ) -> Exclusions:
-    """Leave the fewest of the most harmful layers in float so that top-1 falls by at most `max_drop`.
+    """Keep as few of the most harmful layers in float as needed, so that top-1 falls by at most `max_drop`.
 
     Args:
         proto: float32.
         ranges: of its activations.
-        batches: labelled images as the network takes them.
-        labels: class indices of all of them.
+        batches: inputs of the network.
+        labels: class indices of all images.
         max_drop: of top-1 on these images.
         threads: of ONNX Runtime; None: one for each core.
 
     Raises:
-        ModelError: no number of layers in float is enough.
+        ModelError: the drop is too large even with all layers in float.
     """
     network = Network(proto)
     units = unit_of_nodes(network)
@@ -103,14 +104,14 @@ def choose_float_layers(
     found = _fewest(len(order), lambda count: fp32 - accuracy(order[:count]) <= max_drop)
     if found is None:
         raise ModelError(
-            f"int8 costs more than export.int8_max_drop {max_drop:g} even with all layers with weights in float",
+            f"int8 loses more than export.int8_max_drop {max_drop:g}, even with all layers with weights in float",
             "raise export.int8_max_drop, or set export.data_type: fp16",
         )
     return Exclusions(tuple(order[:found]), harm, fp32, whole, accuracy(order[:found]))
 
 
 def _fewest(most: int, enough: Callable[[int], bool]) -> int | None:
-    """The least count that is enough, found by doubling and halving; accuracy is nearly monotonic."""
+    """The smallest count that is enough, found by doubling and halving; accuracy is nearly monotonic."""
     high = 1
     while not enough(min(high, most)):
         if high >= most:

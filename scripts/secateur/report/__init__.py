@@ -1,1 +1,1 @@
-"""What happened, for people: one page an experiment, and one over all of them."""
+"""Pages for people: one per experiment, and one over all experiments."""

@@ -1,4 +1,4 @@
-"""All that a run has written, as its report shows it. Light: no Keras."""
+"""The figures of a run for its report. No Keras is imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from secateur.evaluation.accuracy import standard_error
 from secateur.spec import Spec
 
-TITLES = {"train": "trained", "retrain": "pruned and retrained", "external": "model file of the spec"}
+TITLES = {"train": "trained", "retrain": "pruned and retrained", "external": "model file named in the spec"}
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Stage:
 
     Attributes:
         name: `train`, `retrain` or `external`.
-        metrics: as `evaluate` wrote them.
-        predictions: an image a row.
+        metrics: content of its `metrics.json`.
+        predictions: one row per image.
         confusion: counts, int [true class, predicted class].
-        model_bytes: of the model's file, 0 where it is gone.
+        model_bytes: size of the model's file, 0 if the file was removed.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """In words."""
+        """The name of the model in words."""
         return TITLES[self.name]
 
     @property
     def standard_error(self) -> float:
-        """Of the top-1 accuracy."""
+        """The standard error of the top-1 accuracy."""
         return standard_error(self.metrics["top_1"], self.metrics["images"])
 
 
@@ -55,12 +55,12 @@ class Facts:
         manifest: images and splits.
         split: content of `split/report.json`.
         trainings: step -> its metrics.
-        histories: step -> an epoch a row.
-        pruning: content of `prune/report.json`; None where nothing was pruned.
+        histories: step -> its history, one row per epoch.
+        pruning: content of `prune/report.json`; None without pruning.
         stages: the models that were evaluated.
         exported: figures and bytes of each exported file.
         latency: content of `export/latency.json`.
-        engine: figures of the TensorRT engine; None where there is none.
+        engine: figures of the TensorRT engine; None without an engine.
     """
 
     spec: Spec
@@ -83,16 +83,16 @@ class Facts:
 
     @cached_property
     def unpruned(self) -> Stage | None:
-        """The evaluation of the model that was pruned; None where nothing was, or it was not evaluated."""
+        """The evaluation of the model before pruning; None without pruning, or if that model was not evaluated."""
         found = (stage for stage in self.stages if stage.name == "train")
         return next(found, None) if self.spec.prunes else None
 
     def latency_of(self, network: str) -> dict[str, Any] | None:
-        """One thread, one image: the figures of a network whose name begins so."""
+        """The latency with one thread and one image of the network whose name begins with this text."""
         cases = self.latency["cases"]
         return next((case for case in cases if is_single(case) and case["network"].startswith(network)), None)
 
 
 def is_single(case: dict[str, Any]) -> bool:
-    """Whether a case of `latency.json` is one image on one thread."""
+    """Whether a case of `latency.json` was measured with one image on one thread."""
     return bool(case["threads"] == 1 and case["batch"] == 1)

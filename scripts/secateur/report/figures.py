@@ -1,6 +1,6 @@
-"""Plots for pages: SVG that takes its colours from the page, so that it is readable on light and dark paper.
+"""Plots for pages: SVG that uses the colours of the page, so that it is readable in light and dark mode.
 
-Each point tells its values when it is pointed at; no script is needed for that.
+Each point shows its values under the mouse pointer; this needs no script.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 SVG = "http://www.w3.org/2000/svg"
-# Stand-ins that become the page's own colours, which change with light and dark.
+# Placeholder colours that are replaced by the page's own colours, which differ in light and dark mode.
 COLORS = {
     "#010101": "var(--ink)",
     "#020202": "var(--soft)",
@@ -58,8 +58,8 @@ class Plot:
     """One pair of axes that becomes SVG text.
 
     Args:
-        title: what it shows; also its text for those who do not see it.
-        size: inches.
+        title: of the plot; also its text for screen readers.
+        size: in inches.
     """
 
     def __init__(self, title: str, size: tuple[float, float] = INCHES) -> None:
@@ -72,28 +72,28 @@ class Plot:
             self.axes.set_title(title, fontsize=10, loc="left")
 
     def points(self, x: Any, y: Any, tips: Sequence[str], **style: Any) -> None:
-        """Points that tell `tips` when they are pointed at."""
+        """Draw points that show `tips` under the mouse pointer."""
         for own_x, own_y, tip in zip(x, y, tips, strict=True):
             gid = f"{TIP}{len(self.tips)}"
             self.tips.append(tip)
             self.axes.plot([own_x], [own_y], linestyle="none", gid=gid, **{"marker": "o", "ms": 3.5, **style})
 
     def legend(self, **where: Any) -> None:
-        """Name what is drawn."""
+        """Add a legend."""
         with rc_context(STYLE):
             self.axes.legend(**where)
 
     def svg(self, described: str = "") -> str:
-        """The finished figure; `described` is its text for those who do not see it, besides the title."""
+        """The finished figure; `described` is its text for screen readers, after the title."""
         out = io.StringIO()
-        # The title as salt: ids that differ between the figures of a page, and are the same each time.
+        # The title is the salt: ids differ between the figures of a page, and are the same each time.
         with rc_context({**STYLE, "svg.hashsalt": self.title}):
             self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
         return _inline(out.getvalue(), self.tips, f"{self.title}. {described}".strip())
 
 
 def _inline(text: str, tips: list[str], label: str) -> str:
-    """SVG for use inside a page: no header, no ids that nothing refers to, the page's colours, and tips."""
+    """The SVG for use inside a page: without header and unused ids, with the page's colours and tips."""
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     root = ElementTree.fromstring(text)
@@ -121,7 +121,7 @@ def _inline(text: str, tips: list[str], label: str) -> str:
 
 
 def curves(histories: dict[str, pd.DataFrame], best: dict[str, int]) -> list[str]:
-    """Loss, accuracy and learning rate over the epochs of all trainings, one after the other.
+    """Plots of loss, accuracy and learning rate over the epochs of all trainings, one after the other.
 
     Args:
         histories: step -> `history.csv`.
@@ -163,7 +163,7 @@ def _curve(
 
 
 def reliability(bins: list[tuple[int, float, float]]) -> str:
-    """Accuracy against confidence; `bins` as of `calibration_bins`."""
+    """A plot of accuracy against confidence; `bins` as returned by `calibration_bins`."""
     plot = Plot("Confidence against accuracy", (4.4, 3.4))
     width = 1 / len(bins)
     plot.axes.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=":", label="confidence = accuracy")
@@ -172,30 +172,30 @@ def reliability(bins: list[tuple[int, float, float]]) -> str:
     plot.axes.bar(places, [own[3] for own in full], width * 0.92, color=FIRST, alpha=0.75, label="accuracy")
     tips = [f"{count:,} images: mean confidence {mean:.3f}, accuracy {right:.3f}" for _, count, mean, right in full]
     plot.points([own[2] for own in full], [own[3] for own in full], tips, color=INK, ms=4, label=None)
-    plot.axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="share of right answers")
+    plot.axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
     plot.legend(loc="upper left")
     return plot.svg("; ".join(tips))
 
 
 def thresholds(shares: NDArray[np.float64], accuracies: NDArray[np.float64]) -> str:
-    """Share of images that are answered, and accuracy among them, against the least confidence, 0..1 in equal steps."""
-    plot = Plot("What a least confidence costs and brings", (4.4, 3.4))
+    """A plot of the share of answered images and their accuracy against the confidence limit (0..1 in equal steps)."""
+    plot = Plot("Answered images and accuracy against the confidence limit", (4.4, 3.4))
     at = np.linspace(0, 1, len(shares))
     plot.axes.plot(at, shares, color=SECOND, lw=1.3, label="images answered")
-    plot.axes.plot(at, accuracies, color=FIRST, lw=1.3, label="accuracy among them")
-    plot.axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="least confidence", ylabel="share")
+    plot.axes.plot(at, accuracies, color=FIRST, lw=1.3, label="accuracy of these")
+    plot.axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence limit", ylabel="share")
     plot.legend(loc="lower left")
     half = len(at) // 2
     return plot.svg(f"At 0.5: {shares[half]:.1%} answered, accuracy {accuracies[half]:.3f}")
 
 
 def pareto(table: pd.DataFrame, cost: str, label: str) -> str:
-    """Top-1 against a cost.
+    """A plot of top-1 accuracy against a cost.
 
     Args:
-        table: `name`, `top_1`, `standard_error`, the cost, and `front`: whether nothing else is better in both.
+        table: `name`, `top_1`, `standard_error`, the cost, and `front`: whether it is on the Pareto front.
         cost: its column.
-        label: in words.
+        label: the cost in words.
     """
     plot = Plot(f"Top-1 accuracy against {label}", (4.4, 3.2))
     front = table[table["front"]].sort_values(cost)

@@ -1,4 +1,4 @@
-"""HTML pages that need nothing but themselves: no script, no other file."""
+"""HTML pages in one file, without scripts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def document(title: str, body: str) -> str:
 
 
 def data_uri(image: Image.Image) -> str:
-    """A picture inside a page, as WebP: small, and transparent where the picture is."""
+    """A picture as a data URI for a page, in WebP, which is small and can be transparent."""
     out = io.BytesIO()
     image.save(out, "webp", quality=82)
     return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""Pages from templates: everything in one file, text escaped."""
+"""Pages from templates, each in one file, with escaped text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def render(template: str, **content: Any) -> str:
 
     Args:
         template: file name.
-        content: what it shows. Strings are escaped; names below `figure` in the templates are SVG of our own.
+        content: values for the template. Strings are escaped; values of `figure` in the templates are our own SVG.
     """
     return _environment().get_template(template).render(**content, version=__version__)
 

@@ -18,7 +18,7 @@ DPI = 130
 
 
 def draw(table: pd.DataFrame, folder: Path, name: str, max_drop: float) -> None:
-    """Write `pareto.svg` and `pareto.png`: a panel for each cost, the recommended point marked."""
+    """Write `pareto.svg` and `pareto.png`: one panel per cost, with a mark at the recommended point."""
     figure = Figure(figsize=(11, 8), layout="constrained")
     figure.suptitle(f"Sweep {name}: top-1 accuracy against cost", color=INK)
     for axes, cost in zip(figure.subplots(2, 2).flat, COSTS, strict=True):
@@ -50,7 +50,7 @@ def _panel(axes: Any, table: pd.DataFrame, cost: str, max_drop: float) -> None:
             edgecolors=CHOSEN,
             lw=1.8,
             zorder=6,
-            label=f"recommended: loses at most {max_drop:g}, fewest MACs",
+            label=f"recommended: fewest MACs with a drop of at most {max_drop:g}",
         )
     floor = (table["top_1"] + table["accuracy_drop"]).max() - max_drop
     axes.axhline(floor, color=CHOSEN, lw=0.8, ls=":", label="largest drop allowed")

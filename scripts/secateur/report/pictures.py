@@ -19,14 +19,14 @@ from secateur.evaluation.saliency import GradCam
 from secateur.report.html import data_uri
 from secateur.spec import Spec
 
-TILE = 72  # pixels a side of a sample
+TILE = 72  # side of a sample, in pixels
 GAP = 4
 SAMPLES_A_CLASS = 6
 MOST_CLASSES = 40
 AUGMENTED = 24
 ACROSS = 8
-PICTURE = 112  # pixels a side of a mistake, at least
-MISTAKES = 24  # the worst of all, and besides
+PICTURE = 112  # smallest side of a mistake, in pixels
+MISTAKES = 24  # the worst of all classes, and also
 MISTAKES_A_CLASS = 2  # the worst of each class
 MOST_MISTAKES = 64
 OVERLAY = 0.5
@@ -36,7 +36,7 @@ Picture = NDArray[np.uint8]
 
 
 def samples(manifest: pd.DataFrame, classes: list[str]) -> list[dict[str, Any]]:
-    """For each class a strip of training images; of many classes the first ones."""
+    """A strip of training images per class; only the first classes if there are many."""
     rows = manifest[manifest["split"].eq("train")]
     strips = []
     for name in classes[:MOST_CLASSES]:
@@ -49,7 +49,7 @@ def samples(manifest: pd.DataFrame, classes: list[str]) -> list[dict[str, Any]]:
 
 
 def _tile(path: str) -> Picture | None:
-    """The middle of an image; None where it is gone."""
+    """The middle of an image; None if its file was removed."""
     try:
         with decoded(path) as image:
             mode = "L" if image.mode in ("1", "L") else "RGB"
@@ -59,7 +59,7 @@ def _tile(path: str) -> Picture | None:
 
 
 def mosaic(tiles: list[Picture], across: int) -> Image.Image:
-    """Square tiles side by side, `across` in a row, on a transparent ground."""
+    """Square tiles, `across` per row, on a transparent background."""
     side, down = tiles[0].shape[0], -(-len(tiles) // across)
     whole = Image.new("RGBA", (across * (side + GAP) - GAP, down * (side + GAP) - GAP))
     for number, tile in enumerate(tiles):
@@ -69,7 +69,7 @@ def mosaic(tiles: list[Picture], across: int) -> Image.Image:
 
 
 def augmented(spec: Spec, reader: ImageReader, manifest: pd.DataFrame) -> str:
-    """A mosaic of training images as the network sees them in an epoch, mixup included; empty where they are gone."""
+    """A mosaic of training images as the network receives them, with augmentation and mixup; empty without files."""
     rng = np.random.default_rng(spec.train.random_seed)
     paths = manifest.loc[manifest["split"].eq("train"), "path"].to_numpy()
     chosen = rng.choice(paths, min(AUGMENTED, len(paths)), replace=False)
@@ -83,23 +83,23 @@ def augmented(spec: Spec, reader: ImageReader, manifest: pd.DataFrame) -> str:
 
 
 def shown(pixels: NDArray[Any], side: int) -> Picture:
-    """Pixels as RGB for the eye, in a square of at least `side`.
+    """The pixels as RGB for display, in a square of at least `side`.
 
     Args:
-        pixels: [height, width, channels], 0..255, or 0..65535 where there is one channel beyond 255.
+        pixels: [height, width, channels], 0..255; or 0..65535 for one channel with values above 255.
         side: pixels.
     """
     array = np.asarray(pixels, np.float32)
     if array.max(initial=0) > 255:
         array = array * (255 / SIXTEEN_BIT_TOP)
     image = Image.fromarray(np.clip(np.round(array), 0, 255).astype(np.uint8).squeeze())
-    # Each pixel of a small image is to be seen; a large one is to look smooth.
+    # The pixels of a small image stay visible; a large image is resized smoothly.
     method = Image.Resampling.NEAREST if max(image.size) * 2 <= side else Image.Resampling.BICUBIC
     return np.asarray(image.convert("RGB").resize((side, side), method))
 
 
 def worst_mistakes(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The wrong answers that were given with most confidence: of all, and of each class."""
+    """The wrong answers with the highest confidence, of all classes and of each class."""
     wrong = predictions[~predictions["correct"].astype(bool)].sort_values("confidence", ascending=False, kind="stable")
     chosen = wrong.index.isin(wrong.index[:MISTAKES]) | (wrong.groupby("class").cumcount() < MISTAKES_A_CLASS)
     return wrong[chosen].head(MOST_MISTAKES)
@@ -108,13 +108,13 @@ def worst_mistakes(predictions: pd.DataFrame) -> pd.DataFrame:
 def gallery(
     reader: ImageReader, predictions: pd.DataFrame, classes: list[str], saliency: GradCam | None
 ) -> list[dict[str, Any]]:
-    """The worst mistakes with their pictures, and with what spoke for the wrong answer.
+    """The worst mistakes with their pictures and the heat maps of the wrong answers.
 
     Args:
         reader: decodes as evaluation does.
-        predictions: as `evaluate` wrote them.
+        predictions: content of the `predictions.csv` of `evaluate`.
         classes: names in index order.
-        saliency: of the final model, where it has one.
+        saliency: of the final model, if it has one.
     """
     found = []
     rows: list[Any] = worst_mistakes(predictions).to_dict("records")
@@ -134,20 +134,20 @@ def gallery(
 def overlaid(
     stored: NDArray[Any], saliency: GradCam, scaled: Pixels, label: int, least_side: int = PICTURE
 ) -> Image.Image:
-    """An image with what speaks for a class laid over it.
+    """An image with the heat map of a class on top.
 
     Args:
-        stored: pixels [height, width, channels] as they are shown.
+        stored: pixels [height, width, channels] to show.
         saliency: of the model.
-        scaled: the same as network input.
+        scaled: the same image as network input.
         label: index of the class.
-        least_side: pixels of the result.
+        least_side: smallest side of the result, in pixels.
     """
     heat = saliency(scaled[np.newaxis], np.array([label]))[0]
     side = max(least_side, min(heat.shape))
     smooth = np.asarray(Image.fromarray(heat).resize((side, side), Image.Resampling.BICUBIC))
     colors = colormaps["inferno"](np.clip(smooth, 0, 1))[..., :3] * 255
     below = shown(stored, side).astype(np.float32)
-    # Where nothing speaks for the class the image stays as it is.
+    # The image is not changed where the heat map is 0.
     weight = OVERLAY * np.clip(smooth, 0, 1)[..., np.newaxis]
     return Image.fromarray(np.clip(below * (1 - weight) + colors * weight, 0, 255).astype(np.uint8))

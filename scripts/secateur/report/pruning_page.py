@@ -1,4 +1,4 @@
-"""The report of a pruning for people: one HTML file that needs nothing else."""
+"""The report of a pruning for people: one HTML file."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ def page(report: PruneReport, asked: str) -> str:
     """The page.
 
     Args:
-        report: what was done.
-        asked: what the spec asked for, in its own words.
+        report: of the pruning.
+        asked: the prune section of the spec in words.
     """
     rows = "\n".join(_row(group) for group in report.groups)
     body = f"""<h1>Pruning</h1>
 {"".join(f"<p>{escape(line)}</p>" for line in summary(report))}
-<p class="soft">Asked for: {escape(asked)}</p>
+<p class="soft">Spec: {escape(asked)}</p>
 <p class="soft"><span class="key" style="background:var(--kept)"></span> kept
- <span class="key" style="background:var(--gone)"></span> removed. The layers of one row lose the same channels.</p>
+ <span class="key" style="background:var(--gone)"></span> removed. The layers in one row lose the same channels.</p>
 <table class="wide"><thead>
-<tr><th>layers, and why they go together</th><th>kept and removed</th><th>channels</th></tr></thead><tbody>
+<tr><th>layers, and what couples them</th><th>kept and removed</th><th>channels</th></tr></thead><tbody>
 {rows}
 </tbody></table>"""
     return document("Pruning", body)
 
 
 def summary(report: PruneReport) -> list[str]:
-    """What was done, in sentences that name what is kept and what is removed."""
+    """Sentences about the result that name what is kept and what is removed."""
     lines = [
         _share("multiply-accumulates", report.before.macs, report.after.macs),
         _share("parameters", report.before.params, report.after.params),
@@ -56,8 +56,8 @@ def summary(report: PruneReport) -> list[str]:
     if reached and reached.key in ("target_size_mb", "target_latency_ms"):
         what = "Size of the exported fp32 ONNX" if reached.key == "target_size_mb" else "Latency with ONNX Runtime"
         unit = reached.unit
-        limits = f"{reached.value:.3g} {unit} of at most {reached.target:.3g} {unit}"
-        lines.append(f"{what}: {limits}; {reached.before:.3g} {unit} before.")
+        limits = f"{reached.value:.3g} {unit}, limit {reached.target:.3g} {unit}"
+        lines.append(f"{what}: {limits}; before pruning {reached.before:.3g} {unit}.")
     return lines
 
 

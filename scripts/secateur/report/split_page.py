@@ -1,4 +1,4 @@
-"""The report of split for people: what images there are, and what is odd about them."""
+"""The report of split for people: facts about the images, and what is odd about them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def page(report: dict[str, Any], findings: pd.DataFrame) -> str:
     """The page.
 
     Args:
-        report: as in report.json.
-        findings: as in findings.csv.
+        report: content of report.json.
+        findings: content of findings.csv.
     """
     warnings = "".join(f'<p class="warning">{escape(words)}</p>' for words in report["warnings"])
     parts = "  ".join(f"{name} {count:,}" for name, count in report["images_per_split"].items())
@@ -61,16 +61,16 @@ def _facts(facts: dict[str, Any]) -> str:
         for name, words in (("width", "width, pixels"), ("height", "height, pixels"), ("bytes", "file, bytes"))
     )
     modes = ", ".join(f"{escape(name)} {count:,}" for name, count in facts["modes"].items())
-    return f"""<h2>What they are</h2>
+    return f"""<h2>Sizes and modes</h2>
 <table>{_head("", ["least", "median", "most"])}<tbody>{rows}</tbody></table>
 <p class="soft">Modes: {modes}.</p>"""
 
 
 def _findings(counts: dict[str, int]) -> str:
     if not counts:
-        return "<h2>What was found</h2><p>Nothing odd.</p>"
+        return "<h2>Findings</h2><p>None.</p>"
     rows = "".join(f"<tr><td>{escape(kind)}</td>{_numbers([count])}</tr>" for kind, count in counts.items())
-    return f"""<h2>What was found</h2><p class="soft">All of it is in findings.csv.</p>
+    return f"""<h2>Findings</h2><p class="soft">findings.csv lists all findings.</p>
 <table><tbody>{rows}</tbody></table>"""
 
 
@@ -87,7 +87,7 @@ def _pairs(kind: str, rows: pd.DataFrame) -> str:
 
 
 def _thumbnail(path: str) -> str:
-    """The image, small, inside the page."""
+    """A small copy of the image inside the page."""
     try:
         with decoded(path) as image:
             small = eight_bit(image, "RGB")

@@ -1,4 +1,4 @@
-"""The first lines of a report: what came out, in sentences and in one table."""
+"""The first lines of a report: the result, in sentences and in one table."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from secateur.report.facts import Facts, Stage
 from secateur.report.words import decimal_bytes, points
 
-# Differences of this many standard errors are more than chance.
+# Differences of more than this many standard errors are not explained by chance.
 SURE = 2.0
 
 
 def sentences(facts: Facts) -> list[str]:
-    """The outcome in words."""
+    """The result in words."""
     final, spec = facts.final, facts.spec
     error = final.standard_error
     said = [
-        f"The {'pruned' if spec.prunes else 'trained'} {spec.model.arch} labels {final.metrics['top_1']:.1%} of "
-        f"{final.metrics['images']:,} {final.metrics['split']} images right (± {100 * error:.1f} points, one standard "
-        f"error), among {len(facts.classes)} classes."
+        f"The {'pruned' if spec.prunes else 'trained'} {spec.model.arch} classifies {final.metrics['top_1']:.1%} of "
+        f"{final.metrics['images']:,} {final.metrics['split']} images correctly (± {100 * error:.1f} points, one "
+        f"standard error), with {len(facts.classes)} classes."
     ]
     if facts.pruning is not None:
         said.append(_pruned(facts))
@@ -36,22 +36,23 @@ def _pruned(facts: Facts) -> str:
         f"{pruning['params_removed_ratio']:.0%} of the parameters."
     )
     if facts.unpruned is None:
-        return f"{said} The network before it was not evaluated."
+        return f"{said} The network before pruning was not evaluated."
     before, after = facts.unpruned.metrics["top_1"], facts.final.metrics["top_1"]
     judged = _judged(*paired_difference(facts.unpruned, facts.final))
-    return f"{said} Accuracy before {before:.3f}, after retraining {after:.3f}: {points(after - before)}, {judged}."
+    change = f"{points(after - before)}, {judged}"
+    return f"{said} Accuracy before pruning {before:.3f}, after retraining {after:.3f}: {change}."
 
 
 def _judged(difference: float, error: float) -> str:
     if difference == 0:
         return "no difference"
-    return "more than chance explains" if abs(difference) > SURE * error else "which chance alone can explain"
+    return "more than chance explains" if abs(difference) > SURE * error else "which can be chance"
 
 
 def paired_difference(first: Stage, last: Stage) -> tuple[float, float]:
-    """By how much top-1 rose between two models on the same images, and the standard error of that.
+    """The difference in top-1 between two models on the same images, and its standard error.
 
-    The images that only one of the two has right decide it, as in McNemar's test (Psychometrika 12, 1947).
+    Only images that one of the two classifies correctly count, as in McNemar's test (Psychometrika 12, 1947).
     """
     mine, other = (stage.predictions["correct"].to_numpy(bool) for stage in (last, first))
     if len(mine) != len(other) or not len(mine):
@@ -67,7 +68,7 @@ def _shipped(facts: Facts) -> str:
     if timed:
         first = facts.latency["cases"][0]["network"]
         ratio = f", {timed['ratio']:.2f} times the time of the {first} network" if facts.spec.prunes else ""
-        speed = f" An image takes {timed['p50_ms']:.3g} ms on one thread of this machine's CPU{ratio}."
+        speed = f" One image takes {timed['p50_ms']:.3g} ms on one thread of this machine's CPU{ratio}."
     return (
         f"The exported {file['file']} ({file['data_type']}) has {decimal_bytes(file['bytes'])} and gives the same "
         f"answer as Keras on {file['top_1_agreement']:.1%} of the images.{speed}"
@@ -75,7 +76,7 @@ def _shipped(facts: Facts) -> str:
 
 
 def table(facts: Facts) -> list[dict[str, Any]]:
-    """A row a network: name, top-1, its standard error, MACs, parameters, bytes, milliseconds; None where unknown."""
+    """One row per network: name, top-1, its standard error, MACs, parameters, bytes, milliseconds; None if unknown."""
     times = {"train": "unpruned" if facts.spec.prunes else "trained", "retrain": "pruned"}
     rows = [
         {
@@ -106,16 +107,16 @@ def table(facts: Facts) -> list[dict[str, Any]]:
 
 
 def calibration(confidence: np.ndarray, correct: np.ndarray, error: float) -> str:
-    """How far confidence can be believed, in a sentence.
+    """A sentence about the reliability of the confidence.
 
     Args:
         confidence: of the answers, 0..1.
-        correct: whether they are right.
+        correct: whether each answer is right.
         error: the expected calibration error.
     """
     sure, right = float(confidence.mean()), float(correct.mean())
-    leaning = "surer than it is right" if sure > right else "right more often than it is sure"
+    leaning = "overconfident" if sure > right else "underconfident"
     return (
-        f"Mean confidence is {sure:.3f}, accuracy {right:.3f}: the network is {leaning}. Over all levels of confidence "
-        f"the two differ by {error:.3f} on average (expected calibration error; 0 is perfect)."
+        f"The mean confidence is {sure:.3f}, the accuracy {right:.3f}: the network is {leaning}. Over all levels of "
+        f"confidence they differ by {error:.3f} on average (expected calibration error; 0 is perfect)."
     )

@@ -1,10 +1,10 @@
-"""Numbers as people read them."""
+"""Numbers in a form for people."""
 
 from __future__ import annotations
 
 
 def decimal_bytes(count: float) -> str:
-    """`1.3 MB`, in powers of 1000."""
+    """A number of bytes as `1.3 MB`, in powers of 1000."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000 or unit == "GB":
             return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
@@ -13,7 +13,7 @@ def decimal_bytes(count: float) -> str:
 
 
 def short(count: float) -> str:
-    """`27.8 M`: three figures and a unit."""
+    """A number as `27.8 M`: three digits and a unit."""
     for unit in ("", " k", " M", " G", " T"):
         if abs(count) < 1000 or unit == " T":
             return f"{count:.3g}{unit}" if unit else f"{count:,.0f}"
@@ -22,10 +22,10 @@ def short(count: float) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of two shares, in percentage points with its sign: `+0.3 points`."""
+    """A difference of two shares in percentage points, with its sign: `+0.3 points`."""
     return f"{100 * difference:+.1f} points"
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 sweep`, `2 sweeps`."""
+    """A number and its noun: `1 sweep`, `2 sweeps`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"

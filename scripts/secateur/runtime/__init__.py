@@ -1,1 +1,1 @@
-"""The process: devices, signals, libraries that must be kept quiet."""
+"""The process: its devices, its signals, its imports and the output of its libraries."""

@@ -1,7 +1,7 @@
-"""Digests of the code that a result depends on: a module, all that it imports of this package, and the libraries.
+"""Digests of the code that a result depends on: a module, the modules of this package that it imports, and libraries.
 
-Nothing is imported for it: the sources are read. What cannot change a result does not count: comments, docstrings,
-keys of the spec (their values count themselves), what is printed, the words of errors, and the modules below.
+Nothing is imported: the files are read and parsed. What cannot change a result does not count: comments, docstrings,
+keys of the spec (their values count), printed texts, messages of errors, and the modules below.
 
 See docs/decisions/out-of-date.md.
 """
@@ -23,38 +23,38 @@ from typing import Any
 
 NAME = "secateur"
 PACKAGE = Path(__file__).parents[1]
-# Modules, and packages with all that they hold, that cannot change a result.
+# Modules, and packages with all their modules, that cannot change a result.
 COSMETIC = {
-    "secateur.errors": "words and exit codes of errors",
-    "secateur.run": "which file is where; the rules say the same",
+    "secateur.errors": "texts and exit codes of errors",
+    "secateur.run": "paths of files; the rules name the same paths",
     "secateur.step_table": "names and help of the steps",
-    "secateur.workflow": "when a step runs, and from which files",
+    "secateur.workflow": "when a step runs, and on which files",
     "secateur.steps.context": "locks and folders of a step",
-    "secateur.storage.atomic": "how a file reaches the disk, not what is in it",
+    "secateur.storage.atomic": "how a file is written, not its content",
     "secateur.storage.locks": "who writes first",
-    "secateur.storage.status_log": "lines for people and for TAO's tools",
-    "secateur.vault": "how a file is encrypted, not what is in it",
-    "secateur.runtime.code_digest": "this module: what is out of date, not what a result is",
+    "secateur.storage.status_log": "messages for people and for TAO's tools",
+    "secateur.vault": "how a file is encrypted, not its content",
+    "secateur.runtime.code_digest": "this module: which results are out of date, not their content",
     "secateur.runtime.gpu": "which device a step gets",
-    "secateur.runtime.signals": "how a step stops",
+    "secateur.runtime.signals": "how a step is stopped",
     "secateur.runtime.quiet": "what libraries print",
     "secateur.runtime.threads": "how many threads a step computes with",
     "secateur.runtime.import_hooks": "how long an import takes",
-    "secateur.spec.load": "its outcome is the values of the spec, which count themselves",
+    "secateur.spec.load": "it makes the values of the spec, and these count",
     "secateur.spec.convert": "as load",
     "secateur.spec.yaml_file": "as load",
     "secateur.spec.tao_releases": "as load",
     "secateur.spec.text_protos": "as load",
     "secateur.spec.notices": "words",
     "secateur.spec.effective": "a spec as text",
-    "secateur.spec.effects": "what is out of date, not what a result is",
-    "secateur.spec.fields": "as effects; the types of values count by their values",
+    "secateur.spec.effects": "which results are out of date, not their content",
+    "secateur.spec.fields": "as effects; types act through the values, and these count",
     "secateur.training.progress": "the progress line",
-    "secateur.tracking": "curves for other programs; no training waits for them",
+    "secateur.tracking": "curves for other programs; they cannot change a training",
 }
-# A page counts only for a step whose result is a page: a model is not made again for another layout.
+# Code of pages counts only for steps that write a page: a model does not depend on the layout of a page.
 PAGES = ("secateur.report",)
-# Libraries that compute, and what installs them. A new version of one of them makes results out of date.
+# Libraries that compute -> the packages that install them. A new version makes results out of date.
 LIBRARIES = {
     "PIL": ("pillow",),
     "ai_edge_litert": ("ai-edge-litert",),
@@ -76,12 +76,12 @@ KEY_MAKERS = ("spec_key", "no_effect", "Field")
 
 
 def code_digest(module: str, without: Collection[str] = (), pages: bool = False) -> str:
-    """Digest of all code that a module's results depend on.
+    """The digest of all code that a module's results depend on.
 
     Args:
         module: dotted name, such as `secateur.steps.train`.
-        without: more modules or packages that do not count, since this spec does not use them.
-        pages: whether pages count.
+        without: more modules or packages that do not count, because the spec does not use them.
+        pages: whether the code of pages counts.
     """
     return _digest(module, tuple(sorted(without)), pages)
 
@@ -96,9 +96,9 @@ def _digest(module: str, without: tuple[str, ...], pages: bool) -> str:
 
 
 def closure(module: str, without: Collection[str] = (), pages: bool = False) -> list[str]:
-    """Names of the modules of this package that a module imports, by itself or through others, and itself; sorted."""
+    """The sorted names of a module and of all modules of this package that it imports, directly or through others."""
     left_out = [*COSMETIC, *without, *(() if pages else PAGES)]
-    # The package's own file holds its version number: what changed is in the modules.
+    # The package's own __init__ holds only the version number; real changes are in the modules.
     sources = _sources()
     found: set[str] = set()
     waiting = [module]
@@ -117,7 +117,7 @@ def imports_of(module: str) -> list[str]:
 
 
 def libraries(modules: Collection[str]) -> dict[str, str]:
-    """Name -> version of the libraries that compute and that these modules import."""
+    """Name -> version of the computing libraries that these modules import."""
     sources = _sources()
     imported = {package for name in modules for package in sources[name]["packages"]}
     wanted = {package for name in imported for package in LIBRARIES.get(name, ())}
@@ -138,7 +138,7 @@ def _is_below(name: str, other: str) -> bool:
 
 @lru_cache
 def _sources() -> dict[str, dict[str, Any]]:
-    """Dotted name -> `digest`, `imports` and `packages` of every module; kept beside Python's own caches."""
+    """Dotted name -> `digest`, `imports` and `packages` of every module; stored in Python's cache folder."""
     cache = _cache_path()
     kept = _read_cache(cache)
     found, changed = {}, False
@@ -154,7 +154,7 @@ def _sources() -> dict[str, dict[str, Any]]:
 
 
 def _stamps(path: Path, names: Collection[str]) -> dict[str, list[int]]:
-    """Size and time of a module and of the files that it reads, by their paths below the module's folder."""
+    """The size and time of a module and of its data files, by their paths below the module's folder."""
     found = {}
     for name in names:
         with suppress(OSError):
@@ -184,7 +184,7 @@ def _read(path: Path, name: str) -> dict[str, Any]:
 
 
 def _imports(tree: ast.Module, name: str, is_package: bool) -> tuple[set[str], set[str]]:
-    """Modules of this package, and names of other top-level packages, that a module imports anywhere in it."""
+    """The modules of this package, and the top-level names of other packages, that a module imports anywhere."""
     own: set[str] = set()
     others: set[str] = set()
     for node in ast.walk(tree):
@@ -208,16 +208,16 @@ def _imports(tree: ast.Module, name: str, is_package: bool) -> tuple[set[str], s
 
 
 def _is_module(name: str) -> bool:
-    """Whether a dotted name is a module of this package; names inside modules are not."""
+    """Whether a dotted name is a module of this package, and not a name inside a module."""
     path = PACKAGE.joinpath(*name.split(".")[1:])
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 class _Meaning(ast.NodeTransformer):
-    """Takes out of a module what cannot change a result."""
+    """Removes from a syntax tree what cannot change a result."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """Docstrings, and what is printed."""
+        """Remove docstrings and calls of print."""
         if isinstance(node.value, ast.Constant):
             return None
         call = node.value
@@ -226,13 +226,13 @@ class _Meaning(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """The words of an error."""
+        """Remove the texts of errors."""
         if isinstance(node.exc, ast.Call):
             node.exc.args, node.exc.keywords = [], []
         return self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        """Keys of the spec: their values count themselves."""
+        """Remove keys of the spec: their values count instead."""
         call = node.value
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in KEY_MAKERS:
             return None
@@ -240,7 +240,7 @@ class _Meaning(ast.NodeTransformer):
 
 
 def _data_files(path: Path) -> list[Path]:
-    """What lies beside a module and is named in it: a page, a script that is copied, a folder of templates."""
+    """The data files beside a module that its code names: a page, a script that is copied, a folder of templates."""
     words = path.read_text(encoding="utf-8")
     found: list[Path] = []
     for beside in sorted(path.parent.iterdir()):
@@ -255,7 +255,7 @@ def _cache_path() -> Path:
 
 
 def _read_cache(path: Path) -> dict[str, dict[str, Any]]:
-    """What is kept, by the same code and the same Python: another one writes syntax trees in another way."""
+    """The stored digests of the same code and the same Python; another Python writes syntax trees differently."""
     try:
         kept = json.loads(path.read_bytes())
         return dict(kept["modules"]) if kept["made_by"] == _maker() else {}
@@ -269,7 +269,7 @@ def _maker() -> list[str]:
 
 
 def _write_cache(path: Path, found: dict[str, dict[str, Any]]) -> None:
-    """A folder that cannot be written costs time, and nothing else."""
+    """Store the digests. If the folder cannot be written, the next run computes them again."""
     part = path.with_name(f"{CACHE}.{os.getpid()}")
     with suppress(OSError):
         path.parent.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
-"""Whole GPUs for one job, and each GPU for one job only.
+"""Lease whole GPUs to jobs, each GPU to one job at a time.
 
-Snakemake counts GPUs and never says which one (snakemake#281). Here a job takes devices through locks on files, one a
-device, that the kernel frees when their holder dies, however that happens.
+Snakemake counts GPUs but does not say which one a job has (snakemake#281). Here a job takes devices through locks on
+files, one per device. The kernel frees a lock when its holder dies, for whatever reason.
 
 See docs/decisions/gpu-locks.md.
 """
@@ -33,15 +33,15 @@ Say = Callable[[str], None]
 
 
 def several_on(backend: str | None) -> bool:
-    """Whether one network can be trained on several GPUs with this Keras backend; None: where none is named."""
+    """Whether this Keras backend can train one network on several GPUs; None: no backend is chosen."""
     return backend in (None, "jax") and importlib.util.find_spec("jax") is not None
 
 
 def devices(environment: Mapping[str, str]) -> list[str]:
-    """The GPUs that this process may use, by UUID where the driver tells it.
+    """The GPUs that this process may use, by UUID if the driver reports it.
 
-    `SECATEUR_GPUS` decides; else `CUDA_VISIBLE_DEVICES`, whose numbers are nvidia-smi's; else all that nvidia-smi
-    lists. Of a GPU that is divided (MIG) each part counts as a device.
+    `SECATEUR_GPUS` decides; else `CUDA_VISIBLE_DEVICES`, with the numbers of nvidia-smi; else all GPUs that nvidia-smi
+    lists. Each part of a divided GPU (MIG) counts as a device.
     """
     known = _listed()
     named = environment.get(OURS, environment.get(VISIBLE))
@@ -49,7 +49,7 @@ def devices(environment: Mapping[str, str]) -> list[str]:
         return [uuid for parts in known.values() for uuid in parts]
     chosen: list[str] = []
     for name in filter(None, (word.strip() for word in named.split(","))):
-        # CUDA itself stops at the first name that it does not know; -1 is the usual one.
+        # CUDA itself ignores all names after the first unknown one, which is usually -1.
         if name.startswith("-") or name.lower() in ("none", "void", "nodevfiles"):
             break
         chosen.extend(known.get(name, [name]))
@@ -57,7 +57,7 @@ def devices(environment: Mapping[str, str]) -> list[str]:
 
 
 def _listed() -> dict[str, list[str]]:
-    """Index -> UUIDs of the GPU, or of its parts; empty where there is no driver."""
+    """Index -> UUIDs of the GPU or of its parts; empty if there is no driver."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return {}
@@ -77,9 +77,7 @@ def _listed() -> dict[str, list[str]]:
 
 
 def lock_folder(environment: Mapping[str, str]) -> Path:
-    """Where the locks lie: one folder for a host, but one of its own for each job of SLURM, where the device of every
-    job may be called 0.
-    """
+    """The folder of the locks: one per host; or one per SLURM job, since each job can have a device called 0."""
     root = Path(environment.get(FOLDER) or Path(tempfile.gettempdir()) / "secateur-gpus")
     job = environment.get("SLURM_JOB_ID")
     return root / f"job-{_file_name(job)}" if job else root
@@ -87,17 +85,17 @@ def lock_folder(environment: Mapping[str, str]) -> Path:
 
 @contextmanager
 def leased(count: int, environment: MutableMapping[str, str], say: Say = lambda words: None) -> Iterator[list[str]]:
-    """Hold `count` GPUs while the block runs, and show this process no others.
+    """Hold `count` GPUs while the block runs, and hide the others from this process.
 
-    To be entered before TensorFlow or JAX is imported. Waits for devices that other jobs hold.
+    Enter the block before TensorFlow or JAX is imported. It waits for devices that other jobs hold.
 
     Args:
-        count: 0 hides every GPU; of more than there are, all are taken.
+        count: 0 hides every GPU; if it is larger than the number of GPUs, all are taken.
         environment: `CUDA_VISIBLE_DEVICES` is set in it.
-        say: is told what is waited for.
+        say: receives a message if the block must wait.
 
     Yields:
-        The devices; none means the CPU, since none are wanted, or this machine has none.
+        The devices; empty for the CPU, if count is 0 or the machine has no GPU.
 
     Raises:
         ArtifactError: the locks cannot be made.
@@ -120,9 +118,9 @@ def leased(count: int, environment: MutableMapping[str, str], say: Say = lambda 
 def _gather(pool: list[str], count: int, folder: Path, say: Say) -> dict[str, int]:
     """Device -> descriptor that holds its lock.
 
-    Jobs with the same choice of devices stand in one queue, and only the first of it takes any: a job for several is
-    not overtaken for ever by jobs for one. Jobs with another choice do not wait behind them. A device is never held
-    while another is waited for, so that nobody waits in a circle.
+    Jobs with the same choice of devices form one queue, and only the first job takes devices, so that jobs for one
+    device cannot overtake a job for several forever. Jobs with another choice do not wait in this queue. A job never
+    holds one device while it waits for another, so that no deadlock is possible.
     """
     _make(folder)
     queue = _opened(folder / f"queue-{hashlib.sha256(','.join(sorted(pool)).encode()).hexdigest()[:16]}.lock")
@@ -142,7 +140,7 @@ def _gather(pool: list[str], count: int, folder: Path, say: Say) -> dict[str, in
 
 
 def _take(pool: list[str], count: int, folder: Path) -> dict[str, int]:
-    """As many devices as are wanted, or none. All jobs try in one order: of two that meet one comes away with all."""
+    """The wanted number of devices, or none. All jobs try in the same order, so one of two competing jobs gets all."""
     held: dict[str, int] = {}
     for device in sorted(pool):
         if len(held) == count:
@@ -161,7 +159,7 @@ def _take(pool: list[str], count: int, folder: Path) -> dict[str, int]:
 
 
 def _waiting(count: int, pool: list[str], folder: Path) -> str:
-    """Who has the devices, in words."""
+    """A message that names the processes that hold the devices."""
     holders = []
     for device in pool:
         descriptor = _opened(folder / f"{_file_name(device)}.lock")
@@ -172,7 +170,7 @@ def _waiting(count: int, pool: list[str], folder: Path) -> str:
 
 
 def _make(folder: Path) -> None:
-    """Other people's jobs on the same host must be able to lock there too."""
+    """Make the folder of the locks so that jobs of other users on the same host can use it too."""
     try:
         for part in (folder.parent, folder) if folder.name.startswith("job-") else (folder,):
             if not part.exists():
@@ -196,7 +194,8 @@ def _opened(path: Path) -> int:
 
 def _no_locks(path: Path, error: OSError) -> ArtifactError:
     return ArtifactError(
-        f"cannot lock GPUs in {path}: {error.strerror or error}", f"name another folder in {FOLDER}, one for the host"
+        f"cannot lock GPUs in {path}: {error.strerror or error}",
+        f"set {FOLDER} to a folder that every job on this host can write",
     )
 
 

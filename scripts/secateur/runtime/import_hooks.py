@@ -1,4 +1,4 @@
-"""Imports that libraries make at their start and nothing here needs.
+"""Skip imports that libraries make at their start and that this package does not need.
 
 See docs/decisions/imports.md.
 """
@@ -12,7 +12,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-# What imports whom for functions that are never called here; each goes on without, as where it is not installed.
+# Module -> package that it imports for functions that are not used here. The module works without the package, as if
+# that were not installed.
 UNUSED = {
     "keras.src.callbacks.orbax_checkpoint": "jax",
     "keras.src.visualization.plot_bounding_box_gallery": "matplotlib",
@@ -24,10 +25,10 @@ UNUSED = {
 
 
 def skip_unused_imports() -> None:
-    """Import Keras and TensorFlow from now on without what `UNUSED` names.
+    """Let Keras and TensorFlow be imported without the packages in `UNUSED`.
 
-    That takes two thirds of the time and 90 to 200 MB less (bench/imports.py). The packages themselves can be imported
-    as ever, before and after.
+    The import then takes two thirds of the time, and 90 to 200 MB less (bench/imports.py). The packages themselves can
+    still be imported, before and after.
     """
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
@@ -45,7 +46,7 @@ class _Finder(MetaPathFinder):
 
 
 def _without(unused: str, execute: Callable[[ModuleType], None], module: ModuleType) -> None:
-    """None in `sys.modules` makes an import of that name an ImportError."""
+    """Hide packages while another one is imported: None in `sys.modules` makes their import fail."""
     sys.modules[unused] = None  # type: ignore[assignment]
     try:
         execute(module)

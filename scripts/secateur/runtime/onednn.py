@@ -1,4 +1,4 @@
-"""How TensorFlow computes on a CPU.
+"""Choose how TensorFlow computes on a CPU.
 
 See docs/decisions/keras-backends.md.
 """
@@ -12,11 +12,11 @@ ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def use_onednn(environment: MutableMapping[str, str]) -> None:
-    """Have TensorFlow use oneDNN's kernels on every x86 CPU, unless the user has said otherwise.
+    """Let TensorFlow use oneDNN's kernels on every x86 CPU, unless the user has set it.
 
-    By itself it does so only where the CPU has instructions made for neural networks (AVX-512 VNNI, AMX); on
-    others training takes 1.7 to 3.2 times as long without (bench/cpu.py). It reads the setting while it is imported, so
-    call this before.
+    By default it uses them only on CPUs with instructions for neural networks (AVX-512 VNNI, AMX). On other CPUs
+    training without them takes 1.7 to 3.2 times as long (bench/cpu.py). Call this before the import of TensorFlow,
+    which reads the setting.
     """
     if platform.machine() in ("x86_64", "AMD64"):
         environment.setdefault(ONEDNN, "1")

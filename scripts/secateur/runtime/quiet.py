@@ -1,4 +1,4 @@
-"""What libraries in C++ print past Python."""
+"""Silence the output of C++ libraries, which Python cannot catch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Send the standard error of this process nowhere, that of its C++ parts included, while the block runs."""
+    """Discard the standard error of this process, also of C++ code, while the block runs."""
     terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -23,10 +23,10 @@ def silenced() -> Iterator[None]:
 
 
 def keras_imported_quietly() -> None:
-    """TensorFlow logs about its build while it is imported, before any of its own settings can stop it."""
+    """Import Keras without TensorFlow's messages about its build, which no setting of TensorFlow can stop."""
     with silenced():
         import keras  # noqa: F401, PLC0415
-    # Remarks about TensorFlow's own machinery, which no user of a command can act upon.
+    # These remarks are about TensorFlow's internals; a user cannot do anything about them.
     for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="tensorflow")

@@ -1,6 +1,7 @@
-"""Signals that ask a job to stop: at once outside a training, between two batches inside one.
+"""Signals that stop a job: at once outside a training, between two batches in a training.
 
-SIGTERM comes from `kill`, a container or a batch system, SIGUSR2 from SLURM near a job's time limit, SIGINT is Ctrl-C.
+SIGTERM comes from `kill`, a container or a batch system; SIGUSR2 from SLURM near a job's time limit; SIGINT from
+Ctrl-C.
 
 See docs/decisions/signals-and-exit-codes.md.
 """
@@ -19,16 +20,16 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """While the block runs, each of the signals raises KeyboardInterrupt, which unwinds it."""
+    """Turn each of the signals into KeyboardInterrupt while the block runs."""
     with _handled_by(signal.default_int_handler):
         yield
 
 
 class StopRequest:
-    """While it is entered, the first signal is only noted; a second SIGINT raises KeyboardInterrupt.
+    """Notes the first signal while its block runs; a second SIGINT raises KeyboardInterrupt.
 
     Attributes:
-        signal: name of the signal that came; empty before.
+        signal: name of the signal that arrived; empty before.
     """
 
     def __init__(self) -> None:
@@ -53,7 +54,7 @@ class StopRequest:
 
 @contextmanager
 def _handled_by(handler: Any) -> Iterator[None]:
-    """Python lets only the main thread set handlers; in another one nothing changes."""
+    """Set handlers for the signals. Python allows this in the main thread only; other threads change nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The spec file: typed sections, one loader for every vintage."""
+"""The spec file: typed sections, and one loader for all TAO releases."""
 
 from secateur.spec.augment_spec import AugmentSpec
 from secateur.spec.data_spec import DataSpec, SplitSpec

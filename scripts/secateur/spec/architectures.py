@@ -1,6 +1,6 @@
-"""Names of backbones as specs of every vintage spell them, in one canonical form.
+"""Names of backbones: one canonical form for the spellings of all TAO releases.
 
-This list is apart from the zoo so that checking a spec does not import Keras.
+This list is not in the zoo, so that checking a spec does not import Keras.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ARCHITECTURES = (
     "alexnet",
 )
 BYOM = "byom"
-# Longer names before those that they begin with.
+# A longer name is before the shorter name with which it begins.
 FAMILIES = (
     "resnet",
     "efficientnet",
@@ -42,21 +42,21 @@ FAMILIES = (
     BYOM,
 )
 
-_STRIDES = {"use_pooling": (False, "where it pools and where it strides is part of the network")}
-_NO_PROJECTIONS = {"all_projections": (False, "it has no shortcuts that could be projected")}
+_STRIDES = {"use_pooling": (False, "its pooling and strides are part of the network")}
+_NO_PROJECTIONS = {"all_projections": (False, "it has no shortcuts to project")}
 _ALWAYS_BATCH_NORM = {
     "use_batch_norm": (True, "it always has batch normalisation"),
-    "use_bias": (False, "batch normalisation takes the place of biases"),
+    "use_bias": (False, "batch normalisation replaces biases"),
 }
 _NEVER_BATCH_NORM = {
     "use_batch_norm": (False, "it has no batch normalisation"),
     "freeze_bn": (False, "it has no batch normalisation"),
     "use_bias": (True, "its convolutions always have biases"),
 }
-_NO_DROPOUT = {"dropout": (0.0, "the specification has this rate for VGG and SqueezeNet only")}
-_PADDING = {"padding": (None, "how its windows pad is part of the network")}
-_AS_IN_FILE = "the network is taken as its file has it"
-# Options that a family lacks: what the network does in any case, and why; see docs/decisions/backbones.md.
+_NO_DROPOUT = {"dropout": (0.0, "the specification has a dropout rate for VGG and SqueezeNet only")}
+_PADDING = {"padding": (None, "its padding is part of the network")}
+_AS_IN_FILE = "the network is used as it is in its file"
+# Options that a family does not have -> the fixed value and the reason; see docs/decisions/backbones.md.
 FIXED: dict[str, dict[str, tuple[Any, str]]] = {
     "resnet": {**_NO_DROPOUT},
     "efficientnet": {
@@ -101,10 +101,10 @@ def family_name(arch: str) -> str:
 
 
 def canonical_arch(name: str, n_layers: int | None = None) -> str:
-    """The canonical name for any spelling: `resnet` with `n_layers: 18`, `resnet18` and `ResNet-18` are `resnet_18`.
+    """The canonical name for any spelling: `resnet` with `n_layers: 18`, `resnet18` and `ResNet-18` become `resnet_18`.
 
     Raises:
-        ValueError: no such backbone; the message names the nearest one.
+        ValueError: there is no such backbone; the message names the nearest one.
     """
     folded = re.sub(r"[\s_\-]+", "", name.strip().lower())
     by_folded = {re.sub(r"[_\-]", "", arch): arch for arch in (*ARCHITECTURES, BYOM)}

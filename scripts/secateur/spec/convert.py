@@ -1,4 +1,4 @@
-"""A spec of any vintage, written anew in the words of the specification (V1)."""
+"""Convert a spec of any TAO release to the key names of the specification (V1)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ KEY_FROM = "env:SECATEUR_KEY"
 
 
 def converted(path: Path | str) -> str:
-    """The text of the new spec: what the file says and nothing else, each key under its name in V1.
+    """The text of the new spec: the values of the file and nothing else, each key under its name in V1.
 
-    A key that stands in the file itself is not copied: it becomes `env:SECATEUR_KEY`. What was renamed, has no effect
-    or deserves a warning stands above as comments.
+    A literal encryption key in the file is not copied: it becomes `env:SECATEUR_KEY`. Comments at the top list renamed
+    keys, keys without effect and warnings.
 
     Raises:
-        SpecError: the file cannot be read or says something that is not allowed; with line and key.
+        SpecError: the file cannot be read, or has a key or value that is not allowed; the message has line and key.
     """
     parsed = _parsed(Path(path))
     values, renamed = to_v1(parsed)
@@ -34,7 +34,7 @@ def converted(path: Path | str) -> str:
     body = yaml.safe_dump(_ordered(values), sort_keys=False, allow_unicode=True, width=120)
     notices = [*(f"{old} is now {new}" for new, old in renamed.items() if old != new), *_remarks(body, str(path))]
     if literal:
-        notices.append(f"the key was in the file; it is not copied: set the variable {KEY_FROM.removeprefix('env:')}")
+        notices.append(f"the key was in the file and is not copied: set the variable {KEY_FROM.removeprefix('env:')}")
     return "".join(f"# {line}\n" for line in [f"Converted from {Path(path).name}.", *notices]) + body
 
 
@@ -51,7 +51,7 @@ def _parsed(path: Path) -> SpecText:
 
 
 def _remarks(body: str, name: str) -> list[str]:
-    """What the loader says of the new spec; its mistakes are named as those of the file."""
+    """The notices of the loader about the new spec. Its errors name the old file."""
     return [str(notice) for notice in parse_spec(body, name).notices]
 
 

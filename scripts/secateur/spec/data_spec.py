@@ -1,4 +1,4 @@
-"""The data section: where the images are, how they are split, how pixels become network input."""
+"""The data section: the places of the images, the split, and the way pixels become network input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from secateur.spec.fields import Bytes, Folded, OptionalPath, Section, Share, sp
 
 
 class SplitSpec(Section):
-    """Own addition: how images of `data.source` are split."""
+    """Own addition: the shares of the splits of `data.source`."""
 
     train: Share = spec_key(0.7, "share of the images for training", "split")
     val: Share = spec_key(0.1, "share of the images for validation", "split")
@@ -27,7 +27,7 @@ class SplitSpec(Section):
 
 
 class DataSpec(Section):
-    """Where the images are and how pixels become network input."""
+    """The places of the images and the way pixels become network input."""
 
     train_dataset_path: OptionalPath = spec_key(
         None, "folder with a folder of training images per class", "split", place=True

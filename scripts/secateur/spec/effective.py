@@ -1,4 +1,4 @@
-"""A spec with every default filled in, for people and for comparisons; the key is never shown."""
+"""A spec with all defaults filled in, for people and for comparisons. The key is never shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def effective(spec: Spec) -> str:
 
 
 def flattened(spec: Spec) -> dict[str, Any]:
-    """Dotted key -> plain value, for every key that has one."""
+    """Dotted key -> plain value, for every key that has a value."""
     return dict(_flat(spec.model_dump(mode="json", exclude_none=True, exclude={"key"}), ""))
 
 

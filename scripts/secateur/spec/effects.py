@@ -1,7 +1,7 @@
-"""What the keys of a spec affect, read from the keys themselves (`secateur.spec.fields`).
+"""The effects of the keys of a spec, read from the keys themselves (`secateur.spec.fields`).
 
-From here come: the values whose change makes a step out of date, what a model's chain says of a spec, and the keys
-that have no effect.
+This module derives the values whose change makes a step out of date, the part of a spec in a model's chain, and the
+keys without effect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from secateur.spec.spec import Spec
 
 
 def nested_section(annotation: Any) -> type[BaseModel] | None:
-    """The section that a key holds; None where it holds a value."""
+    """The section under a key; None if the key has a value."""
     for part in (annotation, *get_args(annotation)):
         if isinstance(part, type) and issubclass(part, BaseModel):
             return part
@@ -25,7 +25,7 @@ def nested_section(annotation: Any) -> type[BaseModel] | None:
 
 
 def all_keys(section: type[BaseModel] = Spec, prefix: str = "") -> Iterator[tuple[str, About]]:
-    """Every key with its dotted path; of a section within a section too."""
+    """Every key with its dotted path, also in nested sections."""
     for name, field in section.model_fields.items():
         inner, said = nested_section(field.annotation), about(field)
         if inner is not None:
@@ -46,12 +46,12 @@ def _affecting(effects: frozenset[Effect], place: bool) -> tuple[str, ...]:
 
 
 def values_that_affect(spec: Spec, effects: Collection[Effect], without: Collection[str] = ()) -> dict[str, Any]:
-    """Dotted path -> plain value, of every key that affects one of these; names of images are not among them.
+    """Dotted path -> plain value of every key with one of these effects, except keys that name images.
 
     Args:
         spec: the values.
-        effects: what is affected.
-        without: sections that do not count, as `retrain` for the first training.
+        effects: the effects to look for.
+        without: sections that do not count, such as `retrain` for the first training.
     """
     values = spec.plain
     found = {}
@@ -64,7 +64,7 @@ def values_that_affect(spec: Spec, effects: Collection[Effect], without: Collect
 
 
 def places_that_affect(spec: Spec, effects: Collection[Effect]) -> dict[str, list[str]]:
-    """Dotted path -> the folders, tables, archives or URLs of images that it names; keys that name none are absent."""
+    """Dotted path -> the folders, tables, archives or URLs of images that the key names. Other keys are absent."""
     values = spec.plain
     named = {path: _value(values, path) for path in _affecting(frozenset(effects), True)}
     return {path: value if isinstance(value, list) else [value] for path, value in named.items() if value}
@@ -74,7 +74,7 @@ _ABSENT = object()
 
 
 def _value(values: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path; `_ABSENT` where a section on the way is not there."""
+    """The value at a dotted path; `_ABSENT` if a section on the path is absent."""
     found: Any = values
     for name in path.split("."):
         if not isinstance(found, dict) or name not in found:
@@ -84,7 +84,7 @@ def _value(values: dict[str, Any], path: str) -> Any:
 
 
 def result_values(section: Section | None) -> dict[str, Any]:
-    """A section as plain data, without the keys that change no result; nested. Empty for None."""
+    """A section as nested plain data, without the keys that change no result. Empty for None."""
     if section is None:
         return {}
     plain = section.model_dump(mode="json")

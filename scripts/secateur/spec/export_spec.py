@@ -1,4 +1,4 @@
-"""The export section: the file for deployment, its precision, what lies beside it, and TensorRT's engine."""
+"""The export section: the file for deployment, its precision, the files beside it, and TensorRT's engine."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from secateur.spec.fields import (
 from secateur.spec.train_spec import OWN_RESULTS
 
 DataType = Literal["fp32", "fp16", "int8"]
-# Files of these targets are plain: a passphrase would protect nothing beside them.
+# Files of these targets are not encrypted, so that encrypting the ONNX file beside them protects nothing.
 Target = Literal["tflite", "openvino", "web"]
-# Top-1 agreement with Keras and largest difference of a probability that an exported file must meet without `parity`.
+# Default limits of `parity`: least top-1 agreement with Keras, and largest difference of a probability.
 PARITY: dict[str, tuple[float, float]] = {"fp32": (1.0, 1e-4), "fp16": (0.99, 0.05), "int8": (0.9, 1.0)}
 
 
 class CalibrationSpec(Section):
-    """Own addition: how ranges of activations are measured for int8."""
+    """Own addition: measurement of the ranges of activations for int8."""
 
     images: PositiveInt = spec_key(512, "number of training images", "calibrate", "export")
     method: Annotated[Literal["minmax", "entropy", "percentile"], Folded] = spec_key(
@@ -40,7 +40,7 @@ class CalibrationSpec(Section):
 
 
 class ParitySpec(Section):
-    """Own addition: what an exported file must meet on the test images, or the run stops."""
+    """Own addition: limits for an exported file on the test images. The run stops if the file exceeds them."""
 
     min_top_1_agreement: Share | None = spec_key(
         None, "share of images with the same answer as Keras; absent: fp32 1, fp16 0.99, int8 0.9", "export", "engine"
@@ -50,7 +50,7 @@ class ParitySpec(Section):
     )
 
     def limits(self, data_type: str) -> tuple[float, float]:
-        """Least agreement and largest difference for a file of this type."""
+        """The least agreement and the largest difference for a file of this type."""
         agreement, difference = PARITY[data_type]
         return (
             agreement if self.min_top_1_agreement is None else self.min_top_1_agreement,
@@ -137,8 +137,7 @@ class ExportSpec(Section):
     def _targets_are_plain(self) -> Self:
         if self.targets and not (self.output_path or "").endswith(".onnx"):
             raise ValueError(
-                f"targets {', '.join(self.targets)} write files that anyone can read; set output_path to an .onnx file "
-                "or remove them"
+                f"targets {', '.join(self.targets)} are not encrypted; set output_path to an .onnx file or remove them"
             )
         return self
 
@@ -157,17 +156,17 @@ class ExportSpec(Section):
 
     @property
     def calibration_images(self) -> int:
-        """How many images calibrate."""
+        """The number of calibration images."""
         if self.batches and self.batch_size:
             return self.batches * self.batch_size
         return self.calibration.images
 
 
 class GenTrtEngineSpec(Section):
-    """V2: asks for a TensorRT engine; its options are read as those of `export`."""
+    """V2: asks for a TensorRT engine. Its options are read as keys of `export`."""
 
     class TensorRT(Section):
-        """What is left of it when its keys have their V1 names."""
+        """The section after its keys were renamed to V1."""
 
         class Calibration(Section):
             """Likewise."""

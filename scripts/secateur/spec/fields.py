@@ -1,4 +1,4 @@
-"""What the sections of the spec share: strictness, types of values, and how a key says what it affects."""
+"""Shared parts of the sections of the spec: strictness, types of values, and the effects that a key declares."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-# What a key can affect: the files of one step, or something that several steps depend on.
-#   pixels    what a network gets of an image outside training: every step that reads images
-#   training  what a training sees and does: train with the keys of `train`, retrain with those of `retrain`
+# Effects of a key: the files of one step, or something on which several steps depend.
+#   pixels    the network input outside training: every step that reads images
+#   training  a training and its images: train with the keys of `train`, retrain with the keys of `retrain`
 Effect = Literal[
     "split",
     "cache",
@@ -39,11 +39,11 @@ class Section(BaseModel):
 
 
 class About:
-    """What a key says of itself beside its type and its description; stands in the metadata of its field.
+    """Facts about a key beside its type and its description, stored in the metadata of its field.
 
     Args:
-        affects: whose files change with the value; none for a key that acts and changes no file.
-        place: whether the value names images. What counts is the images, not the name.
+        affects: effects of the value; empty for a key that acts but changes no file.
+        place: whether the value names images. Then the images count, not the name.
         no_effect: why the key does nothing; empty for a key that acts.
     """
 
@@ -55,17 +55,17 @@ def spec_key(default: Any, description: str, *affects: Effect, place: bool = Fal
     """A key that acts.
 
     Args:
-        default: its value where the spec does not name it; a callable makes it.
+        default: its value if the spec does not set it, or a callable that makes the value.
         description: for the reference and for editors.
-        affects: whose files change with it; none where the key acts and changes no file, as a number of threads.
-        place: whether it names images.
-        limits: as pydantic's `Field` takes them.
+        affects: effects of the value; empty if the key changes no file, such as a number of threads.
+        place: whether the value names images.
+        limits: arguments of pydantic's `Field`.
     """
     return _field(default, description, About(affects, place), limits)
 
 
 def no_effect(default: Any, why: str) -> Any:
-    """A key that is accepted because TAO has it, and does nothing here."""
+    """A key that is accepted because TAO has it, but does nothing here."""
     return _field(default, f"no effect: {why}", About(no_effect=why), {})
 
 
@@ -77,7 +77,7 @@ def _field(default: Any, description: str, about: About, limits: dict[str, Any])
 
 
 def about(field: FieldInfo) -> About | None:
-    """What a key says of itself; None for a section."""
+    """The facts that a key declares; None for a section."""
     return next((entry for entry in field.metadata if isinstance(entry, About)), None)
 
 
@@ -86,12 +86,12 @@ def _folded(value: Any) -> Any:
 
 
 def empty_to_none(value: Any) -> Any:
-    """TAO's default specs write `''` for a path that is not set."""
+    """None for `''`, which TAO's default specs write for a path that is not set."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
 def _bytes(value: Any) -> Any:
-    """A number of bytes from text such as `20 GB` or `512MiB`."""
+    """The number of bytes that a text such as `20 GB` or `512MiB` means."""
     written = value.lower() if isinstance(value, str) else ""
     found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", written)
     if not found:
@@ -101,7 +101,7 @@ def _bytes(value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """A list from text: TF1 wrote `Conv2D,Dense`; V1 writes a list."""
+    """The list that a text means: TF1 wrote `Conv2D,Dense`; V1 writes a list."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 

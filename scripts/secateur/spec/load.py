@@ -1,4 +1,4 @@
-"""From a YAML file of any vintage to one typed `Spec`."""
+"""Load a YAML file of any TAO release as a typed `Spec`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from secateur.spec.tao_releases import to_v1
 from secateur.spec.tracker_specs import TRACKERS
 from secateur.spec.yaml_file import SpecText, parse_spec_text, read_spec_text
 
-# The pass phrase that TAO's documents and sample specs all use.
+# The passphrases in TAO's documents and sample specs.
 PUBLIC_DEFAULT_KEYS = ("nvidia_tlt", "tlt_encode")
 
-# What a prune section can ask for; one of them at a time.
+# Goals of a prune section; only one of them can be set.
 GOALS = ("threshold", *BUDGETS)
 
 DEPTHWISE = ("efficientnet", "mobilenet_v1", "mobilenet_v2")
 BETTER_FOR_DEPTHWISE = (
-    "has depthwise convolutions: importance: bn_scale with ranking: uniform keeps more accuracy than the default, "
-    "which is TAO's way (docs/pruning.md)"
+    "has depthwise convolutions: importance: bn_scale with ranking: uniform keeps more accuracy than TAO's default "
+    "(docs/pruning.md)"
 )
 
 
@@ -41,10 +41,10 @@ def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> Spec:
 
     Args:
         path: YAML file in the words of V0, V1 or V2.
-        overrides: `section.key=value` words that replace what the file says; values are YAML.
+        overrides: words `section.key=value` that replace values of the file; the values are YAML.
 
     Raises:
-        SpecError: with file, line, dotted key and the nearest right key.
+        SpecError: the spec is not valid; the message has file, line, dotted key and the nearest valid key.
     """
     parsed = read_spec_text(path)
     for word in overrides:
@@ -53,14 +53,14 @@ def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> Spec:
 
 
 def parse_spec(text: str | bytes, name: str = "spec") -> Spec:
-    """As `load_spec`, from text that `name` stands for in errors."""
+    """Load a spec from text, as `load_spec` does; `name` replaces the path in errors."""
     return _typed(parse_spec_text(text, name))
 
 
 def _typed(parsed: SpecText) -> Spec:
     values, renamed = to_v1(parsed)
     if "prune" in values and values["prune"] is None:
-        values["prune"] = {}  # `prune:` with nothing below it asks for the defaults
+        values["prune"] = {}  # `prune:` without keys means all defaults
     explicit = set(_paths(values))
     remarks = [Notice("renamed", old, f"is {new}") for new, old in renamed.items()]
     remarks += _prune_for_placeholder(values)
@@ -80,7 +80,7 @@ def _typed(parsed: SpecText) -> Spec:
 def _override(parsed: SpecText, word: str) -> None:
     dotted, equals, value = word.partition("=")
     if not equals or not dotted:
-        raise SpecError(f"'{word}' is not section.key=value", "write for example train.num_epochs=10")
+        raise SpecError(f"'{word}' is not section.key=value", "write, for example, train.num_epochs=10")
     if dotted in ("key", "encryption_key") and value and not value.startswith(("env:", "file:")):
         raise SpecError(f"{dotted}: takes env:NAME or file:PATH here", "other users can read command lines")
     *sections, name = dotted.split(".")
@@ -88,9 +88,9 @@ def _override(parsed: SpecText, word: str) -> None:
     for section in sections:
         holder = holder.setdefault(section, {}) if isinstance(holder, dict) else None
     if not isinstance(holder, dict):
-        raise SpecError(f"'{dotted}' does not name a key of a section", "write for example train.num_epochs=10")
+        raise SpecError(f"'{dotted}' is not a key of a section", "write, for example, train.num_epochs=10")
     if sections == ["prune"] and name in GOALS:
-        # They exclude each other: the word that was given last is meant.
+        # They exclude each other: the last word counts.
         for other in GOALS:
             holder.pop(other, None)
     try:
@@ -100,16 +100,18 @@ def _override(parsed: SpecText, word: str) -> None:
 
 
 def _prune_for_placeholder(values: dict[str, Any]) -> list[Notice]:
-    """The specification's sample trains from PRUNEDMODEL and has no prune section: it does prune."""
+    """Add a prune section if the training starts from PRUNEDMODEL, as in the specification's sample."""
     train = values.get("train")
     if not isinstance(train, dict) or train.get("pretrained_model_path") != "PRUNEDMODEL":
         return []
     train.pop("pretrained_model_path")
     key = "train.pretrained_model_path"
-    remarks = [Notice("warning", key, "PRUNEDMODEL is where retrain starts; the first training starts afresh")]
+    remarks = [
+        Notice("warning", key, "PRUNEDMODEL is the start of retrain; the first training starts from new weights")
+    ]
     if values.get("prune") is None:
         values["prune"] = {}
-        remarks.append(Notice("warning", "prune", "absent; PRUNEDMODEL asks for it, so its defaults are used"))
+        remarks.append(Notice("warning", "prune", "absent; PRUNEDMODEL needs it, so its defaults are used"))
     return remarks
 
 
@@ -140,7 +142,7 @@ def _validated(parsed: SpecText, renamed: dict[str, str], values: dict[str, Any]
 
 
 def _mistake(parsed: SpecText, renamed: dict[str, str], error: Any) -> tuple[str, str]:
-    """One line for a person, and a hint."""
+    """The message of one error, and its hint."""
     dotted = ".".join(str(part) for part in error["loc"])
     written = _written(renamed, dotted)
     where = f"{parsed.at(written)}: {written}" if written else parsed.name
@@ -160,7 +162,7 @@ def _value(error: Any) -> str:
 
 
 def _written(renamed: dict[str, str], dotted: str) -> str:
-    """The words of the file for a V1 path."""
+    """The path in the file for a path of V1."""
     parts = dotted.split(".")
     for end in range(len(parts), 0, -1):
         head = ".".join(parts[:end])
@@ -170,7 +172,7 @@ def _written(renamed: dict[str, str], dotted: str) -> str:
 
 
 def _nearest(dotted: str) -> str:
-    """The known key that is most like `dotted`: one of the same section by spelling, else one of the same name."""
+    """The known key nearest to `dotted`: by spelling in the same section, else by name in another section."""
     known = list(_known_paths(Spec, ""))
     section, _, name = dotted.rpartition(".")
     same_name = [path for path in known if path.rpartition(".")[2] == name]
@@ -205,12 +207,14 @@ def _remarks(spec: Spec, explicit: set[str], renamed: dict[str, str]) -> Iterato
         if key in explicit:
             yield Notice("no effect", _written(renamed, key), reason)
     if "data.preprocess_mode" not in explicit:
-        yield Notice("warning", "data.preprocess_mode", "absent; torch is used (the specification names two defaults)")
+        yield Notice(
+            "warning", "data.preprocess_mode", "absent; torch is used (the specification has two different defaults)"
+        )
     if spec.key is not None and spec.key.get_secret_value() in PUBLIC_DEFAULT_KEYS:
-        yield Notice("warning", "key", "this is TAO's public default: it protects nothing; use env:NAME or file:PATH")
+        yield Notice("warning", "key", "this is TAO's public default and protects nothing; use env:NAME or file:PATH")
     if spec.wants_engine and importlib.util.find_spec("tensorrt") is None:
         key = "export.engine_file" if spec.export.engine_file else "gen_trt_engine"
-        yield Notice("warning", _written(renamed, key), "TensorRT is not installed here: no engine is built")
+        yield Notice("warning", _written(renamed, key), "TensorRT is not installed on this machine: no engine is built")
     for section, tracker in itertools.product(("train", "retrain"), TRACKERS):
         key = f"{section}.{tracker}"
         if key in explicit and importlib.util.find_spec(tracker) is None:
@@ -225,8 +229,12 @@ def _model_remarks(spec: Spec, explicit: set[str]) -> Iterator[Notice]:
         if f"model.{option}" in explicit and given not in (None, [], value):
             yield Notice("no effect", f"model.{option}", f"{spec.model.arch}: {reason}")
     if "use_batch_norm" not in fixed and "model.use_batch_norm" not in explicit:
-        yield Notice("warning", "model.use_batch_norm", "absent; False is used, and training is harder without it")
-    # Measured: bench/pruning. Without batch normalisation there is no scale to judge by.
+        yield Notice(
+            "warning",
+            "model.use_batch_norm",
+            "absent; False is used, and training is more difficult without batch normalisation",
+        )
+    # Measured: bench/pruning. Without batch normalisation there is no scale for bn_scale.
     normalised = spec.model.use_batch_norm or "use_batch_norm" in fixed
     chosen = {"prune.importance", "prune.ranking"} & explicit
     if spec.prunes and family_name(spec.model.arch) in DEPTHWISE and normalised and not chosen:
@@ -236,9 +244,9 @@ def _model_remarks(spec: Spec, explicit: set[str]) -> Iterator[Notice]:
 
 
 def _refuse_foreign_options(parsed: SpecText, renamed: dict[str, str], spec: Spec, explicit: set[str]) -> None:
-    """An option that the family lacks is refused, unless it asks for what the network does in any case.
+    """Refuse an option that the family does not have, unless its value is the fixed one.
 
-    The specification's typical values (False, 0) pass too: its own table pairs them with efficientnet-b0.
+    The specification's typical values (False, 0) are accepted too: its own table has them with efficientnet-b0.
     """
     for option, (value, reason) in FIXED[family_name(spec.model.arch)].items():
         given, typical = getattr(spec.model, option), ModelSpec.model_fields[option].default

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, field_validator, model_validator
 from secateur.spec.architectures import BYOM, canonical_arch
 from secateur.spec.fields import Folded, Fraction, OptionalPath, Section, empty_to_none, spec_key
 
-MIN_IMAGE_SIDE = 16  # the specification: X, Y >= 16
+MIN_IMAGE_SIDE = 16  # the specification says: X, Y >= 16
 MAX_IMAGE_SIDE = 16384
 
 

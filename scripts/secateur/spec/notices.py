@@ -1,4 +1,4 @@
-"""What the loader did to a spec that its author should know."""
+"""Remarks of the loader that the author of a spec should read."""
 
 from __future__ import annotations
 

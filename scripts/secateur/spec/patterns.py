@@ -1,4 +1,4 @@
-"""Names with `*`, `?` and `[...]`, as shells have them."""
+"""Patterns of names with `*`, `?` and `[...]`, as in a shell."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from fnmatch import fnmatchcase
 
 
 def matching(pattern: str, names: Iterable[str]) -> list[str]:
-    """The names that a pattern means: the name itself, or all that match its wildcards. Case counts."""
+    """The names that match a pattern: the pattern itself if it is a name, else all matches. Case counts."""
     return [name for name in names if name == pattern or fnmatchcase(name, pattern)]

@@ -1,4 +1,4 @@
-"""The words that a path of a spec may hold in place of a file or folder of the run."""
+"""The words that a path in a spec can use for a file or folder of the run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Placeholder(StrEnum):
-    """What a word stands for."""
+    """The meaning of a word."""
 
     EVALMODEL = "EVALMODEL"
     """The final model."""
@@ -23,7 +23,7 @@ FOLDERS = (Placeholder.RESULTSDIR, Placeholder.EXPORTDIR)
 
 
 def split_placeholder(path: str) -> tuple[Placeholder, str] | None:
-    """The placeholder at the start of a path, and what follows it; None where the path has none."""
+    """The placeholder at the start of a path and the rest of the path; None if there is no placeholder."""
     head, _, rest = path.partition("/")
     if head not in tuple(Placeholder) or (rest and head in MODELS):
         return None

@@ -1,4 +1,4 @@
-"""The prune section: what the pruned network must meet, and what is judged by what."""
+"""The prune section: the target of pruning and the measure of importance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from secateur.spec.fields import Folded, OptionalPath, PositiveFloat, PositiveInt, Section, no_effect, spec_key
 from secateur.spec.train_spec import OWN_RESULTS
 
-# What a cut can be asked to meet in place of a threshold.
+# Targets that a cut can have instead of a threshold.
 BUDGETS = ("target_macs", "target_params", "target_size_mb", "target_latency_ms")
 
 
@@ -110,15 +110,15 @@ class PruneSpec(Section):
 
     @property
     def budget(self) -> str | None:
-        """The target key that is given; None when the threshold decides."""
+        """The target key that is set; None if the threshold decides."""
         return next((key for key in BUDGETS if getattr(self, key) is not None), None)
 
     @property
     def needs_images(self) -> bool:
-        """Whether pruning looks at training images."""
+        """Whether pruning needs training images."""
         return self.importance == "taylor" or self.recalibrate_bn or self.trains
 
     @property
     def trains(self) -> bool:
-        """Whether there is a short training between two cuts."""
+        """Whether there is a short training between cuts."""
         return self.steps > 1 and self.step_epochs > 0

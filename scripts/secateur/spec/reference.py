@@ -20,12 +20,12 @@ INTRODUCTION = """# Configuration
 
 A spec file describes one experiment. The tables below are generated from the code (`make reference`). Unknown keys
 are errors. `secateur check SPEC` prints a spec with all defaults filled in, what was renamed and what has no effect.
-Specs of other TAO releases are read too; their words are in the last column.
+Specs of other TAO releases are read too; the last column has their names.
 
-`spec.schema.json` tells the same to editors: with `# yaml-language-server: $schema=../spec.schema.json` as the first
-line of a spec, keys are completed and checked while you type.
+`spec.schema.json` is for editors: with `# yaml-language-server: $schema=../spec.schema.json` as the first line of a
+spec, they complete and check keys while you type.
 
-In paths these words stand for files of the run: `EVALMODEL` the final model, `PRUNEDMODEL` the pruned one,
+Paths can use these words for files of the run: `EVALMODEL` is the final model, `PRUNEDMODEL` the pruned model,
 `RESULTSDIR` the results folder, `EXPORTDIR` the export folder.
 
 `retrain` takes every key of `train` and inherits what it does not set. `prune` asks for exactly one of `threshold`,
@@ -33,7 +33,7 @@ In paths these words stand for files of the run: `EVALMODEL` the final model, `P
 
 ## sweep
 
-Beside `experiments`, `config.yaml` can hold sweeps: one spec over lists of values. What is equal is done once.
+`config.yaml` can also have sweeps: one spec with lists of values. Steps that several points share run only once.
 
 ```yaml
 sweep:

@@ -1,4 +1,4 @@
-"""`config/spec.schema.json`: what editors need to complete and check a spec: `python -m secateur.spec.schema`."""
+"""`config/spec.schema.json`: editors complete and check a spec with it. `python -m secateur.spec.schema` writes it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of a spec in the words of V1, generated from the models.
+    """The JSON schema of a spec in the words of V1, generated from the models.
 
-    Editors are to help where the loader is lenient, not to refuse: words of lists may be written in any case, and
-    `input_image_size` as text.
+    The schema accepts what the loader accepts: words of lists in any case, and `input_image_size` as text.
     """
     made = Spec.model_json_schema()
     definitions = made["$defs"]
@@ -28,7 +27,7 @@ def schema() -> dict[str, Any]:
 
 
 def _any_case(part: Any) -> None:
-    """Add the capital spellings, which TAO's own specs use, to every list of words."""
+    """Add the spellings in capitals, which TAO's own specs use, to every list of words."""
     if isinstance(part, dict):
         words = part.get("enum")
         if isinstance(words, list) and all(isinstance(word, str) for word in words):

@@ -51,12 +51,12 @@ class Spec(Section):
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """What the loader renamed, what has no effect, and what deserves a warning."""
+        """The renamed keys, the keys without effect, and the warnings of the loader."""
         return self._notices
 
     @property
     def plain(self) -> dict[str, Any]:
-        """All values as plain data, without the key. Not to be changed: it is kept."""
+        """All values as plain data, without the key. Do not change it: the same object is returned again."""
         if self._plain[0] != id(self):
             self._plain = id(self), self.model_dump(mode="json", exclude={"key"})
         return self._plain[1]
@@ -68,7 +68,7 @@ class Spec(Section):
 
     @property
     def wants_engine(self) -> bool:
-        """Whether a TensorRT engine is asked for."""
+        """Whether the spec asks for a TensorRT engine."""
         return self.export.engine_file is not None or self.gen_trt_engine is not None
 
     @property
@@ -78,7 +78,7 @@ class Spec(Section):
 
     @property
     def trained_for_int8(self) -> bool:
-        """Whether the final model knows the ranges of its activations from training."""
+        """Whether the training of the final model learns the ranges of its activations."""
         return (self.retrain or self.train).qat
 
     @property

@@ -65,12 +65,12 @@ KEYS = {
     },
 }
 LAYOUTS = {"channels_first": "nchw", "channels_last": "nhwc"}
-# TAO's code defaults of the three V2 keys that together are V1's input_image_size.
+# Defaults in TAO's code of the three V2 keys that together are V1's input_image_size.
 V2_SIZE = {"input_channels": 3, "input_height": 256, "input_width": 256}
 
 
 def to_v1(parsed: SpecText) -> tuple[dict[str, Any], dict[str, str]]:
-    """Rename what other vintages call differently.
+    """Rename the keys of other TAO releases to V1.
 
     Returns:
         The values in V1's words, and {V1 path: path in the file} for every renamed key.
@@ -108,7 +108,7 @@ def _move(parsed: SpecText, values: dict[str, Any], renamed: dict[str, str], old
 
 
 def _as_written(renamed: dict[str, str], path: str) -> str:
-    """The path in the file, when the section that holds it was renamed before."""
+    """The path in the file, also if its section was renamed before."""
     section, _, key = path.partition(".")
     return f"{renamed[section]}.{key}" if key and section in renamed else path
 

@@ -1,4 +1,4 @@
-"""Text protos, the spec files of TAO's TF1 releases, as sections and keys of V0: docs/decisions/spec-releases.md."""
+"""Read text protos, the spec files of TAO's TF1 releases, as keys of V0: docs/decisions/spec-releases.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from google.protobuf import text_format
 
 from secateur.errors import SpecError
 
-# Messages that choose by their name: `optimizer { sgd { ... } }` is `optim_config: {optimizer: sgd, ...}` in V1.
+# Messages whose name is a choice: `optimizer { sgd { ... } }` is `optim_config: {optimizer: sgd, ...}` in V1.
 CHOICES = {"optimizer": ("optim_config", "optimizer"), "lr_config": ("lr_config", "scheduler")}
 BGR = ("b", "g", "r")
 GRAY = "l"
@@ -18,26 +18,26 @@ MESSAGE = re.compile(r"^\s*[A-Za-z_]\w*\s*\{", re.MULTILINE)
 
 
 def looks_like_proto(text: str) -> bool:
-    """Whether a file is a text proto and no YAML: a line opens a message, which no line of a YAML mapping can do."""
+    """Whether a file is a text proto and not YAML: a line opens a message, which is not possible in a YAML mapping."""
     return MESSAGE.search(text) is not None
 
 
 def read_proto(text: str, name: str) -> dict[str, Any]:
-    """The content of a text proto, in the words of V0.
+    """The content of a text proto as sections and keys of V0.
 
     Args:
         text: of the file.
-        name: what errors call it.
+        name: of the file, for errors.
 
     Raises:
-        SpecError: it is no text proto; the message names the line.
+        SpecError: the text is not a text proto; the message names the line.
     """
     tokens = text_format.Tokenizer(text.splitlines())
     try:
         values = _message(tokens, end="", depth=0)
     except text_format.ParseError as error:
         line = error.GetLine() or "?"
-        raise SpecError(f"{name}:{line}: not a text proto: {_reason(error)}", "mend the line") from None
+        raise SpecError(f"{name}:{line}: not a text proto: {_reason(error)}", "correct the line") from None
     train = values.get("train_config")
     if isinstance(train, dict):
         _choose(train, name)
@@ -50,7 +50,7 @@ def _reason(error: text_format.ParseError) -> str:
 
 
 def _message(tokens: text_format.Tokenizer, end: str, depth: int) -> dict[str, Any]:
-    """Fields up to `end`; one that comes several times is a list."""
+    """The fields up to `end`; a repeated field becomes a list."""
     if depth > MAX_DEPTH:
         raise tokens.ParseError("nested too deeply")
     fields: dict[str, Any] = {}
@@ -109,7 +109,7 @@ def _choose(train: dict[str, Any], name: str) -> None:
 
 
 def _mean(train: dict[str, Any], name: str) -> None:
-    """`image_mean { key: 'b' value: 103.9 }`, three of them, is a list in BGR order."""
+    """Turn the three messages `image_mean { key: 'b' value: 103.9 }` into a list in BGR order."""
     entries = train.pop("image_mean", None)
     if entries is None:
         return

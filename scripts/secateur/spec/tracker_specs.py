@@ -1,4 +1,4 @@
-"""The sections of trackers: where the curves of a training are sent to."""
+"""The sections of trackers, to which the curves of a training are sent."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ class ClearmlSpec(Section):
     continue_last_task: bool = no_effect(False, "a resumed training keeps its task")
 
 
-# Keys of a train section that choose where its curves go.
+# Keys of a train section that name trackers.
 TRACKERS: dict[str, type[Section]] = {"mlflow": MlflowSpec, "wandb": WandbSpec, "clearml": ClearmlSpec}

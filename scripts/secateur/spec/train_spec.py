@@ -115,7 +115,7 @@ class TrainSpec(Section):
 
     @property
     def batch_size(self) -> int:
-        """Images in a batch of all devices together."""
+        """The number of images in a batch of all devices together."""
         return self.batch_size_per_gpu * self.gpus
 
 

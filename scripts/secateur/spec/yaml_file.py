@@ -1,4 +1,4 @@
-"""Spec files as plain data plus the line of every key."""
+"""Read spec files as plain data, with the line of every key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from secateur.errors import SpecError
 
 MAX_FILE_BYTES = 1 << 20
-# A spec has a few hundred values; anchors that expand to more than this are an attack or a mistake.
+# A spec has a few hundred values; anchors that expand to more values than this are an attack or a mistake.
 MAX_VALUES = 20_000
 MAX_DEPTH = 100
 
@@ -22,7 +22,7 @@ class SpecText:
     """A parsed file.
 
     Attributes:
-        name: what errors call the file.
+        name: of the file, for errors.
         values: its content as dicts, lists and scalars.
         lines: dotted path -> line number, from 1.
     """
@@ -32,7 +32,7 @@ class SpecText:
     lines: dict[str, int] = field(default_factory=dict)
 
     def at(self, dotted: str) -> str:
-        """`file:line` of the key, or of its nearest parent that is in the file."""
+        """`file:line` of a key, or of its nearest parent that is in the file."""
         path = dotted
         while path and path not in self.lines:
             path = path.rpartition(".")[0]
@@ -43,7 +43,7 @@ def read_spec_text(path: Path | str) -> SpecText:
     """Parse a YAML file.
 
     Raises:
-        SpecError: it cannot be read, is not YAML, has duplicate keys or tags, or is not a mapping.
+        SpecError: the file cannot be read, is not YAML, has duplicate keys or tags, or is not a mapping.
     """
     try:
         with open(path, "rb") as stream:
@@ -54,7 +54,7 @@ def read_spec_text(path: Path | str) -> SpecText:
 
 
 def parse_spec_text(text: bytes | str, name: str) -> SpecText:
-    """Parse YAML text that `name` stands for in errors. Raises as `read_spec_text` does."""
+    """Parse YAML text; `name` replaces the path in errors. Raises as `read_spec_text` does."""
     if len(text) > MAX_FILE_BYTES:
         raise SpecError(f"{name}: larger than {MAX_FILE_BYTES} bytes", "a spec is a few kilobytes; check the path")
     try:
@@ -68,17 +68,19 @@ def parse_spec_text(text: bytes | str, name: str) -> SpecText:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
         problem = "" if _may_show_key(text, mark) else f": {error.problem}"
-        raise SpecError(f"{where}: not valid YAML{problem}", "mend the line; YAML indents with spaces") from None
+        raise SpecError(f"{where}: not valid YAML{problem}", "correct the line; YAML indents with spaces") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"{name}: not valid YAML: {str(error).splitlines()[0]}", "save it as UTF-8 text") from None
+        raise SpecError(
+            f"{name}: not valid YAML: {str(error).splitlines()[0]}", "save the file as UTF-8 text"
+        ) from None
     except RecursionError:
-        raise SpecError(f"{name}: nested too deeply", "a spec has four levels at most") from None
+        raise SpecError(f"{name}: nested too deeply", "a spec has at most four levels") from None
 
 
 def _composed(text: bytes | str) -> yaml.Node | None:
-    """The root node; by libyaml, ten times faster, where it finds nothing wrong and PyYAML was built with it.
+    """The root node, made by libyaml, which is ten times faster; by PyYAML if libyaml is absent or finds an error.
 
-    libyaml composes by recursion in C, which no depth of nesting may reach the end of: the events come first.
+    libyaml composes by recursion in C, where deep nesting would crash. So the depth of the events is checked first.
     """
     if yaml.__with_libyaml__:
         try:
@@ -94,14 +96,14 @@ def _composed(text: bytes | str) -> yaml.Node | None:
 
 
 def _may_show_key(text: bytes | str, mark: Any) -> bool:
-    """Whether the error is in the line of the key: some problems quote what they found."""
+    """Whether the error is in the line of the encryption key. The text of some errors quotes the line."""
     whole = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     lines = whole.splitlines()
     return bool(mark) and mark.line < len(lines) and re.match(r"\W*(encryption_)?key\b", lines[mark.line]) is not None
 
 
 class _Reader:
-    """Turns nodes into plain data, keeping lines and counting values."""
+    """Turns nodes into plain data, keeps their lines and counts the values."""
 
     def __init__(self, parsed: SpecText) -> None:
         self.parsed = parsed
@@ -119,12 +121,12 @@ class _Reader:
         return self._scalar(node)
 
     def _scalar(self, node: yaml.Node) -> Any:
-        """Only YAML's own types: `!!python/object` and other tags are refused by the safe constructor."""
+        """The value of a node. The safe constructor refuses `!!python/object` and other tags."""
         where = f"{self.parsed.name}:{node.start_mark.line + 1}"
         try:
             value = self.constructor.construct_object(node)  # type: ignore[no-untyped-call]
         except (ValueError, OverflowError, AttributeError, KeyError, TypeError):
-            raise SpecError(f"{where}: a value cannot be read", "mend or quote the value") from None
+            raise SpecError(f"{where}: a value cannot be read", "correct or quote the value") from None
         if isinstance(value, bytes):
             raise SpecError(f"{where}: a spec has no binary values", "write words or numbers")
         return value
@@ -135,7 +137,7 @@ class _Reader:
             line = key_node.start_mark.line + 1
             key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
-                raise SpecError(f"{self.parsed.name}:{line}: a key must be a word", "quote it")
+                raise SpecError(f"{self.parsed.name}:{line}: a key must be text", "quote it")
             dotted = f"{path}.{key}" if path else key
             if key in values:
                 raise SpecError(f"{self.parsed.name}:{line}: {dotted} appears twice", "remove one of them")

@@ -1,1 +1,1 @@
-"""One file a rule: the only code that reads and writes the files of a run."""
+"""The steps, one file per rule. Only this code reads and writes the files of a run."""

@@ -1,4 +1,4 @@
-"""The bundle step: everything beside the exported models, generated from the spec and the figures."""
+"""The bundle step: it writes all files beside the exported models, from the spec and the figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from secateur.workflow.outputs import exported_paths
 
 
 def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
-    """Write what lies beside the exported models: labels, figures, configurations, and a model repository for Triton.
+    """Write the files beside the exported models: labels, figures, configurations, a model repository for Triton.
 
     Returns:
         The manifest: file -> SHA-256 and bytes.
@@ -46,7 +46,7 @@ def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
         write_text(folder / "README.md", card)
         manifest = bundle_manifest(folder, _members(run, folder), parities[0]["model_sha256"])
         write_json(folder / MANIFEST, manifest)
-    print(f"bundle  {folder}  {len(manifest['files'])} files, see its README.md", file=stream, flush=True)
+    print(f"bundle  {folder}  {len(manifest['files'])} files, see README.md there", file=stream, flush=True)
     return manifest
 
 
@@ -61,7 +61,7 @@ def _write_for_programs(run: Run, folder: Path, classes: list[str], files: list[
 
 
 def _write_triton(run: Run, folder: Path, classes: list[str], file: Exported) -> None:
-    """Anew, so that nothing of an export under another name stays."""
+    """Write the folder for Triton again, without files of an earlier export under another name."""
     shutil.rmtree(folder, ignore_errors=True)
     name = Path(file.plain_name).stem
     write_text(folder / name / "config.pbtxt", triton_config(run.spec, name, len(classes)))
@@ -90,7 +90,7 @@ def _metrics(parities: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _members(run: Run, folder: Path) -> list[Path]:
-    """All files below `export/` but the manifest itself."""
+    """All files below `export/` except the manifest itself."""
     paths = [run.results / path for path in exported_paths(run.spec)]
     plain = [path for path in paths if path.name != MANIFEST and path != folder / "triton"]
     return [*plain, *sorted(path for path in (folder / "triton").rglob("*") if path.is_file())]

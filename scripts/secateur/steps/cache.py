@@ -1,4 +1,4 @@
-"""The cache step: the training and the validation images, decoded once into files, if they fit."""
+"""The cache step: it decodes the training and the validation images once into files, if they fit."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from secateur.storage.locks import locked
 
 
 def cache_step(run: Run, stream: IO[str]) -> dict[str, Any]:
-    """Make the files that `data.cache` allows, and write `cache/image_cache.json`.
+    """Write the files that `data.cache` allows, and `cache/image_cache.json`.
 
     Returns:
-        For `train` and `val`: images, bytes, and the file, or why there is none.
+        For `train` and `val`: the number of images, the bytes, and the file, or the reason why there is none.
 
     Raises:
-        SecateurError: with what is wrong and what to do.
+        SecateurError: an image cannot be read, or a file cannot be written.
     """
     with step_context(run, "cache"):
         about = make_image_cache(run)
@@ -73,7 +73,7 @@ def _size(reader: ImageReader, rows: pd.DataFrame, training: bool) -> int:
 
 def _made(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool, size_bytes: int) -> str:
     path = cache_file(run, reader, rows, training)
-    # Another experiment with the same images may be about to make it.
+    # Another experiment with the same images may be writing the same file.
     with locked(path.with_name(f".{path.name}.lock"), str(path), wait=True):
         if not path.exists():
             write_image_cache(path, ImageFiles(reader, rows["path"].tolist(), training), size_bytes)

@@ -1,4 +1,4 @@
-"""The calibrate step: ranges of activations for int8, and which layers must stay in float."""
+"""The calibrate step: it measures the ranges of activations for int8 and chooses the layers that stay in float."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from secateur.storage.atomic import read_json, write_json
 
 
 def read_calibration(run: Run) -> Calibration:
-    """Raises ArtifactError or ModelError where the file is missing or holds something else."""
+    """Read the file. Raises ArtifactError or ModelError if it is missing or holds something else."""
     path = run.file("calibrate", "calibration")
     data = read_json(path)
     return Calibration(ranges_from_json(data, str(path)), tuple(map(str, data.get("in_float", []))))
@@ -33,11 +33,11 @@ def read_calibration(run: Run) -> Calibration:
 def calibrate(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Write `export/calibration.json`.
 
-    A network that was trained for int8 brings its ranges; those of another are measured on training images, scaled as
-    for training. With `export.int8_max_drop` the layers that hurt most are left in float.
+    A network that was trained for int8 has learned its ranges. For other networks they are measured on training images,
+    scaled as in training. With `export.int8_max_drop` the layers that lose most accuracy stay in float.
 
     Raises:
-        SecateurError: with what is wrong and what to do.
+        SecateurError: a file cannot be read or written, or int8 loses too much accuracy.
     """
     with step_context(run, "calibrate", lock="calibrate") as status:
         final = load_final_model(run)
@@ -64,7 +64,7 @@ def _ranges(run: Run, final: FinalModel, proto: onnx.ModelProto) -> tuple[Ranges
 
 
 def calibration_paths(run: Run) -> list[str]:
-    """The images that calibrate."""
+    """The paths of the calibration images."""
     section = run.spec.export
     if section.cal_image_dir:
         found = [path for folder in section.cal_image_dir for path in image_files(folder, "export.cal_image_dir")]
@@ -75,7 +75,7 @@ def calibration_paths(run: Run) -> list[str]:
 
 
 def _inputs(run: Run, paths: list[str]) -> Iterator[NDArray[np.float32]]:
-    """Batches as the float network takes them."""
+    """The batches for the float network."""
     return (scaled_input(pixels, run.spec) for pixels in Pixels(run.spec, paths).batches())
 
 

@@ -1,4 +1,4 @@
-"""What every step does around its own work."""
+"""The preparation and the end of every step: folders, locks and status."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from secateur.storage.status_log import StatusLog, reported
 
 @contextmanager
 def step_context(run: Run, step: str, lock: str = "", stage: str = "") -> Iterator[StatusLog]:
-    """Hold a step's folders while the block runs: made, proven writable, locked, cleared of a dead process's leftovers.
+    """Hold the folders of a step while the block runs.
+
+    The folders are created, tested for writing and locked, and temporary files of dead processes are removed.
 
     Args:
-        run: whose step.
+        run: the run of the step.
         step: its name.
         lock: name of the lock, for steps that write into one folder at the same time.
         stage: of `evaluate`.
 
     Yields:
-        The status file, which is told of the start and of the real end.
+        The status file. The block's start and its real end are written to it.
 
     Raises:
         LockedError: another process works there.
@@ -31,7 +33,7 @@ def step_context(run: Run, step: str, lock: str = "", stage: str = "") -> Iterat
     """
     entry = STEPS[step]
     folder = entry.folder.format(stage=stage) or "."
-    # The work folder can be the same for two results folders, so it has its own lock.
+    # Two results folders can have the same work folder, so it has its own lock.
     roots = [run.results, run.work] if entry.checkpoints else [run.results]
     with ExitStack() as held:
         for root in roots:

@@ -1,4 +1,4 @@
-"""The demonstration data: scikit-learn's digits, 1,797 scanned images of 8 x 8 pixels, written as class folders."""
+"""Write the demonstration data: scikit-learn's digits, 1,797 scanned images of 8 x 8 pixels, as class folders."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from PIL import Image
 from secateur.storage.atomic import atomic_file
 from secateur.storage.csv import write_csv
 
-SOURCE_MAX = 16  # scikit-learn's digits hold ink counts from 0 to 16
+SOURCE_MAX = 16  # values of scikit-learn's digits are ink counts from 0 to 16
 
 
 def write_digits(folder: Path | str, index: Path | str, stream: IO[str] | None = None) -> None:
     """Write PNG files as `folder/<digit>/<number>.png`, and `index`, the CSV that lists them.
 
-    Needs no network: the images are inside scikit-learn.
+    No network is needed: the images are inside scikit-learn.
     """
     from sklearn.datasets import load_digits
 

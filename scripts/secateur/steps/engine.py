@@ -1,8 +1,8 @@
-"""The engine step: a TensorRT engine of the exported file, measured as every exported file is.
+"""The engine step: it builds a TensorRT engine of the exported file and measures it like every exported file.
 
-It runs only where TensorRT and a GPU are. Up to TensorRT 10 the precision is a builder's flag; from 11 on networks are
-strongly typed, and the precision is that of the file (TensorRT 11 release notes), which `export` writes in that of the
-engine. Calls follow the Python bindings of TensorRT 10.9 and 11.4 and of cuda-python 13.4.
+It needs TensorRT and a GPU. Up to TensorRT 10 a flag of the builder sets the precision. From 11 on networks are
+strongly typed (TensorRT 11 release notes), so `export` writes the file in the precision of the engine. This code was
+never run on a GPU; API calls were checked against the Python bindings of TensorRT 10.9 and 11.4, cuda-python 13.4.
 
 See docs/decisions/tensorrt.md.
 """
@@ -33,35 +33,35 @@ from secateur.steps.exported_model import load_final_model
 from secateur.storage.atomic import write_bytes, write_json
 from secateur.vault.files import read_encrypted
 
-# Package that is imported -> what installs it.
+# Imported package -> the package that installs it.
 PACKAGES = {"tensorrt": "tensorrt", "cuda.bindings": "cuda-python"}
-# What the builder may use besides float32, up to TensorRT 10: where a layer is not int8, half is the next best.
+# Precisions that the builder can use beside float32, up to TensorRT 10. Layers that are not int8 use half precision.
 FLAGS = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8", "FP16")}
 
 
 def _missing() -> list[str]:
-    """What is to be installed before an engine can be built."""
+    """The packages that must be installed before an engine can be built."""
     return [package for module, package in PACKAGES.items() if not _importable(module)]
 
 
 def _importable(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package around it
+    except ModuleNotFoundError:  # files of the package around it
         return False
 
 
 def build_engine(run: Run, stream: IO[str]) -> dict[str, Any]:
-    """Write `engine/model.engine` and `engine/metrics.json`, and `export.engine_file` where it is given.
+    """Write `engine/model.engine` and `engine/metrics.json`, and `export.engine_file` if it is set.
 
     Raises:
-        ModelError: TensorRT or a GPU is not here, TensorRT cannot read the file, or its engine answers differently from
-            Keras.
+        ModelError: there is no TensorRT or no GPU, TensorRT cannot read the file, or the engine answers differently
+            from Keras.
     """
     if missing := _missing():
         raise ModelError(
-            f"a TensorRT engine can be built only where TensorRT is installed; missing: {', '.join(missing)}",
-            f"pip install {' '.join(missing)}, on a machine with an NVIDIA GPU",
+            f"packages for building a TensorRT engine are missing: {', '.join(missing)}",
+            f"run on a machine with an NVIDIA GPU: pip install {' '.join(missing)}",
         )
     target, spec = run.file("engine", "engine"), run.spec
     with step_context(run, "engine") as status:
@@ -86,13 +86,13 @@ def build_engine(run: Run, stream: IO[str]) -> dict[str, Any]:
 
 
 def _tensorrt() -> Any:
-    import tensorrt  # noqa: PLC0415 - only where it is installed
+    import tensorrt  # noqa: PLC0415 - it need not be installed
 
     return tensorrt
 
 
 def serialized_engine(content: bytes, options: EngineOptions) -> bytes:
-    """Build an engine of an ONNX file of its precision.
+    """Build an engine of an ONNX file in the precision of the engine.
 
     Raises:
         ModelError: TensorRT finds no GPU, or cannot read or build the network.
@@ -105,7 +105,10 @@ def serialized_engine(content: bytes, options: EngineOptions) -> bytes:
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(content):
         reasons = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
-        raise ModelError(f"TensorRT cannot read the exported model: {reasons}", "report this model")
+        raise ModelError(
+            f"TensorRT cannot read the exported model: {reasons}",
+            "set export.converter: tf2onnx, or try another version of TensorRT; the exported ONNX file shows the fault",
+        )
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
     for name in FLAGS[options.data_type] if flagged else ():
@@ -117,23 +120,25 @@ def serialized_engine(content: bytes, options: EngineOptions) -> bytes:
 
 
 def _started(kind: Callable[[Any], Any], logger: Any) -> Any:
-    """A builder or a runtime; the bindings raise TypeError where there is no GPU, and the logger has said why."""
+    """A builder or a runtime. Without a GPU the bindings raise TypeError, and the logger prints the reason."""
     try:
         return kind(logger)
     except TypeError as error:
-        raise ModelError("TensorRT cannot be started: it finds no GPU or no driver", "see nvidia-smi") from error
+        raise ModelError(
+            "TensorRT cannot start: it finds no GPU or no driver", "check that nvidia-smi lists a GPU"
+        ) from error
 
 
 def _succeeded(result: Any, what: str) -> Any:
-    """Its bindings answer a failure with None or False, and the logger has said why."""
+    """Raise ModelError if a call failed: the bindings then return None or False, and the logger prints the reason."""
     if result is None or result is False:
-        raise ModelError(f"TensorRT could not {what}", "see what it says above this line or in the log")
+        raise ModelError(f"TensorRT could not {what}", "read TensorRT's messages above this line or in the log")
     return result
 
 
 @contextmanager
 def engine_runner(engine: bytes, spec: Spec, options: EngineOptions) -> Iterator[Runner]:
-    """Run an engine on the current GPU, in batches that it takes.
+    """Run an engine on the current GPU, in batches of a size that it accepts.
 
     Raises:
         ModelError: a call of TensorRT or CUDA fails.
@@ -153,7 +158,7 @@ def engine_runner(engine: bytes, spec: Spec, options: EngineOptions) -> Iterator
             _succeeded(context.set_tensor_address(name, address), f"use the memory of {name}")
 
         def call(batch: NDArray[Any]) -> NDArray[np.float32]:
-            """A short batch is filled up with its last image."""
+            """Run one batch. A short batch is filled with copies of its last image."""
             padded = np.concatenate([batch, *[batch[-1:]] * (smallest - len(batch))]).astype(taken, order="C")
             answers = np.empty((len(padded), classes), np.float32)
             gpu.copy_to(given, padded)
@@ -166,10 +171,10 @@ def engine_runner(engine: bytes, spec: Spec, options: EngineOptions) -> Iterator
 
 
 class Gpu:
-    """A stream and memory on the current GPU, freed with `stack`; every call raises ModelError where CUDA fails."""
+    """A stream and memory on the current GPU. `stack` frees them; every call raises ModelError if CUDA fails."""
 
     def __init__(self, stack: ExitStack) -> None:
-        from cuda.bindings import runtime  # noqa: PLC0415 - only where it is installed
+        from cuda.bindings import runtime  # noqa: PLC0415 - it need not be installed
 
         self._cuda, self._stack = runtime, stack
         self._stream = self._checked(runtime.cudaStreamCreate())
@@ -177,11 +182,11 @@ class Gpu:
 
     @property
     def stream(self) -> int:
-        """Its handle."""
+        """The handle of the stream."""
         return int(self._stream)
 
     def memory(self, size: int) -> int:
-        """Address of `size` bytes."""
+        """The address of `size` bytes of new memory."""
         address = self._checked(self._cuda.cudaMalloc(size))
         self._stack.callback(self._cuda.cudaFree, address)
         return int(address)
@@ -192,14 +197,14 @@ class Gpu:
         self._checked(self._cuda.cudaMemcpy(address, array.ctypes.data, array.nbytes, kind))
 
     def copy_from(self, address: int, array: NDArray[Any]) -> None:
-        """Wait for the stream, and fill an array from the GPU."""
+        """Wait for the stream, and copy an array from the GPU."""
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._checked(self._cuda.cudaStreamSynchronize(self._stream))
         self._checked(self._cuda.cudaMemcpy(array.ctypes.data, address, array.nbytes, kind))
 
     def _checked(self, result: tuple[Any, ...]) -> Any:
         if int(result[0]) != 0:
-            raise ModelError(f"CUDA: {result[0].name}", "see whether the GPU is free and has memory")
+            raise ModelError(f"CUDA: {result[0].name}", "check with nvidia-smi that the GPU is free and has memory")
         return result[1] if len(result) > 1 else None
 
 

@@ -1,4 +1,4 @@
-"""The evaluate step: one pass over the test images, every figure from it.
+"""The evaluate step: it makes one pass over the test images and computes all figures from it.
 
 See docs/decisions/evaluation.md.
 """
@@ -32,15 +32,15 @@ from secateur.storage.csv import write_csv
 def evaluate(run: Run, stream: IO[str], stage: str) -> dict[str, Any]:
     """Write `metrics.json`, `predictions.csv` and `confusion.csv` below `evaluate/<stage>/`.
 
-    The test split is measured; a spec without test images is measured on validation, and the metrics say so.
+    The test split is used. Without test images the validation split is used, and the metrics name it.
 
     Args:
         run: the run.
-        stream: for people.
-        stage: `train` or `retrain` for this run's models, `external` for another.
+        stream: for messages.
+        stage: `train` or `retrain` for this run's models, `external` for another model.
 
     Raises:
-        SecateurError: with what is wrong and what to do.
+        SecateurError: a file cannot be read or written, or the model does not fit the classes.
     """
     model_path = run.evaluated_model(stage)
     with step_context(run, "evaluate", stage=stage) as status:
@@ -79,7 +79,7 @@ def evaluate(run: Run, stream: IO[str], stage: str) -> dict[str, Any]:
 def predict_rows(
     run: Run, model: keras.Model, rows: pd.DataFrame, classes: list[str]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities float32 [images, classes] and class indices int64 [images], in the order of `rows`."""
+    """The probabilities, float32 [images, classes], and class indices, int64 [images], in the order of `rows`."""
     section = run.spec.evaluate
     labels = labels_of(rows["class"], classes)
     reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, section.n_workers)
@@ -104,7 +104,7 @@ def _predictions(
 
 
 def _confusion_table(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: list[str]) -> pd.DataFrame:
-    """Rows are true classes, columns predicted ones."""
+    """Write the confusion matrix: rows are true classes, columns are predicted classes."""
     table = pd.DataFrame(confusion(probabilities, labels, len(classes)), columns=classes)
     table.insert(0, "true \\ predicted", classes, allow_duplicates=True)
     return table

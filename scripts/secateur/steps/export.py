@@ -1,4 +1,4 @@
-"""The export step: the final model in; a checked deployment file out."""
+"""The export step: it converts the final model to a file for deployment and checks the file."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from secateur.vault import age
 
 
 def export(run: Run, stream: IO[str], name: str) -> dict[str, Any]:
-    """Write one file below `export/`, an ONNX model plain or sealed by its suffix, with its parity figures beside it.
+    """Write one file below `export/` and its parity figures. The suffix decides whether an ONNX model is encrypted.
 
     Args:
-        run: whose final model.
-        stream: for people.
+        run: the run of the final model.
+        stream: for messages.
         name: of the file, one of `exported_files`.
 
     Returns:
         The parity figures.
 
     Raises:
-        ModelError: the file and Keras disagree on the test images; it is not written then.
-        SecateurError: with what is wrong and what to do.
+        ModelError: the file and Keras answer differently on the test images; the file is not written then.
+        SecateurError: a file cannot be read or written.
     """
     file = next(file for file in exported_files(run.spec) if file.name == name)
     target = run.export_file(file.name)
@@ -55,7 +55,7 @@ def export(run: Run, stream: IO[str], name: str) -> dict[str, Any]:
 
 
 def in_words(parity: Mapping[str, Any], size_bytes: int) -> str:
-    """What became of one file, on one line."""
+    """The result for one file, on one line."""
     words = (
         f"{parity['data_type']}  {size_bytes:,} bytes  top-1 {parity['accuracy']['top_1']:.4f} on {parity['images']} "
         f"{parity['split']} images, the same as Keras on {parity['top_1_agreement']:.1%}"
@@ -67,10 +67,10 @@ def in_words(parity: Mapping[str, Any], size_bytes: int) -> str:
 
 
 def write_onnx(run: Run, final: FinalModel, file: Exported, target: Path) -> dict[str, Any]:
-    """An `.onnx` file, or the same sealed as `.etlt`; once more where `export.output_path` is another place.
+    """Write an `.onnx` file or an encrypted `.etlt` file, and a copy at `export.output_path` if that is another place.
 
     Raises:
-        ModelError: it answers differently from Keras.
+        ModelError: the file answers differently from Keras.
     """
     calibration = read_calibration(run) if file.data_type == "int8" else None
     content = onnx_content(final, file, calibration, onnx_metadata(run, final))
@@ -91,7 +91,7 @@ def write_onnx(run: Run, final: FinalModel, file: Exported, target: Path) -> dic
 
 
 def _layers_in_integers(content: bytes, file: Exported, threads: int | None) -> dict[str, Any]:
-    """For an int8 file for ONNX Runtime what that makes of it; TensorRT decides for itself."""
+    """The layers that ONNX Runtime computes in integers, for an int8 file for ONNX Runtime; TensorRT decides itself."""
     if file.data_type != "int8" or file.form != "onnxruntime":
         return {}
     return {"integers": integer_check(content, threads).as_json()}

@@ -1,4 +1,4 @@
-"""Measures an exported file on the images of its run."""
+"""Measure an exported file on the images of its run."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ from secateur.steps.run_manifest import manifest_of
 
 
 def parity_of(run: Run, final: FinalModel, file: Exported, runner: Runner) -> dict[str, Any]:
-    """The figures of an exported file on the test images of a run, or on validation where it has no test images."""
+    """The figures of an exported file on the test images of a run; without test images, on the validation images."""
     return measured_parity(final, file, runner, *measured_rows(manifest_of(run)))

@@ -1,4 +1,4 @@
-"""Files for other programs than ONNX Runtime and TensorRT: TFLite (LiteRT), OpenVINO, and a page for a browser."""
+"""Write files for other programs than ONNX Runtime and TensorRT: TFLite (LiteRT), OpenVINO, a page for browsers."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from secateur.steps.export_parity import parity_of
 from secateur.steps.exported_model import onnx_metadata
 from secateur.storage.atomic import write_bytes, write_text
 
-# The file's parity figures, once it is written.
+# A function that writes a file and returns its parity figures.
 WriteTarget = Callable[[Run, FinalModel, Exported, Path], dict[str, Any]]
-# Package that runs a target's files -> what installs it.
+# Imported package that runs the files of a target -> the package that installs it.
 PACKAGES = {"tflite": ("ai_edge_litert", "ai-edge-litert"), "openvino": ("openvino", "openvino")}
 
 
@@ -39,10 +39,10 @@ def _require_package(form: str) -> None:
 
 
 def write_tflite(run: Run, final: FinalModel, file: Exported, target: Path) -> dict[str, Any]:
-    """A `.tflite` file with float32 input (scaled pixels, NHWC) and output; int8 inside where the file's type says so.
+    """Write a `.tflite` file with float32 input (scaled pixels, NHWC) and output, and int8 inside if `file` is int8.
 
     Raises:
-        ModelError: the packages are missing, TensorFlow cannot convert the network, or it answers otherwise.
+        ModelError: the packages are missing, TensorFlow cannot convert the network, or the file answers differently.
     """
     _require_package("tflite")
     content = _tflite(run, final, file.data_type)
@@ -55,7 +55,7 @@ def write_tflite(run: Run, final: FinalModel, file: Exported, target: Path) -> d
 def _tflite(run: Run, final: FinalModel, data_type: str) -> bytes:
     if keras.backend.backend() != "tensorflow":
         raise ModelError("export.targets tflite needs the TensorFlow backend", "unset KERAS_BACKEND")
-    import tensorflow as tf  # noqa: PLC0415 - this target alone needs it
+    import tensorflow as tf  # noqa: PLC0415 - only this target needs it
     from tensorflow.python.framework.convert_to_constants import (  # noqa: PLC0415
         convert_variables_to_constants_v2 as frozen,
     )
@@ -82,10 +82,10 @@ def _one_by_one(run: Run) -> Iterator[list[Any]]:
 
 
 def write_openvino(run: Run, final: FinalModel, file: Exported, target: Path) -> dict[str, Any]:
-    """OpenVINO's `.xml` with its `.bin` beside it, of the same network and precision as the ONNX file.
+    """Write OpenVINO's `.xml` and `.bin` files, with the same network and precision as the ONNX file.
 
     Raises:
-        ModelError: the package is missing, or the network answers otherwise.
+        ModelError: the package is missing, or the files answer differently.
     """
     _require_package("openvino")
     import openvino  # noqa: PLC0415 - an extra
@@ -102,10 +102,10 @@ def write_openvino(run: Run, final: FinalModel, file: Exported, target: Path) ->
 
 
 def write_web(run: Run, final: FinalModel, file: Exported, target: Path) -> dict[str, Any]:
-    """A page that runs the model in a browser, of the same network and precision as the ONNX file.
+    """Write a page that runs the model in a browser, with the same network and precision as the ONNX file.
 
     Raises:
-        ModelError: ONNX Runtime for the web is not installed, or the network answers otherwise.
+        ModelError: ONNX Runtime for the web is not installed, or the network answers differently.
     """
     content = onnx_content(final, file, _ranges(run, file), onnx_metadata(run, final))
     page = web_page({**preprocessing_of(run.spec), "labels": final.classes, "title": run.name}, content)

@@ -1,4 +1,4 @@
-"""Loads the model that a run exports."""
+"""Load the model that a run exports."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from secateur.steps.model_card import card_of, link
 
 
 def load_final_model(run: Run) -> FinalModel:
-    """The model that `export.model_path` names, or the final one.
+    """The model that `export.model_path` names, or the final model.
 
     Raises:
-        SecateurError: it cannot be read, or has another number of classes.
+        SecateurError: the model cannot be read, or has another number of classes.
     """
     classes = read_classmap(run.classmap)
     path = run.model_to_export
@@ -27,7 +27,7 @@ def load_final_model(run: Run) -> FinalModel:
 
 
 def onnx_metadata(run: Run, final: FinalModel) -> dict[str, str]:
-    """What an exported file carries: the card of its model, and its own link in the chain."""
+    """The metadata of an exported file: the card of its model, and its own link in the chain."""
     card = final.card
     chain: list[dict[str, Any]] = [*card.get("provenance", []), link(run, "export", parent_sha256=card["sha256"])]
     return {name: json.dumps(value) for name, value in card_of(run, chain, final.classes).items()}

@@ -1,6 +1,6 @@
-"""What makes an unfinished piece of work the same work: a step goes on from its checkpoints only where this is equal.
+"""The identity of unfinished work: a step resumes from its checkpoints only if their identity is the same.
 
-Images count by their content and their labels, not by their paths: a folder that was moved or renamed changes nothing.
+Images count by their content and labels, not by their paths: moving or renaming a folder changes nothing.
 See docs/decisions/resume.md.
 """
 
@@ -27,7 +27,7 @@ def training_identity(
     """The identity of a training: plain data by name, such as a section of the spec.
 
     Args:
-        run: whose.
+        run: the run.
         step: `train` or `retrain`.
         section: of the spec, for this step.
         manifest: its images.
@@ -41,7 +41,7 @@ def training_identity(
         CODE: code_of(step, run.spec),
     }
     if step == "retrain":
-        # A pruned file is encrypted with other random numbers each time; what counts is the network that was cut.
+        # A file is encrypted with new random numbers each time, so the digest of the decrypted network counts.
         parts["pruned model"] = sha256_of(run.file("prune", "report"))
     return parts
 
@@ -52,10 +52,10 @@ def pruning_identity(
     """The identity of a pruning in several steps.
 
     Args:
-        run: whose.
+        run: the run.
         section: `prune`.
-        short_training: between two cuts; None without one.
-        manifest: the images that pruning reads; None where it reads none.
+        short_training: the section of the training between cuts; None without such a training.
+        manifest: the images that pruning reads; None if it reads none.
     """
     effects: tuple[Effect, ...] = () if manifest is None else ("pixels", "training") if short_training else ("pixels",)
     parts = {

@@ -1,4 +1,4 @@
-"""The page over all experiments and sweeps of a configuration."""
+"""The index step: it writes the page over all experiments and sweeps of a configuration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from secateur.spec.effective import flattened
 from secateur.step_table import COMMON_STEPS
 from secateur.storage.atomic import read_json, write_text
 
-# What accuracy is drawn against; file size and latency differ in precision, and are in the table.
+# Costs in the figures. File size and latency depend on the precision, so they are in the table only.
 DRAWN = ("macs", "onnx_bytes")
 
 
@@ -28,9 +28,9 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
     """Write `index.html`.
 
     Args:
-        index: `runs`: experiment -> what its run is made from; `sweeps`: names of sweeps.
+        index: `runs`: experiment -> plain data of its run; `sweeps`: names of sweeps.
         folder: the root of the results.
-        stream: where progress goes.
+        stream: for messages.
 
     Raises:
         ArtifactError: a file of an experiment or sweep is missing.
@@ -57,7 +57,7 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
 
 
 def experiment(name: str, run: Run) -> dict[str, Any]:
-    """One row of the table: figures of the final model and of the file that was exported."""
+    """One row of the table: the figures of the final model and of the exported file."""
     metrics = read_json(run.file("evaluate", "metrics", run.final_step))
     first = read_json(run.file("evaluate", "metrics", "train"))
     file, folder = exported_files(run.spec)[0], run.folder("export")
@@ -80,7 +80,7 @@ def experiment(name: str, run: Run) -> dict[str, Any]:
 
 
 def sweep(name: str, folder: Path) -> dict[str, Any]:
-    """A sweep: its table, and the point that it recommends."""
+    """The table of a sweep, and its recommended point."""
     table = pd.read_csv(folder / COMMON_STEPS["pareto"].files["table"])
     chosen = table[table["recommended"]]
     values = list(table.columns[1 : table.columns.get_loc("top_1")])

@@ -1,4 +1,4 @@
-"""The inference step: a folder of images in, a label for each out."""
+"""The inference step: it writes a label for each image in a folder."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from secateur.storage.csv import write_csv
 def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
     """Label every image below `inference.image_dir`.
 
-    Writes `inference/result.csv` as TAO does, without header: path, label, confidence; and
-    `inference/unreadable.csv`: path and reason of the files that were skipped.
+    It writes `inference/result.csv` like TAO, without a header: path, label, confidence; and
+    `inference/unreadable.csv`: path and reason of each skipped file.
 
     Raises:
-        SecateurError: with what is wrong and what to do.
+        SecateurError: the folder or the model cannot be read, or a file cannot be written.
     """
     section = run.spec.inference
     if section.image_dir is None:
-        raise SpecError("inference.image_dir is missing", "name a folder of images")
+        raise SpecError("inference.image_dir is missing", "set it to a folder of images")
     with step_context(run, "inference"):
         classes = read_classmap(run.resolve(section.classmap, run.classmap))
         model_path = run.resolve(section.model_path, run.model(run.final_step))
@@ -57,7 +57,7 @@ def label_images(
     """Predict batch by batch.
 
     Returns:
-        Table of path, label, confidence; and table of path, reason for files that cannot be read.
+        A table of path, label and confidence; and a table of path and reason for files that cannot be read.
     """
     results, skipped = [], []
     for start in range(0, len(paths), batch_size):

@@ -1,4 +1,4 @@
-"""The latency step: the unpruned, the final and the exported network side by side in one run of ONNX Runtime."""
+"""The latency step: it times the unpruned, the final and the exported network in one run of ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ BATCHES = (1, 8)
 def measure_latency(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Write `export/latency.json`.
 
-    Every network is called in turn, so that all share the machine's moods: the ratios are what counts.
+    The networks are called in turn, so that other load on the machine affects all alike. The ratios are comparable
+    between machines.
 
     Raises:
-        SecateurError: with what is wrong and what to do.
+        SecateurError: a model cannot be read, or the file cannot be written.
     """
     with step_context(run, "latency", lock="export-latency"):
         networks = _networks(run)
@@ -56,7 +57,7 @@ def measure_latency(run: Run, stream: IO[str]) -> dict[str, Any]:
 
 
 def _networks(run: Run) -> dict[str, bytes]:
-    """Name -> serialised ONNX: unpruned in fp32, pruned in fp32, and the file that the spec exports."""
+    """Name -> serialised ONNX: the unpruned network in fp32, the pruned network in fp32, and the exported file."""
     file = exported_files(run.spec)[0]
     path = run.export_file(file.name)
     exported = read_encrypted(path, run.key) if file.encrypted else path.read_bytes()

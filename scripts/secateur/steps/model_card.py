@@ -1,4 +1,4 @@
-"""What a run writes into the model files that it makes: classes, preprocessing, and the chain of its steps."""
+"""The card that a run writes into its model files: classes, preprocessing, and the chain of steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from secateur.run import Run
 from secateur.spec.effects import result_values
 from secateur.storage.atomic import sha256_of
 
-# What the spec says about a step; `data` stands in the first link.
+# Sections of the spec in the link of each step; `data` is in the first link.
 SECTIONS = {
     "train": ("augment", "model", "train"),
     "prune": ("prune",),
@@ -31,7 +31,7 @@ def link(run: Run, step: str, **more: Any) -> dict[str, Any]:
     """The link of a step of this run.
 
     Args:
-        run: whose spec.
+        run: the run with the spec.
         step: `train`, `prune`, `retrain` or `export`.
         more: plain data, such as `parent_sha256`.
     """
@@ -46,5 +46,5 @@ def link(run: Run, step: str, **more: Any) -> dict[str, Any]:
 
 
 def card_of(run: Run, chain: list[dict[str, Any]], classes: list[str]) -> dict[str, Any]:
-    """What a model file carries for those who use it."""
+    """The card of a model file for its users."""
     return {"classes": classes, "preprocessing": preprocessing_of(run.spec), "provenance": chain}

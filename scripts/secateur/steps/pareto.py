@@ -1,4 +1,4 @@
-"""The pareto step: what each point of a sweep costs and how accurate it is, as a table and a figure."""
+"""The pareto step: it writes the cost and the accuracy of each point of a sweep as a table and a figure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from secateur.storage.atomic import read_json
 from secateur.storage.csv import write_csv
 from secateur.vault import files as vault_files
 
-MEASURED_TOGETHER = 8  # sessions of ONNX Runtime that are open at once, the reference not counted
+MEASURED_TOGETHER = 8  # sessions of ONNX Runtime that are open at the same time, without the reference
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One network of a sweep: the exported one of a point, or an unpruned one."""
+    """One network of a sweep: the exported network of a point, or an unpruned network."""
 
     name: str
     values: Mapping[str, Any]
@@ -43,9 +43,9 @@ def pareto_step(
     Args:
         name: of the sweep.
         points: `points` (name, values) and `max_accuracy_drop`.
-        runs: name of a point -> what its run is made from.
-        folder: where to.
-        stream: where the recommendation goes.
+        runs: name of a point -> plain data of its run.
+        folder: for the files.
+        stream: receives the recommendation.
 
     Returns:
         The table.
@@ -68,7 +68,7 @@ def pareto_step(
 
 
 def _unpruned(runs: Mapping[str, Run]) -> list[Measured]:
-    """The network of each first training that points were pruned from, written as ONNX here."""
+    """The unpruned network of each first training of the points, converted to ONNX."""
     from secateur.keras_to_onnx.writer import to_onnx  # noqa: PLC0415
     from secateur.models.file import load_model  # noqa: PLC0415
 
@@ -84,7 +84,7 @@ def _unpruned(runs: Mapping[str, Run]) -> list[Measured]:
 
 
 def _metrics(run: Run, stage: str, sha256: str) -> dict[str, Any]:
-    """What was measured on the model of this digest. Raises ModelError for figures of another."""
+    """The metrics of the model with this digest. Raises ModelError for metrics of another model."""
     path = run.file("evaluate", "metrics", stage)
     metrics = dict(read_json(path))
     require_measured_on(metrics, sha256, path)
@@ -127,13 +127,13 @@ def _cell(value: Any) -> Any:
 
 
 def _reference(table: pd.DataFrame) -> float:
-    """The accuracy that points are held against: the best unpruned one, or the best of all where nothing is pruned."""
+    """The accuracy to compare the points with: that of the best unpruned network; without pruning, the best of all."""
     unpruned = table[table["name"].str.startswith(UNPRUNED)]
     return float((unpruned if len(unpruned) else table)["top_1"].max())
 
 
 def _latencies(networks: list[Measured], spec: Spec) -> tuple[list[float], list[float]]:
-    """Milliseconds of each network, and as a ratio to the first one, measured in turn with it."""
+    """The milliseconds of each network, and their ratio to the first network, measured in turn with it."""
     threads, batch = (spec.prune.latency_threads, spec.prune.latency_batch) if spec.prune else (1, 1)
     times, ratios = [], []
     for start in range(0, len(networks), MEASURED_TOGETHER):

@@ -1,4 +1,4 @@
-"""The prune step: a trained model in, a narrower one and its report out."""
+"""The prune step: it writes a narrower copy of a trained model, and a report."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from secateur.training.overrides import configured
 
 
 def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
-    """Write `prune/model.tlt`, `report.json` and `report.html`, and `prune.output_path` when it is given.
+    """Write `prune/model.tlt`, `report.json` and `report.html`, and `prune.output_path` if it is set.
 
     Returns:
         The report.
 
     Raises:
-        SecateurError: with what is wrong and what to do.
+        SecateurError: the model cannot be read or pruned, or a file cannot be written.
     """
     section = run.spec.prune
     if section is None:
@@ -44,7 +44,7 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         narrow, result, steps = _pruned(run, section, model, stream)
         report = {**_asked(section), **result.as_json()}
         own = link(run, "prune", parent_sha256=card["sha256"])
-        # Ranges of activations belong to the network before the cut.
+        # Ranges of activations are not valid after a cut.
         kept = {name: value for name, value in card.items() if name != "quantization"}
         card = {**kept, "pruned": True, "step": "prune", "provenance": [*card.get("provenance", []), own]}
         write_json(run.file("prune", "report"), report)
@@ -72,7 +72,7 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
 
 
 def in_words(section: PruneSpec) -> str:
-    """What the section asks for, on one line."""
+    """The goal of the section, on one line."""
     goal = section.budget or "threshold"
     words = f"{goal} {getattr(section, goal):g}, importance {section.importance}, ranking {section.ranking}"
     if goal == "target_latency_ms":
@@ -106,7 +106,7 @@ def _pruned(
 
 def _announced(train: ShortTraining | None, section: PruneSpec, stream: IO[str]) -> ShortTraining:
     def after_cut(narrow: keras.Model, step: int) -> keras.Model:
-        what = "training" if train else "judging anew"
+        what = "training" if train else "measuring importance again"
         print(f"prune  cut {step} of {section.steps} done, {what}", file=stream, flush=True)
         return train(narrow, step) if train else narrow
 
@@ -155,12 +155,12 @@ def _hint(section: PruneSpec, result: PruneReport, stream: IO[str]) -> None:
     if result.before != result.after:
         return
     if section.budget:
-        print("hint: nothing was removed: the model meets the target as it is", file=stream, flush=True)
+        print("hint: nothing was removed: the model meets the target without pruning", file=stream, flush=True)
         return
     weakest = min((group.smallest for group in result.groups if not group.kept_whole_because), default=0.0)
     print(
-        f"hint: nothing was removed: the weakest channel has {weakest:.2f}; raise prune.threshold, or say what you "
-        "need with prune.target_macs: 0.5",
+        f"hint: nothing was removed: the least important channel has {weakest:.2f}; raise prune.threshold, or set a "
+        "target such as prune.target_macs: 0.5",
         file=stream,
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""The training images that pruning looks at."""
+"""The training images that pruning reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from secateur.spec import PruneSpec
 
 
 def pruning_images(run: Run, section: PruneSpec, manifest: pd.DataFrame, classes: list[str]) -> LabelledImages:
-    """`prune.images` training images drawn by `prune.random_seed`, as evaluation reads them; all when there are fewer.
+    """Random training images (`prune.images`, `prune.random_seed`), prepared as in evaluation; all if there are fewer.
 
     Raises:
         DataError: an image cannot be read.
@@ -24,7 +24,7 @@ def pruning_images(run: Run, section: PruneSpec, manifest: pd.DataFrame, classes
     images = ImageFiles(reader, rows["path"].iloc[chosen].tolist(), training=False)
     batches = ImageBatches(reader, images, [labels[i] for i in chosen], len(classes), run.spec.train.batch_size_per_gpu)
     read = [batches[index] for index in range(len(batches))]
-    # The classes of a manifest come in order: mixed, so that every batch of statistics sees several.
+    # A manifest is sorted by class. Its rows are shuffled, so that every batch of statistics has several classes.
     order = np.random.default_rng(section.random_seed).permutation(len(chosen))
     pixels, one_hot = (np.concatenate(parts) for parts in zip(*read, strict=True))
     return LabelledImages(pixels[order], one_hot[order])

@@ -1,4 +1,4 @@
-"""The report step: everything that a run has written, on one page that needs nothing but itself."""
+"""The report step: it shows all results of a run on one page, which is one file."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from secateur.steps.context import step_context
 from secateur.steps.run_facts import read_facts
 from secateur.storage.atomic import write_text
 
-THRESHOLDS = 101  # least confidences that the page offers, 0 to 1 in hundredths
-MOST_IN_MATRIX = 60  # classes; beyond, only the pairs that are confused most are shown
+THRESHOLDS = 101  # confidence limits on the page, 0 to 1 in hundredths
+MOST_IN_MATRIX = 60  # number of classes; with more, only the pairs that are confused most are shown
 MOST_PAIRS = 40
 
 
@@ -77,13 +77,13 @@ def _content(run: Run, facts: Facts, model: keras.Model, chain: list[dict[str, A
 
 
 def _key_words(run: Run) -> str:
-    """Where the key is, for a command; a key that stands in the spec itself is not shown."""
+    """The place of the key, for a command. A literal key in the spec is not shown."""
     text = run.spec.key.get_secret_value() if run.spec.key else ""
     return text if text.startswith(("env:", "file:")) else "env:SECATEUR_KEY"
 
 
 def _saliency(model: keras.Model) -> GradCam | None:
-    """Some networks have no layer for it: their pictures are shown without."""
+    """The Grad-CAM of a model; None for a network without a suitable layer, whose pictures have no heat map."""
     try:
         return GradCam(model)
     except ModelError:
@@ -91,13 +91,13 @@ def _saliency(model: keras.Model) -> GradCam | None:
 
 
 def answered(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each least confidence from 0 to 1: the share of images that reach it, and the accuracy among those.
+    """For each confidence limit from 0 to 1: the share of images at or above it, and their accuracy.
 
-    Where no image reaches it the accuracy is 1: nothing was answered wrongly.
+    If no image reaches the limit the accuracy is 1, since no answer is wrong.
 
     Args:
         confidence: of each answer, 0..1.
-        correct: whether it is right.
+        correct: whether each answer is right.
     """
     at = np.linspace(0, 1, THRESHOLDS)
     order = np.argsort(confidence, kind="stable")
@@ -108,7 +108,7 @@ def answered(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, n
 
 
 def confused_pairs(confusion: np.ndarray, classes: list[str]) -> list[tuple[str, str, int, float]]:
-    """The pairs of classes that are confused most: true class, predicted class, images, their share of the class."""
+    """The pairs of classes that are confused most: true class, predicted class, images, share of the true class."""
     wrong = confusion.copy()
     np.fill_diagonal(wrong, 0)
     rows, columns = np.nonzero(wrong)

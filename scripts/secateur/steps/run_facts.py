@@ -1,4 +1,4 @@
-"""Reads back all that a run has written, for its report. Light: no Keras."""
+"""Read all results of a run for its report. No Keras is imported."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read_facts(run: Run) -> Facts:
 
 
 def _stages(run: Run) -> list[Stage]:
-    """The evaluations of the models of this spec: the folder may hold figures of an earlier one."""
+    """The evaluations of the models of this spec. The folder can also hold figures of an earlier spec."""
     found = [_stage(run, name) for name in stages_of(run.spec) if run.file("evaluate", "metrics", name).is_file()]
     if not any(stage.name == run.final_step for stage in found):
         path = run.file("evaluate", "metrics", run.final_step)

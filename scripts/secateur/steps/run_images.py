@@ -13,7 +13,7 @@ from secateur.runtime.code_digest import code_digest
 
 
 def images_of(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool = False) -> Images:
-    """The images of these rows of the manifest: from the image cache if they are in it, else decoded when needed.
+    """The images of these rows of the manifest: from the image cache if they are there, else decoded when needed.
 
     Raises:
         ArtifactError: the cached file is damaged.
@@ -26,11 +26,11 @@ def images_of(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool 
 
 
 def cache_folder(run: Run) -> Path:
-    """All experiments share what is equal."""
+    """The folder of the image cache, which all experiments share."""
     return run.work.parent / "cache"
 
 
 def cache_file(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool) -> Path:
-    """The file of the image cache for these rows; it may not be there."""
+    """The path of the image cache file for these rows. The file need not exist."""
     code = code_digest("secateur.data.pipeline")
     return cache_path(cache_folder(run), reader, rows["sha256"].tolist(), training, code)

@@ -1,4 +1,4 @@
-"""The images of a run as its manifest lists them, wherever they are now. Light: no Keras."""
+"""The manifest of a run with the current paths of its images. No Keras is imported."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PLACES = "places"
 
 
 def manifest_of(run: Run) -> pd.DataFrame:
-    """The manifest of a run, with the paths that the images have now.
+    """The manifest of a run, with the current paths of the images.
 
-    A folder that was renamed since `split`, or a split that was taken over from an experiment with the same images
-    elsewhere, has the same contents below another place: paths are changed accordingly.
+    Paths are adapted if a folder was renamed after `split`, or if the split was copied from an experiment with the same
+    images at another place.
 
     Raises:
         DataError, ArtifactError: the manifest or the report of split cannot be read.
@@ -34,7 +34,7 @@ def manifest_of(run: Run) -> pd.DataFrame:
 
 
 def _base(place: str) -> str:
-    """The folder that the paths of a place begin with."""
+    """The folder with which the paths of a place begin."""
     return parent(place) if is_file_source(place) or (is_url(place) and place.endswith(".csv")) else place.rstrip("/")
 
 
@@ -44,7 +44,7 @@ def _moved(paths: pd.Series, old: str, new: str) -> pd.Series:
 
 
 def pixels_and_labels(manifest: pd.DataFrame) -> str:
-    """Digest of the content, class and split of every image, in order; where the files are does not count."""
+    """The digest of the content, class and split of every image, in order. The paths do not count."""
     digest = hashlib.sha256()
     for row in manifest[["sha256", "class", "split"]].itertuples(index=False):
         digest.update("\0".join(map(str, row)).encode("utf-8", "surrogateescape") + b"\1")

@@ -1,4 +1,4 @@
-"""One split for all experiments with the same images: the first examines them, the others take over its files."""
+"""Share one split between all experiments with the same images: the first examines them, the others copy its files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ USERS = "users.json"
 
 @contextmanager
 def shared_split(spec: Spec, folder: Path, work: Path) -> Iterator[str]:
-    """Take over the split of another experiment, or offer what the block makes in `folder` to the ones to come.
+    """Copy the split of another experiment to `folder`, or share the split that the block makes in `folder`.
 
-    If an experiment that took part before comes again, somebody wants the images to be examined again.
+    If the same experiment asks a second time, its user wants the images to be examined again.
 
     Args:
-        spec: whose images.
+        spec: the spec that names the images.
         folder: of the split.
-        work: root of the work folders; splits are kept below it for all experiments.
+        work: root of the work folders; it holds the shared splits.
 
     Yields:
-        The folder of the experiment whose split now stands in `folder`; empty when the block must make it.
+        The folder of the experiment whose split was copied; empty if the block must make the split.
     """
     kept = work / "cache" / "splits" / _digest(spec, work)
     with locked(kept.with_name(f".{kept.name}.lock"), str(kept), wait=True):
@@ -46,14 +46,14 @@ def shared_split(spec: Spec, folder: Path, work: Path) -> Iterator[str]:
 
 
 def _digest(spec: Spec, work: Path) -> str:
-    """Digest of all that decides a split: the section, the content of the images, the code."""
+    """The digest of all that decides a split: the section, the content of the images, the code."""
     made_here = [DIGITS_INDEX] if any(is_digits(place) for place in places_of_split(spec)) else []
     parts = [step_params(spec, "split", Contents(work)), [sha256_of(file) for file in made_here]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _copy_all(source: Path, folder: Path) -> None:
-    """The files of a split, and no others. No links: who edits one experiment's table does not mean the others'."""
+    """Copy the files of a split, and no others. Links would let an edit in one experiment change the others."""
     names = _visible(source) - {USERS}
     for name in sorted(names):
         with atomic_file(folder / name) as copy, open(source / name, "rb") as original:

@@ -1,4 +1,4 @@
-"""The split step, with its status."""
+"""The split step: it splits the images and writes the manifest, the class map, the findings and the report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         The report.
 
     Raises:
-        SecateurError: with what is wrong and what to do.
+        SecateurError: the images cannot be used, or a file cannot be written.
     """
     with step_context(run, "split"):
         folder = run.folder("split")
@@ -50,7 +50,8 @@ def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     _say(stream, report["unreadable"], lambda item: f"skipped {item['path']}: {item['reason']}")
     if report["several_frames"]:
         print(
-            f"split  of {report['findings']['several frames']} files with several frames the first is used", file=stream
+            f"split  files with several frames, whose first frame is used: {report['findings']['several frames']}",
+            file=stream,
         )
     _say(stream, report["duplicates"], lambda item: f"left out {item['path']}: the same image as {item['same_as']}")
     for words in report["warnings"]:
@@ -70,8 +71,8 @@ def split(
     Args:
         spec: names the images.
         folder: of the files.
-        unpack_to: folder for what archives hold.
-        progress: is told now and then how many of how many images are examined.
+        unpack_to: folder for the content of archives.
+        progress: receives the number of examined images and of all images from time to time.
         threads: that read and decode; None: one for each processor.
 
     Returns:
@@ -79,7 +80,7 @@ def split(
 
     Raises:
         SpecError: the spec names no images.
-        DataError: folders or images that cannot be used; `unreadable.csv` then lists all of them.
+        DataError: folders or images cannot be used; `unreadable.csv` then lists all unreadable files.
     """
     folder = Path(folder)
     examined = examine_images(spec, unpack_to, progress, threads)
@@ -88,7 +89,7 @@ def split(
     write_csv(folder / "findings.csv", result.findings)
     write_text(folder / "report.html", page(result.report, result.findings))
     write_classmap(folder / "classmap.json", result.classes)
-    # Where the images were: the same images can be read from another place later.
+    # The places of the images, since the same images can be at another place later.
     places = {key: named[0] for key, named in places_that_affect(spec, ["split"]).items()}
     report = {**result.report, PLACES: places}
     write_json(folder / "report.json", report)
@@ -97,8 +98,8 @@ def split(
 
 
 def _refuse_unreadable(bad: pd.DataFrame, folder: Path, policy: str) -> None:
-    """List what cannot be read; refuse it unless the policy is `skip`."""
-    # No output of the workflow, which removes the outputs of a step that fails.
+    """Write the list of unreadable files. Raise DataError unless `data.on_corrupt` is `skip`."""
+    # Not an output of the rule: Snakemake removes the outputs of a failed job.
     listing = folder / "unreadable.csv"
     if bad.empty:
         listing.unlink(missing_ok=True)
@@ -118,11 +119,11 @@ def _say(stream: IO[str], items: list[dict[str, Any]], words: Callable[[dict[str
     for item in items[:MAX_SAID]:
         print(f"split  {words(item)}", file=stream)
     if len(items) > MAX_SAID:
-        print("split  and more such: see report.json and findings.csv", file=stream)
+        print("split  more in report.json and findings.csv", file=stream)
 
 
 def _progress(stream: IO[str]) -> Callable[[int, int], None]:
-    """Says every half minute how far it is."""
+    """Prints its progress every half minute."""
     start = last = time.monotonic()
 
     def say(done: int, images: int) -> None:

@@ -1,4 +1,4 @@
-"""The train and retrain steps: files in, a trained model and its history out."""
+"""The train and retrain steps: they write a trained model, its history and its metrics."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ HISTORY_COLUMNS = ["epoch", "accuracy", "loss", "lr", "val_accuracy", "val_loss"
 
 @dataclass(frozen=True)
 class Training:
-    """What one training is about.
+    """The facts that define one training.
 
     Attributes:
-        run: whose.
+        run: the run.
         step: `train` or `retrain`.
         section: of the spec, for this step.
-        stream: for people.
+        stream: for messages.
         classes: names in index order.
         manifest: images and splits.
-        devices: that train together.
+        devices: number of devices that train together.
     """
 
     run: Run
@@ -70,14 +70,14 @@ class Training:
 
 @dataclass(frozen=True)
 class Start:
-    """The network that a training starts with.
+    """The network at the start of a training.
 
     Attributes:
         model: the network.
         chain: the links of the steps before.
         pruned: whether channels were removed from it.
-        parent: digest of the model file that it comes from; None for fresh weights.
-        weights: what was taken from a pretrained model, as the metrics tell it.
+        parent: digest of the model file that it comes from; None for new weights.
+        weights: the report of pretrained weights, for the metrics.
     """
 
     model: keras.Model
@@ -90,19 +90,19 @@ class Start:
 def train(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Train the spec's network; write `train/model.tlt`, `history.csv`, `metrics.json` and TensorBoard events.
 
-    The model is that of the best epoch; the last epoch's is kept as `last.tlt` in the work folder.
+    `model.tlt` is the model of the best epoch; `last.tlt` in the work folder is the model of the last epoch.
 
     Returns:
         The metrics.
 
     Raises:
-        SecateurError: with what is wrong and what to do.
+        SecateurError: the training cannot start, was interrupted or failed, or a file cannot be written.
     """
     return _done(Training(run, "train", run.spec.train, stream))
 
 
 def retrain(run: Run, stream: IO[str]) -> dict[str, Any]:
-    """Train the pruned network as the `retrain` section says; writes as `train` does, below `retrain/`."""
+    """Train the pruned network with the `retrain` section. Writes the same files as `train`, below `retrain/`."""
     return _done(Training(run, "retrain", run.spec.retrain or run.spec.train, stream))
 
 
@@ -123,13 +123,13 @@ def _done(training: Training) -> dict[str, Any]:
 
 
 def require_key(run: Run) -> None:
-    """Raises VaultError for a missing key now, not after hours of training."""
+    """Raise VaultError for a missing key now, and not after hours of training."""
     assert run.key is not None
 
 
 @contextmanager
 def _status_and_stream(training: Training) -> Iterator[tuple[StatusLog, IO[str]]]:
-    """With several hosts the process of the first one has the folders and writes; nobody sees what the others say."""
+    """The status file and the stream. Of several hosts only the first writes files and prints messages."""
     if joined().first:
         with step_context(training.run, training.step) as status:
             yield status, training.stream
@@ -186,13 +186,13 @@ def _built(training: Training) -> keras.Model:
 
 
 def _with_weights(training: Training, fresh: Start, path: Path) -> Start:
-    """The same network with the weights of a file, or a pruned network of that file."""
+    """The same network with the weights of a file, or the pruned network in that file."""
     spec = training.run.spec
     model, report = start_from(fresh.model, path, training.run.key, spec.model)
     print(report, file=training.stream, flush=True)
     if report.preprocess_mode not in ("", spec.data.preprocess_mode):
         print(
-            f"warning: these weights were trained with data.preprocess_mode {report.preprocess_mode}, the spec has "
+            f"warning: these weights were trained with data.preprocess_mode {report.preprocess_mode}, but the spec has "
             f"{spec.data.preprocess_mode}",
             file=training.stream,
             flush=True,
@@ -271,14 +271,14 @@ def _write(
 
 
 def _save(run: Run, model: keras.Model, path: Path, card: dict[str, Any]) -> None:
-    """By the first host; setting weights is for all of them to do together."""
+    """Save the model on the first host only. All hosts must set weights together before."""
     if joined().first:
         with alone():
             save_model(model, path, run.key, card)
 
 
 def _learned(learner: keras.Model, model: keras.Model) -> dict[str, Any]:
-    """Take the weights that training found into the plain model; for int8 also the ranges, for the model's card."""
+    """Copy the learned weights to the plain model. For int8, returns the learned ranges for the model's card."""
     if learner is model:
         return {}
     return {"quantization": plain_network(learner, model)[1].as_json()}

@@ -1,4 +1,4 @@
-"""Put a trainer together from the files of a run."""
+"""Make a trainer from the files of a run."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def trainer_of(
     classes: list[str],
     **more: Any,
 ) -> Trainer:
-    """A trainer on the run's images.
+    """A trainer for the images of a run.
 
     Args:
-        run: whose images and key.
-        step: name for people and errors.
+        run: the run with the images and the key.
+        step: name for messages and errors.
         section: `train` or `retrain`.
-        model: what to train.
+        model: the model to train.
         manifest: images and splits.
         classes: names in index order.
         more: other attributes of the trainer.
 
     Raises:
-        DataError: fewer training images than a batch holds.
+        DataError: there are fewer training images than a batch holds.
     """
     spec = run.spec
     reader = ImageReader(spec.data, spec.augment, spec.model, section.n_workers)
@@ -74,13 +74,13 @@ def _batch_in_words(step: str, section: TrainSpec) -> str:
 
 
 def class_weights(section: TrainSpec, step: str, labels: list[int], classes: list[str]) -> NDArray[np.float32] | None:
-    """What an image of each class counts in the loss, float32 [classes]; None where all count alike.
+    """The loss weight per class, float32 [classes]; None if all weights are 1.
 
     `balanced` is images / (classes * images of the class), so that the mean over all images is 1 (King and Zeng,
-    Logistic Regression in Rare Events Data, 2001; scikit-learn's word for it too).
+    Logistic Regression in Rare Events Data, 2001; scikit-learn uses the same word).
 
     Raises:
-        SpecError: the spec weights a class that is not in the class map.
+        SpecError: the spec has a weight for a class that is not in the class map.
     """
     if section.class_weights == "none":
         return None
@@ -90,14 +90,14 @@ def class_weights(section: TrainSpec, step: str, labels: list[int], classes: lis
     unknown = sorted(section.class_weights.keys() - set(classes))
     if unknown:
         raise SpecError(
-            f"{step}.class_weights names {', '.join(unknown)}, which is no class",
+            f"{step}.class_weights names {', '.join(unknown)}, which is not a class",
             f"the classes are {', '.join(classes)}",
         )
     return np.array([section.class_weights.get(name, 1.0) for name in classes], np.float32)
 
 
 def teacher_of(run: Run, section: TrainSpec) -> keras.Model | None:
-    """The unpruned model, where the section distils."""
+    """The unpruned model, if the section has `distill`; else None."""
     if not isinstance(section, RetrainSpec) or section.distill is None:
         return None
     return load_model(run.model_to_prune, run.key)[0]

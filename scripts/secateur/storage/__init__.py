@@ -1,1 +1,1 @@
-"""Files that are whole or absent, locks, tables, the status log."""
+"""Atomic files, locks, tables and the status log."""

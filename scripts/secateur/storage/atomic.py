@@ -1,4 +1,4 @@
-"""The one way in which files are written: complete under their final name, or not at all.
+"""Write files atomically. A partly written file never has its final name.
 
 See docs/decisions/atomic-files.md.
 """
@@ -22,22 +22,22 @@ from secateur.storage.locks import process_lives
 
 READ_CHUNK_BYTES = 1 << 20
 DAY_S = 24 * 3600
-# A full disk, a quota, a limit on the size of one file.
+# Errors of a full disk, of a quota, and of a limit on the size of a file.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def atomic_file(path: Path | str, size_bytes: int = 0) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path` for reading and writing; it becomes `path` when the block ends well.
+    """Open a temporary file beside `path` for reading and writing. It becomes `path` if the block ends without error.
 
-    On any exception the temporary file is removed and an older `path` is left as it was.
+    After an exception the temporary file is removed, and an older `path` is not changed.
 
     Args:
         path: the final name.
-        size_bytes: about how large it will be, where that is known: for the error of a full disk.
+        size_bytes: the approximate size if it is known, for the error about a full disk.
 
     Raises:
-        ArtifactError: the folder cannot be made or written, or the disk is full.
+        ArtifactError: the folder cannot be created or written, or the disk is full.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp-{socket.gethostname()}-{os.getpid()}")
@@ -61,7 +61,7 @@ def atomic_file(path: Path | str, size_bytes: int = 0) -> Iterator[IO[bytes]]:
 
 
 def _not_written(path: Path, error: OSError, needed: int) -> ArtifactError:
-    """The error of a file that could not be written: with the bytes that are needed when there is no room for them."""
+    """The error for a file that could not be written. If the disk is full it names the needed bytes."""
     message = f"cannot write {path}: {error.strerror or error}"
     if error.errno not in NO_ROOM:
         return ArtifactError(message, "choose a writable results_dir")
@@ -71,28 +71,28 @@ def _not_written(path: Path, error: OSError, needed: int) -> ArtifactError:
 
 
 def require_space(folder: Path | str, size_bytes: int, what: str) -> None:
-    """Refuse to begin what cannot be stored.
+    """Raise an error now if the disk is too full for files that will be written later.
 
     Args:
-        folder: where files will be written; it exists.
-        size_bytes: about how much.
+        folder: for the files; it exists.
+        size_bytes: approximate size of the files.
         what: the files, for the error.
 
     Raises:
-        ArtifactError: the disk has less room.
+        ArtifactError: the disk has less free space.
     """
     free = shutil.disk_usage(folder).free
     if free < size_bytes:
         raise ArtifactError(
-            f"{what} in {folder} need about {size_bytes:,} bytes; {free:,} are free there",
+            f"{what} in {folder} need about {size_bytes:,} bytes, but only {free:,} are free",
             f"free {size_bytes - free:,} bytes, or choose another results_dir",
         )
 
 
 def remove_leftovers(folder: Path | str) -> None:
-    """Remove the temporary files that processes which are dead left in `folder`.
+    """Remove the temporary files of dead processes in `folder`.
 
-    Of another host nothing is known, so its files go when they are older than a day.
+    A process on another host cannot be checked, so its files are removed if they are older than a day.
     """
     for path in Path(folder).glob(".*.tmp-*"):
         host, _, pid = path.name.rpartition(".tmp-")[2].rpartition("-")
@@ -117,7 +117,7 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write `text` as UTF-8, atomically. File names that are no UTF-8 come out as the bytes that they are."""
+    """Write `text` as UTF-8, atomically. File names that are not valid UTF-8 are written as their original bytes."""
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
@@ -125,7 +125,7 @@ def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN is refused: it is not JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        # The name of a file that is no UTF-8: JSON can hold it escaped only.
+        # The text has a file name that is not valid UTF-8: JSON can hold it only in escaped form.
         text = json.dumps(value, indent=2, allow_nan=False)
     write_text(path, text + "\n")
 
@@ -143,7 +143,7 @@ def read_json(path: Path | str) -> Any:
 
 
 def sha256_of(path: Path | str) -> str:
-    """Digest of a file's bytes, in hexadecimal."""
+    """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while chunk := stream.read(READ_CHUNK_BYTES):
@@ -152,10 +152,10 @@ def sha256_of(path: Path | str) -> str:
 
 
 def require_writable(folder: Path | str) -> None:
-    """Make `folder` and prove that a file can be written there, before hours of work depend on it.
+    """Create `folder` and test that a file can be written there, before hours of work depend on it.
 
     Raises:
-        ArtifactError: it cannot.
+        ArtifactError: the folder cannot be created or written.
     """
     probe = Path(folder) / f".writable-{os.getpid()}"
     try:

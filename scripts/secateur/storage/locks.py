@@ -1,7 +1,7 @@
-"""One process at a time on the files of a step.
+"""Let only one process at a time work on the files of a step.
 
-The kernel's own lock on a file ends with the process that holds it, however that dies, so that a dead holder's lock is
-free at once. Where a file system has no such locks, the holder's process number decides.
+The kernel frees its lock on a file when the holder dies, for whatever reason. On a file system without such locks, the
+process number of the holder decides.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def locked(path: Path | str, what: str, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path` while the block runs.
 
     Args:
-        path: it is made where it is missing, and stays; its content names the holder.
-        what: the thing that is locked, for the error of the process that comes second.
-        wait: for the process that holds it, rather than to refuse.
+        path: it is created if it is missing, and is not removed; its content names the holder.
+        what: the locked thing, for the error in a second process.
+        wait: whether to wait for the holder instead of raising an error.
 
     Raises:
-        LockedError: another process holds it; the message says which, where and since when.
-        ArtifactError: the file cannot be made.
+        LockedError: another process holds the lock; the message names the process, its host and the start time.
+        ArtifactError: the file cannot be created.
     """
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -54,10 +54,10 @@ def locked(path: Path | str, what: str, wait: bool = False) -> Iterator[None]:
 
 
 def acquire(descriptor: int, path: Path | str) -> None:
-    """Lock an open file as `acquire_now`, once whoever holds it is done; the kernel serves those who wait in order.
+    """Lock an open file when its holder is done, else as `acquire_now`. The kernel serves waiting processes in order.
 
     Raises:
-        ArtifactError: it cannot be locked at all.
+        ArtifactError: the file cannot be locked.
     """
     while not acquire_now(descriptor, path):
         with suppress(OSError):
@@ -67,10 +67,10 @@ def acquire(descriptor: int, path: Path | str) -> None:
 
 
 def acquire_now(descriptor: int, path: Path | str) -> bool:
-    """Lock an open file if nobody else holds it; closing it, or the end of this process, frees it.
+    """Lock an open file if no other process holds it. Closing the file or the end of this process frees the lock.
 
     Raises:
-        ArtifactError: it cannot be locked at all.
+        ArtifactError: the file cannot be locked.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,7 +85,7 @@ def acquire_now(descriptor: int, path: Path | str) -> bool:
 
 
 def holder_of(descriptor: int) -> dict[str, Any]:
-    """Who wrote the file last; empty when nobody holds it, or it was read while being written."""
+    """The process that wrote the file last; empty if no process holds it, or if it is being written."""
     try:
         holder = json.loads(os.pread(descriptor, 4096, 0))
     except ValueError:
@@ -94,7 +94,7 @@ def holder_of(descriptor: int) -> dict[str, Any]:
 
 
 def write_holder(descriptor: int) -> None:
-    """Note in a locked file who holds it."""
+    """Write the holder into a locked file."""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     about = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
     os.ftruncate(descriptor, 0)
@@ -102,7 +102,7 @@ def write_holder(descriptor: int) -> None:
 
 
 def _may_live(holder: dict[str, Any]) -> bool:
-    """Whether the holder can be alive: of another host nothing is known."""
+    """Whether the holder may be alive. A process on another host cannot be checked, so it may."""
     if holder.get("host") != socket.gethostname():
         return True
     pid = holder.get("pid")
@@ -110,7 +110,7 @@ def _may_live(holder: dict[str, Any]) -> bool:
 
 
 def process_lives(pid: int) -> bool:
-    """Whether a process of this host runs."""
+    """Whether a process runs on this host."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

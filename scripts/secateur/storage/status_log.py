@@ -1,4 +1,4 @@
-"""`status.json`: one JSON object a line, in the shape that TAO's tools read: docs/decisions/status-file.md."""
+"""`status.json`: one JSON object per line, in the form that TAO's tools read: docs/decisions/status-file.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ State = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED", "INTERRUP
 
 
 class StatusLog:
-    """Appends lines to one status file on behalf of one step."""
+    """Appends lines of one step to a status file."""
 
     def __init__(self, path: Path | str, step: str) -> None:
         self.path = Path(path)
@@ -26,10 +26,10 @@ class StatusLog:
         """Append one line.
 
         Args:
-            state: TAO's status word; INTERRUPTED is ours and means that the step can be resumed.
+            state: TAO's status word. INTERRUPTED is our own; it means that the step can be resumed.
             message: for people.
             kpi: figures of the step, such as accuracy.
-            more: further fields, such as `epoch`, `time_per_epoch` and `eta`.
+            more: more fields, such as `epoch`, `time_per_epoch` and `eta`.
 
         Raises:
             ArtifactError: the results folder cannot be written.
@@ -60,7 +60,7 @@ class StatusLog:
 
 
 def _line_break_if_cut(stream: IO[bytes]) -> bytes:
-    """A process that was killed while it wrote leaves half a line: the next one must not be glued to it."""
+    """Start a new line if a killed process left half a line."""
     end = stream.seek(0, os.SEEK_END)
     if not end:
         return b""
@@ -70,8 +70,8 @@ def _line_break_if_cut(stream: IO[bytes]) -> bytes:
 
 @contextmanager
 def reported(status: StatusLog, devices: Sequence[str] = ()) -> Iterator[StatusLog]:
-    """Write STARTED with the GPUs that are used, and at the end what really happened: SUCCESS, INTERRUPTED or FAILURE
-    with its reason.
+    """Write STARTED with the used GPUs, and at the end the real result: SUCCESS, INTERRUPTED, or FAILURE with its
+    reason.
     """
     status.write("STARTED", f"{status.step} started", device=", ".join(devices) or "cpu")
     try:
@@ -93,6 +93,6 @@ def reported(status: StatusLog, devices: Sequence[str] = ()) -> Iterator[StatusL
 
 
 def _write_last(status: StatusLog, state: State, message: str) -> None:
-    """The failure itself is worth more than a failure to note it."""
+    """Write a failure. An error while writing is ignored, so that it does not hide the failure."""
     with suppress(ArtifactError):
         status.write(state, message)

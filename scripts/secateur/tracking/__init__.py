@@ -1,4 +1,4 @@
-"""Training curves for MLflow, Weights & Biases and ClearML, where a spec has their section."""
+"""Training curves for MLflow, Weights & Biases and ClearML, if a spec has their section."""
 
 from secateur.tracking.trackers import Trackers, tracked
 

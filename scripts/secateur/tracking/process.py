@@ -1,7 +1,7 @@
-"""A tracker's own process: `python -m secateur.tracking.process NAME`, started by a training.
+"""The process of a tracker: `python -m secateur.tracking.process NAME`, started by a training.
 
-It reads JSON lines: what to begin with, then epochs, at last how the training ended. When that line is missing, the
-training was killed. Lines for people go to standard output, all else to the tracker's log.
+It reads JSON lines: first the start data, then epochs, at last the end of the training. If the last line is missing,
+the training was killed. Messages for people go to standard output, everything else to the tracker's log.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     name = sys.argv[1]
     people = os.dup(1)
-    # Trackers talk a lot; what a person needs is said by us.
+    # Trackers print a lot; this process prints the messages that a person needs.
     os.dup2(2, 1)
     try:
         _follow(name, sys.stdin, people)
     except Exception as error:
         traceback.print_exc()
         first = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        _say(people, f"warning: {name}: {first[0]}; the training goes on without it")
+        _say(people, f"warning: {name}: {first[0]}; the training continues without it")
         sys.exit(1)
 
 
@@ -46,13 +46,13 @@ def _follow(name: str, lines: IO[str], people: int) -> None:
 
 
 def _say(people: int, text: str) -> None:
-    """Nobody listens any more where the training was killed."""
+    """Print a message. If the training was killed, nobody reads it."""
     with suppress(BrokenPipeError):
         os.write(people, f"{text}\n".encode())
 
 
 def _epochs(service: Service, messages: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """Tell the service of each; returns the message that is none."""
+    """Send the messages about epochs to the service. Returns the first other message."""
     for message in messages:
         if "epoch" not in message:
             return message

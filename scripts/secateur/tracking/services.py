@@ -1,4 +1,4 @@
-"""The three trackers, each behind the same three calls."""
+"""The three trackers, all with the same three methods."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-# Seconds that a server may take to answer before curves are kept here instead.
+# Seconds to wait for a server before the curves are stored on this machine.
 PATIENCE_S = 30
-# A checkout's differences may hold a key that someone wrote into a spec.
+# The uncommitted changes of a checkout can hold a key that someone wrote into a spec.
 NOT_THE_CHECKOUT: dict[str, Any] = {"disable_git": True, "disable_code": True}
 NOT_BY_CLEARML = (
     "detect_repository",
@@ -27,7 +27,7 @@ NOT_BY_CLEARML = (
 
 @dataclass(frozen=True)
 class Start:
-    """What a tracker begins with.
+    """The start data of a tracker.
 
     Attributes:
         options: the tracker's section of the spec.
@@ -35,7 +35,7 @@ class Start:
         step: `train` or `retrain`.
         config: the whole spec, without its key.
         folder: for the tracker's own files.
-        resumed: the training goes on from a checkpoint, and with it the tracker's run.
+        resumed: whether the training resumes from a checkpoint; then the tracker's run is resumed too.
     """
 
     options: dict[str, Any]
@@ -47,11 +47,11 @@ class Start:
 
     @property
     def name(self) -> str:
-        """Of the run, where the spec names none; with the step, since both trainings may have the same section."""
+        """The default name of the run. It has the step, since both trainings can have the same section."""
         return f"{self.experiment} {self.step}"
 
     def known_run(self) -> str | None:
-        """Id of the run to go on with."""
+        """The id of the run to resume."""
         with suppress(OSError, ValueError, KeyError):
             if self.resumed:
                 run: str = json.loads(self._id_file.read_text())["id"]
@@ -59,7 +59,7 @@ class Start:
         return None
 
     def remember(self, run: str) -> None:
-        """Keep the id for the next start."""
+        """Store the id for the next start."""
         self._id_file.write_text(json.dumps({"id": run}))
 
     @property
@@ -68,21 +68,21 @@ class Start:
 
 
 class Service(Protocol):
-    """A tracker that was started."""
+    """A started tracker."""
 
     @property
     def where(self) -> str:
-        """Where a person finds the run."""
+        """The place of the run, for a person."""
 
     def epoch(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
-        """Take an epoch's values; `seconds` since 1970."""
+        """Receive the values of an epoch; `seconds` since 1970."""
 
     def end(self, state: str, summary: Mapping[str, float]) -> None:
-        """The training has `finished`, `stopped` or `failed`."""
+        """Close the run: the training has `finished`, `stopped` or `failed`."""
 
 
 class Mlflow:
-    """MLflow's tracking server; the client alone is enough (mlflow-skinny)."""
+    """MLflow's tracking server. The client is enough (mlflow-skinny)."""
 
     STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}  # noqa: RUF012 - never changed
 
@@ -105,7 +105,7 @@ class Mlflow:
         tags = {"experiment": start.experiment, "step": start.step, **options["tags"]}
         run: str = self.client.create_run(experiment, tags=tags, run_name=options["run_name"] or start.name).info.run_id
         params = [Param(key, str(value)[:500]) for key, value in _flat(start.config)]
-        for first in range(0, len(params), 100):  # as many as MLflow takes at once
+        for first in range(0, len(params), 100):  # the largest number that MLflow accepts at once
             self.client.log_batch(run, params=params[first : first + 100])
         return run
 
@@ -115,7 +115,7 @@ class Mlflow:
         return f"run {self.run} at {self.client.tracking_uri}"
 
     def epoch(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
-        """Send it, with what could not be sent before."""
+        """Send the values, and earlier values that could not be sent."""
         from mlflow.entities import Metric  # noqa: PLC0415
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
@@ -124,7 +124,7 @@ class Mlflow:
             self._send()
 
     def end(self, state: str, summary: Mapping[str, float]) -> None:
-        """Send the rest; figures of the whole training are metrics named `final_...`."""
+        """Send the remaining values. Figures of the whole training are metrics named `final_...`."""
         self._send()
         for key, value in summary.items():
             self.client.log_metric(self.run, f"final_{key}", value)
@@ -136,7 +136,7 @@ class Mlflow:
 
 
 class Wandb:
-    """Weights & Biases; without an API key or its server, a run in the work folder to be sent later."""
+    """Weights & Biases. Without an API key or its server, the run is stored in the work folder to be sent later."""
 
     CODES = {"finished": 0, "stopped": 75, "failed": 1}  # noqa: RUF012 - never changed
 
@@ -172,13 +172,13 @@ class Wandb:
 
     @property
     def where(self) -> str:
-        """The run's page, or how to send it."""
+        """The page of the run, or the command that sends it."""
         if self.run.offline:
-            return f"no connection: the run is kept here; send it with: wandb sync {self.folder}/wandb/offline-run-*"
+            return f"no connection: the run is stored here; send it with: wandb sync {self.folder}/wandb/offline-run-*"
         return str(self.run.url)
 
     def epoch(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
-        """Log it."""
+        """Log the values."""
         self.run.log(dict(values), step=epoch)
 
     def end(self, state: str, summary: Mapping[str, float]) -> None:
@@ -188,7 +188,7 @@ class Wandb:
 
 
 class ClearMl:
-    """ClearML; where it is not configured, an offline session."""
+    """ClearML. If it is not configured, an offline session."""
 
     def __init__(self, start: Start) -> None:
         from clearml import Task  # noqa: PLC0415
@@ -220,16 +220,16 @@ class ClearMl:
 
     @property
     def where(self) -> str:
-        """The task's page, or where it is kept."""
+        """The page of the task, or the place of the offline session."""
         from clearml import Task  # noqa: PLC0415
 
         if Task.is_offline():
             folder = self.task.get_offline_mode_folder()
-            return f"not configured: the task is kept in {folder}.zip; send it with Task.import_offline_session"
+            return f"not configured: the task is stored in {folder}.zip; send it with Task.import_offline_session"
         return str(self.task.get_output_log_web_page())
 
     def epoch(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
-        """Report each value as a curve of its own."""
+        """Report each value as a separate curve."""
         for key, value in values.items():
             self.task.get_logger().report_scalar(key, key, value, epoch)
 
@@ -240,7 +240,7 @@ class ClearMl:
         if state == "failed":
             self.task.mark_failed(status_message="the training failed")
         elif state == "stopped":
-            self.task.mark_stopped(status_message="the training was stopped; it goes on when it is run again")
+            self.task.mark_stopped(status_message="the training was stopped; it resumes when it is run again")
         self.task.close()
 
 

@@ -1,8 +1,8 @@
-"""What a training tells its trackers.
+"""Send the curves of a training to its trackers.
 
-Each tracker runs in a process of its own (`secateur.tracking.process`). Their libraries wait for servers, replace
-functions of other libraries and handle signals: none of that may reach a training, which neither waits for a tracker
-nor ends with one.
+Each tracker runs in a separate process (`secateur.tracking.process`), because the libraries of trackers wait for
+servers, replace functions of other libraries and handle signals. A training never waits for a tracker, and never fails
+because of one.
 
 See docs/decisions/trackers-and-telemetry.md.
 """
@@ -25,13 +25,13 @@ from secateur.spec import Spec, TrainSpec
 from secateur.spec.tracker_specs import TRACKERS
 
 SUMMARY = ("best_epoch", "val_accuracy", "val_loss", "params", "macs", "training_images", "seconds")
-# After a training its trackers have this long to send the rest; less where somebody waits for it to stop.
+# Seconds for the trackers to send the remaining values after a training; fewer if it was stopped.
 LAST_WORDS_S = {"finished": 60.0, "stopped": 10.0, "failed": 10.0}
 PACKAGE_ROOT = Path(__file__).parent.parent.parent
 
 
 class Trackers:
-    """The trackers of one training; without any, all of this does nothing."""
+    """The trackers of one training. Without trackers its methods do nothing."""
 
     def __init__(self, start: Mapping[str, Any], folder: Path, train_spec: TrainSpec, stream: IO[str]) -> None:
         self.start, self.folder, self.train_spec, self.stream = start, folder, train_spec, stream
@@ -39,14 +39,14 @@ class Trackers:
         self._processes: list[_Process] | None = None
 
     def epoch(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Tell all of an epoch's values; the first call starts them."""
+        """Send the values of an epoch to all trackers. The first call starts them."""
         if self._processes is None:
             self._processes = self._started(resumed=epoch > 1)
         for process in self._processes:
             process.send({"epoch": epoch, "time": time.time(), "values": dict(values)})
 
     def end(self, state: str) -> None:
-        """Tell all how it ended, `finished`, `stopped` or `failed`, and wait a while for what they have to send."""
+        """Tell all trackers the end, `finished`, `stopped` or `failed`, and wait some time for them."""
         processes = self._processes or []
         for process in processes:
             process.send(
@@ -67,7 +67,7 @@ class Trackers:
             try:
                 processes.append(_Process(name, folder, {**start, "options": section.model_dump()}, self.stream))
             except OSError as error:
-                print(f"warning: {name}: {error}; the training goes on without it", file=self.stream, flush=True)
+                print(f"warning: {name}: {error}; the training continues without it", file=self.stream, flush=True)
         return processes
 
 
@@ -75,15 +75,15 @@ class Trackers:
 def tracked(
     experiment: str, step: str, spec: Spec, train_spec: TrainSpec, folder: Path, stream: IO[str]
 ) -> Iterator[Trackers]:
-    """Trackers that are told how the block ended.
+    """The trackers of a training; the end of the block is sent to them.
 
     Args:
         experiment: its name.
         step: `train` or `retrain`.
-        spec: of the experiment; its key is not told.
-        train_spec: the sections `mlflow`, `wandb` and `clearml` of it choose the trackers.
-        folder: where the trackers keep their files.
-        stream: for people: where a run can be seen, or why not.
+        spec: of the experiment; its key is not sent.
+        train_spec: its sections `mlflow`, `wandb` and `clearml` choose the trackers.
+        folder: for the files of the trackers.
+        stream: receives the place of each run, or the reason why there is none.
     """
     config = spec.model_dump(mode="json", exclude={"key", "results_dir"})
     trackers = Trackers({"experiment": experiment, "step": step, "config": config}, folder, train_spec, stream)
@@ -97,7 +97,7 @@ def tracked(
 
 
 class _Process:
-    """One tracker's process: JSON lines in, lines for people out."""
+    """The process of one tracker: it receives JSON lines and prints messages for people."""
 
     def __init__(self, name: str, folder: Path, start: dict[str, Any], stream: IO[str]) -> None:
         self.name, self.stream = name, stream
@@ -111,18 +111,18 @@ class _Process:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
-                # Control-C is for the training, which then says how it ended.
+                # Ctrl-C must reach only the training, which then sends the end.
                 start_new_session=True,
             )
         assert self.process.stdin is not None
-        # A tracker that reads nothing fills the pipe: the training must not wait for it.
+        # If a tracker stops reading, the pipe becomes full; the training must not wait for it.
         os.set_blocking(self.process.stdin.fileno(), False)
         self.reader = threading.Thread(target=self._pass_on, daemon=True)
         self.reader.start()
         self.send({**start, "folder": str(folder)})
 
     def send(self, message: dict[str, Any]) -> None:
-        """Hand a message over; where it cannot be taken, the tracker is given up."""
+        """Send a message. If the process does not accept it, the tracker is not used any more."""
         if self.process.stdin is None or self.process.stdin.closed:
             return
         line = json.dumps(message).encode() + b"\n"
@@ -133,14 +133,14 @@ class _Process:
             self._close()
 
     def wait(self, seconds: float) -> None:
-        """Let it send the rest; afterwards it is stopped."""
+        """Wait until it has sent the rest, then stop it."""
         self._close()
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            self._say(f"{self.name}: did not finish in time and was left; log: {self.log}")
+            self._say(f"{self.name}: did not finish in time and was stopped; log: {self.log}")
         self.reader.join(1)
 
     def _close(self) -> None:

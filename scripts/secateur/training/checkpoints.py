@@ -1,4 +1,4 @@
-"""Sealed files that each hold all that a training needs to go on, to the bit.
+"""Checkpoints: encrypted files with everything that a training needs to resume with bit-identical results.
 
 See docs/decisions/checkpoints.md.
 """
@@ -19,30 +19,30 @@ from secateur.storage.atomic import atomic_file
 from secateur.vault import age
 from secateur.vault import files as vault_files
 
-# The one before is kept for the case that the last is damaged.
+# The checkpoint before the last is kept in case the last is damaged.
 KEPT = 2
 FINISHED = "finished.age"
-# Part of an identity that may change while a training is unfinished: what was done so far is worth more.
+# Part of the identity that may change while a training is unfinished: the work done so far is more important.
 CODE = "code"
-# Changes that an error names one by one.
+# Maximal number of changes that an error lists.
 MAX_NAMED = 5
 
 
 @dataclass
 class TrainingState:
-    """Where a training stands.
+    """The state of a training.
 
     Attributes:
-        epoch: number of epochs done, validation included.
-        batch: number of batches done of the epoch after them.
+        epoch: number of finished epochs, validation included.
+        batch: number of finished batches of the next epoch.
         metrics: values of the metrics' variables after these batches.
         logs: loss and accuracy over these batches.
-        history: one row an epoch.
-        best_epoch: of the best validation accuracy, from 1; 0 before the first validation.
+        history: one row per epoch.
+        best_epoch: epoch of the best validation accuracy, from 1; 0 before the first validation.
         best_score: (validation accuracy, minus validation loss) of that epoch.
-        best_weights: the model's weights then.
-        last_weights: the weights after the last epoch, once it is done.
-        seconds: of training and validation so far, those of processes that were stopped included.
+        best_weights: the model's weights after that epoch.
+        last_weights: the weights after the last epoch, when it is finished.
+        seconds: of training and validation so far, including processes that were stopped.
     """
 
     epoch: int = 0
@@ -64,26 +64,26 @@ class Checkpoints:
     """The checkpoints of one training.
 
     Args:
-        folder: where they stand; nothing else writes there.
-        key: their pass phrase.
-        identity: plain data by name, all that must be the same in a run that goes on: sections, class map, digests.
+        folder: for the checkpoints only.
+        key: their passphrase.
+        identity: plain data by name that must be the same in a run that resumes: sections, class map, digests.
         writes: false in the processes of other hosts, which only read.
     """
 
     def __init__(self, folder: Path, key: str, identity: dict[str, Any] | None = None, writes: bool = True) -> None:
         self.folder, self.key, self.writes = folder, key, writes
-        # As it will be read back: JSON knows no tuples.
+        # In the form that JSON gives back: tuples become lists.
         self.identity = json.loads(json.dumps(identity or {}))
 
     def files(self) -> list[Path]:
-        """The checkpoints that are there, newest first."""
+        """The existing checkpoints, newest first."""
         return sorted(self.folder.glob("checkpoint_*.age"), reverse=True)
 
     def write(self, variables: list[Any], state: TrainingState) -> None:
-        """Write the state and all variables that training changes as one sealed file; then drop the oldest.
+        """Write the state and all variables that training changes as one encrypted file; then remove the oldest file.
 
         Raises:
-            ArtifactError: it cannot be written; the checkpoints before it are still there.
+            ArtifactError: the file cannot be written; the earlier checkpoints still exist.
         """
         if not self.writes:
             return
@@ -97,15 +97,15 @@ class Checkpoints:
             old.unlink(missing_ok=True)
 
     def read(self, variables: list[Any], stream: IO[str]) -> TrainingState:
-        """Restore variables and state from the newest sound checkpoint; a fresh state when there is none.
+        """Restore variables and state from the newest undamaged checkpoint. Without a checkpoint, returns a new state.
 
         Args:
             variables: of the model and its optimizer, in the order in which they were written.
-            stream: is told of a checkpoint that was damaged.
+            stream: receives a message about a damaged checkpoint.
 
         Raises:
-            SpecError: the checkpoint belongs to another spec, class map or data; the message names what changed.
-            VaultError: none of them can be opened.
+            SpecError: the checkpoint belongs to another spec, class map or data; the message names the changes.
+            VaultError: no checkpoint can be decrypted.
         """
         content = self._newest(stream)
         if content is None:
@@ -116,14 +116,14 @@ class Checkpoints:
             stored = _group(arrays, "variables")
             if [array.shape for array in stored] != [tuple(variable.shape) for variable in variables]:
                 raise SpecError(
-                    f"the unfinished training in {self.folder} is of another network", self._start_afresh("undo")
+                    f"the unfinished training in {self.folder} has another network", self._start_afresh("undo")
                 )
             for variable, value in zip(variables, stored, strict=True):
                 variable.assign(value)
             return _unpacked(about, arrays, ("metrics", "best_weights"))
 
     def finish(self, state: TrainingState) -> None:
-        """Replace the checkpoints by the result: a process can still be killed before anyone knows that it was done."""
+        """Replace the checkpoints by the result, in case the process is killed before the step ends."""
         if not self.writes:
             return
         groups = {"best_weights": state.best_weights, "last_weights": state.last_weights}
@@ -133,7 +133,7 @@ class Checkpoints:
         self._drop(self.files())
 
     def finished(self) -> TrainingState | None:
-        """The result of this very training, where it was done before; one of another training is dropped."""
+        """The result of this training if it was finished before. A result of another training is removed."""
         path = self.folder / FINISHED
         if not path.exists():
             return None
@@ -149,11 +149,11 @@ class Checkpoints:
         return None
 
     def forget(self) -> None:
-        """Remove everything, the result too."""
+        """Remove all files, the result too."""
         self._drop([*self.files(), self.folder / FINISHED])
 
     def _drop(self, files: list[Path]) -> None:
-        """The newest last, so that at no moment an older one is the newest."""
+        """Remove files, the newest last, so that an older file never becomes the newest."""
         for path in reversed(files):
             path.unlink(missing_ok=True)
 
@@ -162,12 +162,16 @@ class Checkpoints:
         for path in self.files():
             try:
                 content = vault_files.read_encrypted(path, self.key)
-            # A header that is damaged in its salt looks as a wrong key does: the one before tells them apart.
+            # Damage in the salt of a header looks like a wrong key; the checkpoint before shows which of the two it is.
             except (WrongKeyError, DamagedError, TruncatedError, NotAgeError) as error:
-                failure = failure or type(error)(error.message, f"delete {self.folder} to start afresh")
+                failure = failure or type(error)(error.message, f"delete {self.folder} to start again")
                 continue
             if failure:
-                print(f"warning: {failure.message}; going on from the one before, {path.name}", file=stream, flush=True)
+                print(
+                    f"warning: {failure.message}; resuming from the checkpoint before, {path.name}",
+                    file=stream,
+                    flush=True,
+                )
             return content
         if failure:
             raise failure
@@ -181,11 +185,11 @@ class Checkpoints:
             raise SpecError(
                 f"the unfinished training in {self.folder} was started with other settings: "
                 + "; ".join([*changed[:MAX_NAMED], *more]),
-                self._start_afresh("undo the change to go on"),
+                self._start_afresh("undo the change to resume"),
             )
 
     def _start_afresh(self, other: str) -> str:
-        return f"delete {self.folder} to start afresh, or {other}"
+        return f"delete {self.folder} to start again, or {other}"
 
 
 def _packed(groups: dict[str, list[Any]], state: TrainingState, identity: dict[str, Any]) -> io.BytesIO:
@@ -203,7 +207,7 @@ def _packed(groups: dict[str, list[Any]], state: TrainingState, identity: dict[s
 
 def _unpacked(about: dict[str, Any], arrays: Any, groups: tuple[str, ...]) -> TrainingState:
     state = TrainingState()
-    # A checkpoint of an older version lacks what was added since.
+    # A checkpoint of an older version does not have newer fields.
     for name in PLAIN:
         setattr(state, name, about.get(name, getattr(state, name)))
     state.best_score = (state.best_score[0], state.best_score[1])

@@ -1,4 +1,4 @@
-"""Make a model ready to be fitted: optimizer with its schedule, loss, metrics.
+"""Compile a model for training: optimizer with its schedule, loss, metrics.
 
 See docs/decisions/keras-backends.md.
 """
@@ -24,13 +24,13 @@ def compile_for_training(
     Args:
         model: it is compiled.
         train_spec: `train` or `retrain`.
-        batches: number of batches an epoch.
-        teacher: where the section has `distill`.
+        batches: number of batches per epoch.
+        teacher: the model to learn from, if the section has `distill`.
 
     Returns:
-        What to fit: the model, or one around it that learns from the teacher too.
+        The model to fit: the model itself, or one around it that also learns from the teacher.
 
-    XLA's convolutions on a CPU are ten times slower than TensorFlow's own, so it is off there; JAX needs it.
+    On a CPU XLA is off with TensorFlow, since its convolutions are ten times slower there; JAX needs XLA.
     """
     on_cpu = keras.backend.backend() == "tensorflow" and not has_gpu()
     jit_compile = False if on_cpu else "auto"
@@ -56,7 +56,7 @@ def compile_for_training(
 
 
 def _build_metrics(learner: keras.Model, classes: int) -> None:
-    """Keras makes the metrics' variables with the first batch; a training that goes on must set them before it."""
+    """Make the metrics' variables now: Keras makes them with the first batch, but resuming needs them before."""
     learner.compute_metrics(
         None, np.eye(1, classes, dtype="float32"), np.ones((1, *learner.output_shape[1:]), "float32")
     )
@@ -65,5 +65,5 @@ def _build_metrics(learner: keras.Model, classes: int) -> None:
 
 def has_gpu() -> bool:
     """Whether the backend sees a GPU."""
-    # Asking JAX for a kind of device that it does not have is an error.
+    # JAX raises an error if it is asked for a kind of device that it does not have.
     return not all(name.lower().startswith("cpu") for name in keras.distribution.list_devices())

@@ -1,7 +1,7 @@
 """Knowledge distillation: the pruned network also learns from the answers of the unpruned one.
 
-Hinton, Vinyals and Dean, arXiv:1503.02531: both softmax outputs are softened by a temperature T, and their
-divergence, times T squared so that its gradient keeps its size, joins the loss.
+Hinton, Vinyals and Dean, arXiv:1503.02531: a temperature T softens both softmax outputs. Their divergence is added to
+the loss, times T squared, so that the size of its gradient does not depend on T.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ NOISE = (layers.Dropout, layers.SpatialDropout2D, layers.GaussianDropout, layers
 
 
 def with_teacher(student: keras.Model, teacher: keras.Model) -> keras.Model:
-    """A network that answers for both: [batch, 2 * classes], the student's probabilities first.
+    """A network with the answers of both: [batch, 2 * classes], the student's probabilities first.
 
     Args:
         student: its weights are shared, and the only ones that train.
         teacher: softmax output of the same classes; frozen here.
 
     Raises:
-        ModelError: the two have other inputs or outputs.
+        ModelError: the two have different inputs or outputs.
     """
     for what in ("input_shape", "output_shape"):
         own, other = getattr(student, what), getattr(teacher, what)
@@ -44,11 +44,11 @@ def with_teacher(student: keras.Model, teacher: keras.Model) -> keras.Model:
 
 
 def _as_in_inference(teacher: keras.Model) -> keras.Model:
-    """A frozen copy that answers alike in training: Keras hands `training=True` down to every layer within."""
+    """A frozen copy that gives the same answers in training. Keras passes `training=True` to all layers inside."""
     copy = copied(teacher, lambda layer: layers.Identity(name=layer.name) if isinstance(layer, NOISE) else _same(layer))
     copy.set_weights(teacher.get_weights())
     frozen = keras.Model(copy.inputs[0], copy.outputs[0], name="teacher")
-    frozen.trainable = False  # its batch normalisations then use their moving statistics
+    frozen.trainable = False  # batch normalisations then use their moving statistics
     return frozen
 
 
@@ -57,11 +57,11 @@ def _same(layer: Any) -> Any:
 
 
 class DistillationLoss(keras.losses.Loss):  # type: ignore[misc]
-    """(1 - alpha) times the cross-entropy with the labels, plus alpha times the teacher's part.
+    """The loss: (1 - alpha) times the cross-entropy with the labels, plus alpha times the teacher's part.
 
     Args:
         distill_spec: the `distill` section.
-        label_smoothing: of the labels' part.
+        label_smoothing: for the labels.
     """
 
     def __init__(self, distill_spec: DistillSpec, label_smoothing: float) -> None:
@@ -69,7 +69,7 @@ class DistillationLoss(keras.losses.Loss):  # type: ignore[misc]
         self.distill_spec, self.label_smoothing = distill_spec, label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss of each image.
+        """The loss of each image.
 
         Args:
             y_true: one-hot labels [batch, classes].
@@ -87,10 +87,10 @@ class DistillationLoss(keras.losses.Loss):  # type: ignore[misc]
 
 
 def _log_softened(probabilities: Any, temperature: float) -> Any:
-    """Softmax of the logits over the temperature; the logarithm stands for the logits, which differ by a constant."""
+    """The softmax of logits divided by the temperature. Logarithms replace the logits; they differ by a constant."""
     return ops.log_softmax(ops.log(ops.maximum(probabilities, SMALLEST_PROBABILITY)) / temperature, axis=-1)
 
 
 def student_accuracy(y_true: Any, y_pred: Any) -> Any:
-    """Categorical accuracy of the student's half."""
+    """The categorical accuracy of the student's half."""
     return keras.metrics.categorical_accuracy(y_true, ops.split(y_pred, 2, axis=-1)[0])

@@ -1,8 +1,8 @@
-"""One training on several devices: each takes a share of every batch (data parallel, `keras.distribution` on JAX).
+"""Run one training on several devices: each takes a share of every batch (data parallel, `keras.distribution` on JAX).
 
-The network, the batch and the learning rate do not depend on how many devices take part, only on `gpus` of the spec:
-XLA computes on the whole batch, statistics of batch normalisations and the mean of the loss included, and divides the
-work. So the result is that of one device with the same batch, up to rounding.
+The network, the batch and the learning rate depend on `gpus` of the spec, not on the number of devices that take part.
+XLA computes on the whole batch, including the statistics of batch normalisations and the mean of the loss, and divides
+the work. So the result is the same as on one device with the same batch, except for rounding.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from secateur.training.hosts import joined
 
 
 class Shares(keras.distribution.DataParallel):  # type: ignore[misc]
-    """Data parallel, also for a batch that cannot be divided evenly: each device then computes the whole of it.
+    """Data parallel, but each device computes the whole of a batch that cannot be divided evenly.
 
     Attributes:
-        even: whether the batches that Keras is given now are divided.
+        even: whether the current batches are divided.
     """
 
     even = True
 
     def get_data_layout(self, data_shape: tuple[int, ...]) -> keras.distribution.TensorLayout:
-        """The layout of an array of a batch, whose first axis counts images."""
+        """The layout of an array of a batch. Its first axis counts images."""
         if self.even:
             return super().get_data_layout(data_shape)
         return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
 
 
 def parts_of(batches: ImageBatches) -> list[Part]:
-    """The batches in parts that Keras can be given: where devices share them, the last one apart if it is uneven.
+    """The batches in parts for Keras. If devices share the batches, an uneven last batch is a separate part.
 
-    Keras divides all batches that it is given at once as it does the first of them. Of several hosts each gives its own
-    images of a batch, and all of them where it is uneven.
+    Keras divides all batches of a call like the first one. Each of several hosts gives its own images of a batch; for
+    an uneven batch each gives all images.
     """
     sharing, end = keras.distribution.distribution(), len(batches)
     if sharing is None:
@@ -51,7 +51,7 @@ def parts_of(batches: ImageBatches) -> list[Part]:
 
 @contextmanager
 def laid_out(part: Part) -> Iterator[Part]:
-    """While Keras is given this part."""
+    """Set the layout of this part while the block runs."""
     sharing = keras.distribution.distribution()
     if sharing is not None:
         sharing.even = part.share is not None
@@ -60,16 +60,19 @@ def laid_out(part: Part) -> Iterator[Part]:
 
 @contextmanager
 def distributed(gpus: int) -> Iterator[int]:
-    """Train on several devices what is built in the block, where the backend can and has them.
+    """Train models that are built in the block on several devices, if the backend supports it and devices exist.
+
+    Only a device count that divides `gpus` is used, so that shares are equal: of 3 free GPUs, 2. Several hosts use all
+    their devices.
 
     Args:
-        gpus: devices that the spec asks for.
+        gpus: number of devices in the spec.
 
     Yields:
-        The number that takes part: the most that divides `gpus`, so that shares are equal; of several hosts all.
+        The number of devices that take part.
 
     Raises:
-        SpecError: several hosts have together another number of devices than can take equal shares.
+        SpecError: the devices of several hosts together cannot take equal shares.
     """
     names = keras.distribution.list_devices() if keras.backend.backend() == "jax" else []
     count = next((n for n in range(min(gpus, len(names)), 1, -1) if gpus % n == 0), 1)
@@ -88,7 +91,7 @@ def distributed(gpus: int) -> Iterator[int]:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """What this process builds in the block is its own, as the copy of a network that is written to a file."""
+    """Build models in the block without distribution, such as the copy of a network that is written to a file."""
     with _set(None):
         yield
 

@@ -1,8 +1,8 @@
-"""One training over several hosts: the same command in a process on each, which JAX joins to one.
+"""Run one training on several hosts: each host runs the same command, and JAX joins the processes.
 
-`srun` starts them and says who they are; elsewhere `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`
-do. The first process writes all files; the others compute. They decide together when to stop: a signal comes to each at
-another moment, and a batch that one of them leaves out makes the others wait for ever.
+`srun` starts the processes and numbers them; elsewhere set `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and
+`JAX_PROCESS_ID`. The first process writes all files; the others only compute. They decide together when to stop, since
+signals arrive at different times, and the others would wait forever for a batch that one process leaves out.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from secateur.errors import SpecError
 
-# Until the first process has examined and packed the images, the others wait to be joined.
+# The other processes wait until the first has examined the images and written the image cache.
 LONGEST_WAIT_S = 24 * 3600
-# As many ports as SLURM job numbers are told apart by, at the end of the range.
+# Ports at the end of the range; the SLURM job number chooses one of them.
 PORTS, LAST_PORT = 4096, 65535
 
 
@@ -25,8 +25,8 @@ class Hosts:
 
     Attributes:
         count: number of processes.
-        rank: of this one, from 0.
-        coordinator: host:port of the first.
+        rank: of this process, from 0.
+        coordinator: host:port of the first process.
     """
 
     count: int = 1
@@ -35,15 +35,15 @@ class Hosts:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes."""
+        """Whether this is the first process, which writes the files."""
         return self.rank == 0
 
 
 def hosts_of(environment: Mapping[str, str]) -> Hosts:
-    """The processes that this one belongs to.
+    """The processes of this training, from the environment.
 
     Raises:
-        SpecError: the environment names several processes, but not all that is needed to join them.
+        SpecError: the environment names several processes, but some variables for joining them are missing.
     """
     if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         first = _first_host(environment["SLURM_STEP_NODELIST"])
@@ -62,7 +62,7 @@ def hosts_of(environment: Mapping[str, str]) -> Hosts:
 
 
 def _first_host(nodes: str) -> str:
-    """Of SLURM's way to write many: `node[01-04,7]`."""
+    """The first host of a list in SLURM's notation: `node[01-04,7]`."""
     if "[" not in nodes:
         return nodes.split(",", maxsplit=1)[0]
     told = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
@@ -70,10 +70,10 @@ def _first_host(nodes: str) -> str:
 
 
 def join(hosts: Hosts) -> None:
-    """Make one computer of all processes; to be called before anything is computed. Waits for the first one."""
+    """Join all processes. Call it before any computation. It waits for the first process."""
     if hosts.count == 1:
         return
-    import jax  # noqa: PLC0415 - it is an extra
+    import jax  # noqa: PLC0415 - an extra
 
     jax.distributed.initialize(hosts.coordinator, hosts.count, hosts.rank, initialization_timeout=LONGEST_WAIT_S)
 
@@ -90,7 +90,7 @@ def joined() -> Hosts:
 
 
 def any_of(flags: list[bool]) -> list[bool]:
-    """For each flag whether it is set in any process; every process must ask at the same place of its work."""
+    """For each flag, whether it is set in any process. All processes must call this at the same point of their work."""
     hosts = joined()
     if hosts.count == 1:
         return flags

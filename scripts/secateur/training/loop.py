@@ -27,7 +27,7 @@ from secateur.training.progress import Progress
 from secateur.training.rates import rate_of_batch
 
 EpochBatches = Callable[[int], keras.utils.PyDataset]
-# Looking at the loss makes a GPU wait for its batch: not after each.
+# Reading the loss makes the GPU wait, so it is not read after every batch.
 BATCHES_BETWEEN_LOOKS = 20
 NOT_TO_THE_BIT = " (this device may round differently from the run before)"
 
@@ -40,13 +40,13 @@ class Trainer:
         model: functional, softmax output; it is compiled and changed.
         train_spec: `train` or `retrain`.
         batches: epoch from 0 -> that epoch's batches of (images, one-hot labels).
-        validation: batches to choose the best epoch by.
+        validation: batches that decide the best epoch.
         images: number of training images.
-        step: name for people.
-        stream: where progress goes.
+        step: name for messages.
+        stream: receives the progress.
         checkpoints: None keeps none.
-        on_epoch: is told each row of the history.
-        teacher: the network to learn from, where the section has `distill`.
+        on_epoch: receives each row of the history.
+        teacher: the network to learn from, if the section has `distill`.
     """
 
     model: keras.Model
@@ -61,18 +61,18 @@ class Trainer:
     teacher: keras.Model | None = None
 
     def run(self) -> TrainingState:
-        """Train to the last epoch, from a checkpoint when there is one; the model ends with its best weights.
+        """Train to the last epoch, from a checkpoint if there is one. At the end the model has its best weights.
 
         Raises:
-            InterruptedRunError: a signal asked to stop; a checkpoint was written before.
-            ModelError: the loss is no longer a number, or the memory of the device is too small.
-            SpecError, VaultError: the checkpoint cannot be continued.
-            ArtifactError: there is no room for checkpoints.
+            InterruptedRunError: a signal stopped the training; a checkpoint was written before.
+            ModelError: the loss is NaN or infinite, or the memory of the device is too small.
+            SpecError, VaultError: the training cannot resume from the checkpoint.
+            ArtifactError: the disk is too full for checkpoints.
         """
         state = self.checkpoints.finished() if self.checkpoints else None
         if state is not None:
             print(
-                f"{self.step}  was trained before with these settings; delete {self._folder} to train anew",
+                f"{self.step}  was trained before with these settings; delete {self._folder} to train again",
                 file=self.stream,
             )
         else:
@@ -83,7 +83,7 @@ class Trainer:
         return state
 
     def finish(self, state: TrainingState) -> None:
-        """Replace the checkpoints by the result, once the model is safely written."""
+        """Replace the checkpoints by the result, after the model was written."""
         if self.checkpoints:
             self.checkpoints.finish(state)
 
@@ -93,10 +93,10 @@ class Trainer:
 
 
 class _Session:
-    """One process's part of a training.
+    """The part of a training that one process runs.
 
-    An epoch is trained in pieces: it is left between two batches when a checkpoint is due or a signal asks to stop, and
-    gone on with there, in this process or in another.
+    An epoch is trained in pieces. A piece ends between two batches, for a checkpoint or because of a signal; the next
+    piece starts there, in this process or in a later one.
     """
 
     def __init__(self, trainer: Trainer, stop: StopRequest) -> None:
@@ -129,14 +129,14 @@ class _Session:
             where = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
             exact = NOT_TO_THE_BIT if has_gpu() else ""
             print(f"{trainer.step}  resuming {where}{exact}", file=trainer.stream, flush=True)
-        # The kept ones, the one being written, each with the best weights; then the model itself, best and last.
+        # The kept checkpoints and the one being written, each with the best weights; then the best and the last model.
         whole = sum(np.asarray(variable).nbytes for variable in variables)
         model = sum(weight.nbytes for weight in trainer.model.get_weights())
         require_space(trainer.checkpoints.folder, (KEPT + 1) * (whole + model) + 2 * model, "the checkpoints")
         return state
 
     def _variables(self) -> list[Any]:
-        """All that changes while training: weights, states of random generators, optimizer slots."""
+        """All variables that training changes: weights, states of random generators, optimizer slots."""
         optimizer: Any = self.learner.optimizer
         variables = [*self.trainer.model.variables, *optimizer.variables]
         return list({id(variable): variable for variable in variables}.values())
@@ -166,7 +166,7 @@ class _Session:
             self._save()
 
     def _piece(self, batches: keras.utils.PyDataset) -> None:
-        """Train to the end of the epoch, or to the batch where it must be left."""
+        """Train to the end of the epoch, or to the batch where the piece must end."""
         state, started = self.state, time.monotonic()
         part = next(part for part in parts_of(batches) if part.end > state.batch)
         watch = _Watch(self._asked, state.metrics)
@@ -189,10 +189,10 @@ class _Session:
 
     def _lost(self) -> ModelError:
         step, checkpoints = self.trainer.step, self.trainer.checkpoints
-        kept = f" and delete {checkpoints.folder}, which holds the last good state" if checkpoints else ""
+        kept = f" and delete {checkpoints.folder}, which has the last good state" if checkpoints else ""
         return ModelError(
             f"{step}: the loss is {self.state.logs['loss']} in epoch {self.state.epoch + 1}, batch {self.state.batch}",
-            f"lower {step}.lr_config.learning_rate{kept}",
+            f"reduce {step}.lr_config.learning_rate{kept}",
         )
 
     def _due(self) -> bool:
@@ -200,17 +200,17 @@ class _Session:
         return time.monotonic() - self.saved >= 60 * minutes
 
     def _asked(self) -> bool:
-        """Whether it is time for a checkpoint, or a signal asked to stop: here, or in the process of another host."""
+        """Whether a checkpoint is due or a signal arrived, here or in the process of another host."""
         self.stopping, due = any_of([bool(self.stop), self._due()])
         return self.stopping or due
 
     def _told_to_stop(self) -> bool:
-        """Within a validation; of several hosts all go on to its end."""
+        """Whether to stop during a validation; several hosts always finish it."""
         self.stopping = bool(self.stop) and joined().count == 1
         return self.stopping
 
     def _save(self) -> None:
-        """Write a checkpoint; then stop when a signal asked for it."""
+        """Write a checkpoint; then stop if a signal arrived."""
         if self.trainer.checkpoints:
             self.trainer.checkpoints.write(self._variables(), self.state)
             self.saved = time.monotonic()
@@ -218,7 +218,7 @@ class _Session:
             where = f"epoch {self.state.epoch}" + (f", batch {self.state.batch}" if self.state.batch else "")
             raise InterruptedRunError(
                 f"{self.trainer.step} was stopped by {self.stop.signal or 'another host'} after {where}",
-                "run the same command again to go on there",
+                "run the same command again to resume",
             )
 
     def _validate(self, epoch: int) -> dict[str, Any]:
@@ -252,23 +252,23 @@ class _Session:
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Leaves `fit` and `evaluate` between two batches.
+    """Ends `fit` and `evaluate` between two batches.
 
     Args:
-        asked: whether to leave.
-        metrics: values that the metrics' variables begin with; none for zeros.
+        asked: returns whether to end.
+        metrics: start values of the metrics' variables; none for zeros.
     """
 
     def __init__(self, asked: Callable[[], bool], metrics: list[Any]) -> None:
         super().__init__()
         self.asked, self.metrics = asked, metrics
-        # Processes that must agree do so not after each batch.
+        # Several processes do not exchange their flags after every batch.
         self.between = 1 if joined().count == 1 else BATCHES_BETWEEN_LOOKS
         self.done = 0
         self.cut_short = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Keras has just set the metrics to zero."""
+        """Set the start values of the metrics, which Keras has just set to zero."""
         if self.metrics:
             for variable, value in zip(self.model.metrics_variables, self.metrics, strict=True):
                 variable.assign(value)
@@ -286,10 +286,10 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
 
 @contextmanager
 def memory_errors(trainer: Trainer) -> Iterator[None]:
-    """Say what to do when the device's memory is too small for a batch.
+    """Turn an out-of-memory error of TensorFlow or JAX into a message with a hint.
 
     Raises:
-        ModelError: TensorFlow or JAX ran out of memory.
+        ModelError: the memory of the device is too small for a batch.
     """
     try:
         yield
@@ -298,6 +298,6 @@ def memory_errors(trainer: Trainer) -> Iterator[None]:
             raise
         height, width = trainer.model.input_shape[1:3]
         raise ModelError(
-            f"{trainer.step}: no memory for batches of {trainer.train_spec.batch_size} images, {width}x{height}",
-            f"lower {trainer.step}.batch_size_per_gpu or model.input_image_size",
+            f"{trainer.step}: out of memory with batches of {trainer.train_spec.batch_size} images, {width}x{height}",
+            f"reduce {trainer.step}.batch_size_per_gpu or model.input_image_size",
         ) from error

@@ -13,14 +13,14 @@ from keras import layers
 from secateur.models.graph import copied
 from secateur.spec import BnConfig, RegConfig, TrainSpec
 
-# Exact classes: a depthwise convolution is none of them and is never regularised.
+# Exact classes: a depthwise convolution is not one of them and is never regularised.
 SCOPES = {"conv2d": layers.Conv2D, "dense": layers.Dense}
 
 
 def configured(model: keras.Model, train_spec: TrainSpec) -> keras.Model:
-    """A copy of `model`, weights included, with kernel penalties in scope and the batch normalisation's momentum.
+    """A copy of `model` with its weights, with penalties on the kernels in scope and the momentum of `bn_config`.
 
-    A kernel penalty that the model had before is replaced. Biases and batch normalisation are never penalised.
+    Earlier kernel penalties are replaced. Biases and batch normalisation never have a penalty.
     """
 
     def with_options(layer: Any) -> Any:
@@ -45,8 +45,10 @@ def _penalty(layer: Any, config: RegConfig) -> Any:
 
 
 def _statistics(config: BnConfig | None) -> dict[str, float]:
-    """Without `bn_config` TAO's momentum all the same, as TAO writes it into every layer: a backbone's own, 0.999 for
-    MobileNet v2, needs more steps than a small data set has. Epsilon belongs to the weights and stays.
+    """The options of a batch normalisation.
+
+    Without `bn_config` TAO's momentum is used, which TAO writes into every layer: the backbone's own momentum, 0.999
+    for MobileNet v2, needs more steps than a small data set has. Epsilon belongs to the weights and is not changed.
     """
     if config is None:
         return {"momentum": BnConfig().momentum}

@@ -23,23 +23,23 @@ from secateur.spec.architectures import family_name
 from secateur.zoo import keras_applications
 
 WITH_KERNEL = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
-# The input layer of every network of ours; those of keras.applications call it otherwise.
+# Name of the input layer of our networks; networks of keras.applications use another name.
 OWN_INPUT = "Input"
 
 
 @dataclass
 class WeightReport:
-    """What came from the file.
+    """The report of the weights that were copied from a file.
 
     Attributes:
         path: the file.
-        replaced: whether the whole network was taken, because the file says that it is pruned.
+        replaced: whether the whole network was replaced, because the file holds a pruned network.
         matched: layers whose weights were copied.
-        missing: layers of the body with weights that the file does not have.
+        missing: layers of the body whose weights are not in the file.
         mismatched: layer of the body -> shapes here and in the file.
-        new_head: layers before the output that start afresh, as for other classes they must.
-        adapted: what was done to the first layer for another number of channels; empty when nothing.
-        preprocess_mode: how keras.applications scaled the images for these weights; empty for files of ours.
+        new_head: layers before the output with new weights, which other classes need.
+        adapted: the change to the first layer for another number of channels; empty if there is none.
+        preprocess_mode: the scaling of images in keras.applications for these weights; empty for our own files.
         sha256: of the decrypted file.
     """
 
@@ -54,12 +54,12 @@ class WeightReport:
     preprocess_mode: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The report as plain data."""
         return asdict(self)
 
     def __str__(self) -> str:
         if self.replaced:
-            return f"weights: the pruned network of {self.path} is taken as it is"
+            return f"weights: using the pruned network in {self.path}"
         parts = [f"weights: {len(self.matched)} layers from {self.path}"]
         if self.adapted:
             parts.append(self.adapted)
@@ -80,13 +80,13 @@ def _first(names: list[str], count: int = 5) -> str:
 def start_from(
     model: keras.Model, path: Path | str, key: str, model_spec: ModelSpec
 ) -> tuple[keras.Model, WeightReport]:
-    """Load weights by layer name and shape; a file that says it is pruned replaces the network.
+    """Load weights by layer name and shape. A pruned network in the file replaces the model.
 
     Args:
-        model: freshly built; it receives the weights.
-        path: `.tlt`, `.keras`, `.weights.h5` of ours, or of keras.applications for a backbone that it has.
-        key: pass phrase.
-        model_spec: what `model` was built from.
+        model: a new network; it receives the weights.
+        path: `.tlt`, `.keras` or `.weights.h5` of secateur, or of keras.applications for a backbone that it has.
+        key: passphrase.
+        model_spec: the model section of `model`.
 
     Raises:
         ModelError: no layer of the body matches, weights of keras.applications need other options, or the pruned
@@ -123,7 +123,7 @@ def _require_fitting_options(path: Path | str, model_spec: ModelSpec) -> None:
 
 
 def _renamed(model: keras.Model, source: NamedWeights, arch: str) -> NamedWeights:
-    """Their weights under our names; a 1x1 convolution that is a dense layer here loses its empty axes."""
+    """The weights of keras.applications under our names. A 1x1 convolution that is dense here loses its empty axes."""
     renamed = NamedWeights(names=source.names)
     for layer in model.layers:
         weights = source.layers.get(keras_applications.layer_name(arch, layer.name))
@@ -143,7 +143,7 @@ def _copy_all(model: keras.Model, source: NamedWeights, report: WeightReport) ->
         _copy(layer, stored, report, layer.name in head)
     if not set(report.matched) - head:
         raise ModelError(
-            f"{report.path}: no layer fits {model.name}{_example(report)}",
+            f"{report.path}: no layer matches {model.name}{_example(report)}",
             "check model.arch, its options and train.pretrained_model_path",
         )
 
@@ -163,10 +163,10 @@ def _copy(layer: Any, stored: list[NDArray[Any]] | None, report: WeightReport, i
 
 
 def _adapted(layer: Any, stored: list[NDArray[Any]], report: WeightReport) -> list[NDArray[Any]]:
-    """Fit the first convolution to another number of image channels.
+    """Adapt the first convolution to another number of image channels.
 
-    From colour to gray the kernels are summed: a gray image gives what it gave as a colour image of three equal
-    channels. From gray to colour each channel gets a third: the response to a gray image stays.
+    From colour to gray the kernels are summed: a gray image gives the same result as a colour image of three equal
+    channels. From gray to colour each channel gets a third, so that the response to a gray image does not change.
     """
     kernel = stored[0]
     channels = layer.weights[0].shape[-2]

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains."""
+"""The progress messages of a training."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tqdm import tqdm
 
 
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]
-    """A bar on a terminal, one plain line an epoch elsewhere.
+    """A progress bar on a terminal; elsewhere one plain line per epoch.
 
     Args:
         step: `train` or `retrain`.
-        epochs: in all.
-        images: a training epoch's.
-        batch_size: images a batch.
-        stream: where to write.
-        epoch: epochs done before.
+        epochs: total number.
+        images: per training epoch.
+        batch_size: images per batch.
+        stream: receives the text.
+        epoch: number of finished epochs.
 
     Attributes:
-        first_batch: of the epoch, with which the next piece of it begins.
+        first_batch: the batch of the epoch with which the next piece begins.
     """
 
     def __init__(self, step: str, epochs: int, images: int, batch_size: int, stream: IO[str], epoch: int = 0) -> None:
@@ -53,7 +53,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
             self.bar = None
 
     def report(self, row: dict[str, float], seconds: float, images: int) -> None:
-        """One line for a finished epoch, validation included; `images` were trained on in `seconds`."""
+        """One line for a finished epoch with its validation; training on `images` took `seconds`."""
         done = self.epoch + 1
         rate = (time.monotonic() - self.started) / (done - self.first_epoch)
         validation = f"  val_accuracy {row['val_accuracy']:.4f}" if row.get("val_accuracy") is not None else ""

@@ -1,4 +1,7 @@
-"""Learning-rate schedules of the specification, as functions of progress: docs/decisions/learning-rate-schedules.md."""
+"""The learning-rate schedules of the specification, as functions of progress.
+
+See docs/decisions/learning-rate-schedules.md.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import math
 
 from secateur.spec import LrConfig
 
-SOFT_ANNEAL_START = 3e-4  # TAO's first rate of soft_anneal; here never above the base rate
-# Progress is a quotient of whole batches: 3/10 is 0.3 and must count as three drops of 10 %.
+SOFT_ANNEAL_START = 3e-4  # TAO's first rate of soft_anneal; here it is never above the base rate
+# Progress is a quotient of whole numbers: 3/10 must count as three drops of 10 % in spite of rounding.
 ROUNDING = 1e-9
 
 
@@ -16,7 +19,7 @@ def learning_rate(lr_config: LrConfig, progress: float, devices: int = 1) -> flo
 
     Args:
         lr_config: the spec's section.
-        progress: batches done over all batches, 0 to 1.
+        progress: finished batches divided by all batches, 0 to 1.
         devices: number of devices; the base rate is multiplied by it.
 
     Raises:
@@ -31,7 +34,7 @@ def learning_rate(lr_config: LrConfig, progress: float, devices: int = 1) -> flo
 
 
 def _step(config: LrConfig, base: float, progress: float) -> float:
-    """A staircase: one drop each `step_size` percent."""
+    """A staircase with one drop every `step_size` percent."""
     return float(base * config.gamma ** math.floor(progress * 100 / config.step_size + ROUNDING))
 
 
@@ -44,7 +47,7 @@ def _soft_anneal(config: LrConfig, base: float, progress: float) -> float:
 
 
 def _cosine(config: LrConfig, base: float, progress: float) -> float:
-    """Warm-up, then half a cosine that ends at `min_lr_ratio` of the base."""
+    """A warm-up, then half a cosine that ends at `min_lr_ratio` of the base rate."""
     least = base * config.min_lr_ratio
     if progress < config.soft_start:
         return least + (base - least) * progress / config.soft_start

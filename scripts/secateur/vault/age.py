@@ -1,7 +1,7 @@
-"""Encryption of model files: the age v1 format with one scrypt recipient (age-encryption.org/v1).
+"""Encrypt files in the age v1 format with one scrypt recipient (age-encryption.org/v1).
 
-Any age program opens what `seal` writes, given the passphrase, and `open` reads what any age program
-sealed with a passphrase. The layout, from the age specification (C2SP age.md):
+Any age program decrypts files that `seal` writes, with the passphrase, and `open` decrypts files that any age program
+encrypted with a passphrase. The layout, from the age specification (C2SP age.md):
 
     age-encryption.org/v1
     -> scrypt <salt> <log2 of the work factor>
@@ -45,10 +45,10 @@ TAG_BYTES = 16
 NONCE_BYTES = 16
 FILE_KEY_BYTES = 16
 SALT_BYTES = 16
-# 2**16 costs about a quarter of a second and 64 MiB: training seals a checkpoint every epoch.
+# 2**16 takes about a quarter of a second and 64 MiB; training encrypts a checkpoint every epoch.
 WORK_FACTOR = 16
-# A reader that obeyed any factor could be made to compute for years. 2**20 takes 1 GiB and seconds; age's programs
-# seal with 18, or with what takes a second.
+# Without a limit a hostile file could make its reader compute for years. 2**20 takes 1 GiB and seconds; age's programs
+# use 18, or a factor that takes one second.
 MAX_WORK_FACTOR = 20
 MAX_HEADER_BYTES = 4096
 # An NVIDIA container starts with the length of a short tensor name, in four bytes.
@@ -56,7 +56,7 @@ MAX_NVIDIA_NAME_BYTES = 64
 
 
 def seal(source: IO[bytes], target: IO[bytes], key: str, work_factor: int = WORK_FACTOR) -> None:
-    """Encrypt the rest of `source`, of any length, into `target`. The rest as `seal_chunks`."""
+    """Encrypt the rest of `source`, of any length, into `target`; otherwise as `seal_chunks`."""
     seal_chunks(iter(lambda: source.read(CHUNK_BYTES), b""), target, key, work_factor)
 
 
@@ -64,8 +64,8 @@ def seal_chunks(chunks: Iterable[bytes], target: IO[bytes], key: str, work_facto
     """Encrypt `chunks` into `target`.
 
     Args:
-        chunks: 64 KiB each, but for the last, which may be shorter; none for empty content.
-        target: writable binary stream; need not be seekable.
+        chunks: of 64 KiB each, except that the last can be shorter; none for empty content.
+        target: writable binary stream; it need not be seekable.
         key: passphrase, not empty.
         work_factor: log2 of scrypt's N, 1 to 20.
 
@@ -73,7 +73,7 @@ def seal_chunks(chunks: Iterable[bytes], target: IO[bytes], key: str, work_facto
         VaultError: the key is empty.
     """
     if not key:
-        raise VaultError("the key is empty", "give a pass phrase")
+        raise VaultError("the key is empty", "give a passphrase")
     file_key, salt, nonce = os.urandom(FILE_KEY_BYTES), os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
     wrapped = ChaCha20Poly1305(_wrap_key(key, salt, work_factor)).encrypt(bytes(12), file_key, None)
     header = b"%s-> scrypt %s %d\n%s\n---" % (MAGIC, _encode(salt), work_factor, _encode(wrapped))
@@ -91,9 +91,9 @@ def seal_chunks(chunks: Iterable[bytes], target: IO[bytes], key: str, work_facto
 
 
 def open(source: IO[bytes], target: IO[bytes], key: str) -> None:
-    """Decrypt `source` into `target`. What reaches `target` is authenticated chunk by chunk.
+    """Decrypt `source` into `target`. Each chunk is authenticated before it is written to `target`.
 
-    A caller must drop `target` when an error is raised: the chunks before it are already there.
+    The caller must discard `target` after an error: the earlier chunks are already there.
 
     Args:
         source: readable binary stream at the start of an age v1 file.
@@ -107,13 +107,13 @@ def open(source: IO[bytes], target: IO[bytes], key: str) -> None:
 
 
 def chunks_of(source: IO[bytes], key: str) -> Iterator[bytes]:
-    """The decrypted content in parts of 64 KiB or less, each authenticated.
+    """The decrypted content in authenticated parts of 64 KiB or less.
 
     Raises:
         NotAgeError, NvidiaContainerError: another format.
         WrongKeyError: the file key does not unwrap with `key`.
-        TruncatedError: the file ends in its header, its nonce or before its last chunk.
-        DamagedError: a header or a chunk does not authenticate.
+        TruncatedError: the file ends in its header, in its nonce or before its last chunk.
+        DamagedError: the header or a chunk fails authentication.
     """
     file_key = read_header(source, key)
     nonce = source.read(NONCE_BYTES)
@@ -126,7 +126,7 @@ def chunks_of(source: IO[bytes], key: str) -> Iterator[bytes]:
         following = source.read(size) if len(chunk) == size else b""
         plain = _open_chunk(cipher, counter, chunk, last=not following)
         if not plain and counter:
-            raise DamagedError("the encrypted file ends in an empty chunk", "copy the file again from its source")
+            raise DamagedError("the encrypted file ends in an empty chunk", "copy the file again from where you got it")
         yield plain
         if not following:
             return
@@ -134,31 +134,34 @@ def chunks_of(source: IO[bytes], key: str) -> Iterator[bytes]:
 
 
 def read_header(source: IO[bytes], key: str) -> bytes:
-    """Check the header; returns the file key. Raises as `open` does."""
+    """Check the header and return the file key. Raises as `open` does."""
     _check_magic(source)
     stanza = re.fullmatch(rb"-> scrypt ([A-Za-z0-9+/]{22}) ([1-9][0-9]?)\n", _line(source))
     if not stanza:
         raise NotAgeError(
-            "the age file is not sealed with a passphrase", "open it with the age program and its identity"
+            "the age file is not encrypted with a passphrase", "decrypt it with the age program and its identity"
         )
     work_factor = int(stanza[2])
     if work_factor > MAX_WORK_FACTOR:
-        raise NotAgeError(f"scrypt work factor {work_factor} is above {MAX_WORK_FACTOR}", "seal the file again")
+        raise NotAgeError(
+            f"scrypt work factor {work_factor} is above {MAX_WORK_FACTOR}",
+            "encrypt the file again with a smaller factor",
+        )
     body, mac_line = _line(source), _line(source)
     mac = re.fullmatch(rb"--- ([A-Za-z0-9+/]{43})\n", mac_line)
     if not mac or not re.fullmatch(rb"[A-Za-z0-9+/]{43}\n", body):
-        raise DamagedError("the header of the encrypted file is damaged", "copy the file again from its source")
+        raise DamagedError("the header of the encrypted file is damaged", "copy the file again from where you got it")
     try:
         wrap_key = _wrap_key(key, _decode(stanza[1]), work_factor)
         file_key = ChaCha20Poly1305(wrap_key).decrypt(bytes(12), _decode(body.strip()), None)
     except InvalidTag:
-        raise WrongKeyError("wrong key", "give the `key` of the spec that sealed this file") from None
+        raise WrongKeyError("wrong key", "give the `key` of the spec with which the file was encrypted") from None
     header = MAGIC + stanza[0] + body + b"---"
     try:
         _header_mac(file_key, header).verify(_decode(mac[1]))
     except InvalidSignature:
         raise DamagedError(
-            "the header of the encrypted file is damaged", "copy the file again from its source"
+            "the header of the encrypted file is damaged", "copy the file again from where you got it"
         ) from None
     return file_key
 
@@ -171,11 +174,11 @@ def _check_magic(source: IO[bytes]) -> None:
         raise _truncated()
     if looks_like_nvidia(start):
         raise nvidia_container()
-    raise NotAgeError("not an age v1 file", "it may not be encrypted at all, or was made by another program")
+    raise NotAgeError("not an age v1 file", "it may be a plain file, or another program wrote it")
 
 
 def nvidia_container() -> NvidiaContainerError:
-    """The error for TAO's own files."""
+    """The error for an encrypted file of TAO."""
     return NvidiaContainerError(
         "this file is in NVIDIA TAO's own closed container, which only NVIDIA's tools can open",
         "export it from TAO as plain .onnx",
@@ -183,9 +186,10 @@ def nvidia_container() -> NvidiaContainerError:
 
 
 def looks_like_nvidia(start: bytes) -> bool:
-    """TAO writes the length of the input's name in four little-endian bytes, then the name, then the payload.
+    """Whether a file starts like an encrypted file of TAO.
 
-    The length 0 means ONNX; its payload follows at once.
+    TAO writes the length of the input's name in four little-endian bytes, then the name, then the payload. The length 0
+    means ONNX, and the payload follows directly.
     """
     if len(start) < len(MAGIC):
         return False
@@ -213,7 +217,8 @@ def _open_chunk(cipher: ChaCha20Poly1305, counter: int, chunk: bytes, last: bool
     if last and not _ends_complete(cipher, counter, chunk):
         raise _truncated()
     raise DamagedError(
-        f"the encrypted file is damaged in its part {counter + 1} of 64 KiB", "copy the file again from its source"
+        f"the encrypted file is damaged in its part {counter + 1} of 64 KiB",
+        "copy the file again from where you got it",
     )
 
 
@@ -226,23 +231,23 @@ def _authentic(cipher: ChaCha20Poly1305, nonce: bytes, chunk: bytes) -> bool:
 
 
 def _ends_complete(cipher: ChaCha20Poly1305, counter: int, chunk: bytes) -> bool:
-    """Whether a last chunk that fails still ends as our model files end, so that it was changed, not cut.
+    """Whether a last chunk that fails ends like our model files, so that it was changed and not cut.
 
-    age has no length field: cut short and changed look alike in the last chunk. ChaCha20 is its own inverse,
-    so encrypting shows the unauthenticated text; only its ending is looked at, and nothing of it is released.
+    age has no length field, so a cut and a change look alike in the last chunk. ChaCha20 is its own inverse, so
+    encrypting the chunk gives the unauthenticated text. Only its ending is checked; nothing of it is released.
     """
     text = cipher.encrypt(_chunk_nonce(counter, last=True), chunk[:-TAG_BYTES], None)[:-TAG_BYTES]
     return any(text.endswith(ending) for ending in ENDINGS) or ZIP_END in text[-22:-18]
 
 
-# How a plain file of ours ends: a zip's closing record, and the last entry that the ONNX writer adds.
+# Endings of our plain files: the last record of a zip archive, and the last entry that the ONNX writer adds.
 ZIP_END = b"PK\x05\x06"
 ONNX_END = b"secateur.end"
 ENDINGS = (ONNX_END,)
 
 
 def _truncated() -> TruncatedError:
-    return TruncatedError("the encrypted file is cut short", "copy the file again from its source")
+    return TruncatedError("the encrypted file is cut short", "copy the file again from where you got it")
 
 
 def _wrap_key(key: str, salt: bytes, work_factor: int) -> bytes:
@@ -268,11 +273,11 @@ def _encode(raw: bytes) -> bytes:
 
 
 def _decode(text: bytes) -> bytes:
-    """Canonical unpadded base64: bits beyond the data must be zero."""
+    """Decode canonical unpadded base64: bits after the data must be zero."""
     try:
         raw = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         raw = b""
     if _encode(raw) != text:
-        raise DamagedError("the header of the encrypted file is damaged", "copy the file again from its source")
+        raise DamagedError("the header of the encrypted file is damaged", "copy the file again from where you got it")
     return raw

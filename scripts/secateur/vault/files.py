@@ -1,4 +1,4 @@
-"""Sealed files: age v1 (see `vault`) on disk, written atomically and read with errors that name the file."""
+"""Encrypted files on disk (age v1, see `vault.age`): written atomically, read with errors that name the file."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def encrypt_file(source: Path | str, target: Path | str, key: str) -> None:
 
 
 def decrypt_file(source: Path | str, target: Path | str, key: str) -> None:
-    """Decrypt the file `source` as `target`; on any error `target` is not made. Raises as `open` does."""
+    """Decrypt the file `source` as `target`; after an error there is no `target`. Raises as `age.open` does."""
     with _open_for_reading(source) as stream, atomic_file(target) as out, naming(source):
         age.open(stream, out, key)
 
 
 def rekey_file(path: Path | str, key: str, new_key: str) -> None:
-    """Seal a file under another key, atomically; its plain content is never on the disk.
+    """Encrypt a file with another key, atomically. The plain content is never on the disk.
 
-    The time of change stays, since the content has not changed: what was made from the file is not out of date.
+    The time of change is kept, since the content does not change: files that were made from it are not out of date.
 
-    Raises: as `open` does, naming the file, which is then as it was.
+    Raises as `age.open` does, with the name of the file; the file is then not changed.
     """
     with _open_for_reading(path) as stream:
         times = os.fstat(stream.fileno())
@@ -41,13 +41,13 @@ def rekey_file(path: Path | str, key: str, new_key: str) -> None:
 
 
 def require_key(path: Path | str, key: str) -> None:
-    """Raises as `open` does, naming the file, when its header does not open with the key. The content is not read."""
+    """Raise as `age.open` does, with the name of the file, if the key does not fit. Only the header is read."""
     with _open_for_reading(path) as stream, naming(path):
         age.read_header(stream, key)
 
 
 def read_encrypted(path: Path | str, key: str) -> bytes:
-    """The decrypted bytes of a sealed file. Raises as `open` does, naming the file."""
+    """The decrypted bytes of an encrypted file. Raises as `age.open` does, with the name of the file."""
     plain = io.BytesIO()
     with _open_for_reading(path) as stream, naming(path):
         age.open(stream, plain, key)
@@ -63,7 +63,7 @@ def _open_for_reading(path: Path | str) -> IO[bytes]:
 
 @contextmanager
 def naming(path: Path | str) -> Iterator[None]:
-    """Put the name of the file before what is wrong with it."""
+    """Add the name of the file to errors of the block."""
     try:
         yield
     except VaultError as error:

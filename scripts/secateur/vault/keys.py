@@ -1,4 +1,4 @@
-"""The encryption key: found where the spec says, and kept out of everything that is written.
+"""Find the encryption key that the spec names. The key is never written or printed.
 
 See docs/decisions/the-key.md.
 """
@@ -14,15 +14,15 @@ from secateur.errors import VaultError
 from secateur.spec import Spec
 
 MAX_KEY_FILE_CHARACTERS = 1 << 16
-# Any right of the group or of all others, as ssh refuses it for its keys.
+# Any permission of the group or of all others; ssh refuses key files with these too.
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def key_of(spec: Spec) -> str:
-    """The pass phrase of a spec.
+    """The passphrase of a spec.
 
     Raises:
-        VaultError: the spec has no key, or it names a variable or file that holds none.
+        VaultError: the spec has no key, or the variable or file that it names has none.
     """
     if spec.key is None or not spec.key.get_secret_value():
         raise VaultError("the spec has no key", "add `key: env:SECATEUR_KEY` and set that variable")
@@ -30,21 +30,20 @@ def key_of(spec: Spec) -> str:
 
 
 def resolve_key(text: str) -> str:
-    """A literal pass phrase as it is, `env:NAME` from the environment, `file:PATH` from a file's first line.
+    """The passphrase: a literal text, `env:NAME` from the environment, or `file:PATH` from the first line of a file.
 
-    Characters that can be written in several ways are composed (Unicode NFC), so that a key typed on another system
-    is the same key.
+    It is converted to Unicode NFC, so that a key typed on another system is the same key.
 
     Raises:
-        VaultError: the variable or the file is missing or empty, others may read the file, or the key holds control
-            characters; the message never holds the key.
+        VaultError: the variable or the file is missing or empty, other users can read the file, or the key has control
+            characters. The message never shows the key.
     """
-    source, _, name = text.partition(":")
-    if source == "env":
+    kind, _, name = text.partition(":")
+    if kind == "env":
         key = os.environ.get(name, "")
         if not key:
             raise VaultError(f"key: the environment variable {name} is not set", f"export {name}=...")
-    elif source == "file":
+    elif kind == "file":
         key = _from_file(Path(name).expanduser())
     else:
         key = text
@@ -59,9 +58,9 @@ def _from_file(path: Path) -> str:
             mode = os.fstat(stream.fileno()).st_mode
             line = stream.read(MAX_KEY_FILE_CHARACTERS).partition("\n")[0].removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
-        raise VaultError(f"key: cannot read the key file {path}", "write the pass phrase into it") from error
+        raise VaultError(f"key: cannot read the key file {path}", "write the passphrase into it") from error
     if stat.S_ISREG(mode) and mode & OTHERS:
         raise VaultError(f"key: other users can read the key file {path}", f"chmod 600 {path}")
     if not line:
-        raise VaultError(f"key: the key file {path} is empty", "write the pass phrase into its first line")
+        raise VaultError(f"key: the key file {path} is empty", "write the passphrase into its first line")
     return line

@@ -1,1 +1,1 @@
-"""What the Snakefile imports: the experiments, the files of each step, what is out of date. Never Keras."""
+"""The package for the Snakefile: experiments, files of each step, and what is out of date. It never imports Keras."""

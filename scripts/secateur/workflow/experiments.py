@@ -1,6 +1,6 @@
-"""The experiments of a configuration: their specs, the points of sweeps and what they share, the files of each.
+"""The experiments of a configuration: their specs, their files, and the points of sweeps with their shared steps.
 
-Light on purpose: no Keras, no TensorFlow, no Snakemake. A dry run imports this module.
+This module imports no Keras, TensorFlow or Snakemake, since a dry run imports it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from secateur.workflow.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep,
 
 RESULTS, WORK = Path("results"), Path("work")
 OF_THIS_RUN = "write EVALMODEL for the model of this run, or remove the key"
-# Key that names a model file -> what to do where there is no such file.
+# Key that names a model file -> hint if that file does not exist.
 MODEL_HINTS = {
     "train.pretrained_model_path": "give the path of a model file, or remove the key to start from random weights",
     "model.byom_model": "make the file first: secateur byom MODEL.onnx -o FILE.tltb --key env:NAME",
@@ -37,11 +37,11 @@ class Experiments:
     """All experiments of one configuration.
 
     Args:
-        config: content of config.yaml: `experiments` maps names to spec files, `sweep` names to sweeps.
+        config: content of config.yaml: `experiments` maps names to spec files, and `sweep` maps names to sweeps.
         results, work: folders of the durable files and of the checkpoints.
 
     Raises:
-        SpecError: a bad name, a bad spec, or two experiments with one results_dir.
+        SpecError: a name or a spec is not valid, or two experiments have the same results_dir.
     """
 
     def __init__(self, config: Mapping[str, Any], results: Path = RESULTS, work: Path = WORK) -> None:
@@ -66,12 +66,12 @@ class Experiments:
         self._refuse_missing_models()
 
     def _expand(self, sweep: Sweep) -> None:
-        """Make every point of a sweep an experiment, and one more of each step that points share."""
+        """Add every point of a sweep as an experiment, and one more experiment for each step that points share."""
         spec = load_spec(sweep.spec)
         for point in sweep.points():
             training = sweep.owner(point, AFTER_TRAINING, "train")
             prune = load_spec(sweep.spec, point.overrides).prune
-            # A short training between two cuts is as `retrain` says.
+            # The training between two cuts uses the section `retrain`.
             after = AFTER_PRUNING[1:] if prune and prune.trains else AFTER_PRUNING
             pruning = sweep.owner(point, after, "prune")
             for owner in (training, pruning, point):
@@ -83,7 +83,9 @@ class Experiments:
 
     def _add(self, sweep: Sweep, point: Point, spec: Spec) -> None:
         if point.name in self.paths and self.overrides.get(point.name) is None:
-            raise SpecError(f"'{point.name}' names an experiment and a point of a sweep", "rename the experiment")
+            raise SpecError(
+                f"'{point.name}' is the name of an experiment and of a point of a sweep", "rename the experiment"
+            )
         own_files = ("results_dir", "prune.output_path") if spec.prune else ("results_dir",)
         overrides = [f"{key}=null" for key in own_files] + point.overrides
         self.paths[point.name], self.overrides[point.name] = sweep.spec, overrides
@@ -102,27 +104,27 @@ class Experiments:
             owner[folder] = name
 
     def _refuse_missing_models(self) -> None:
-        """Specs of TAO can name files of an earlier run by their full path; say so before anything runs."""
+        """Refuse model files that do not exist, or that the run makes itself, before anything runs."""
         for name, spec in self.specs.items():
             run = self.run(name)
             for key, path in _model_paths(spec).items():
                 file = run.resolve(path, Path())
                 if path and file in _made_later(run, key):
                     raise SpecError(
-                        f"{self.paths[name]}: {key}: {path} is a model that is made from this one", MODEL_HINTS[key]
+                        f"{self.paths[name]}: {key}: {path} is made by this step or a later one", MODEL_HINTS[key]
                     )
                 if path and not file.is_relative_to(self.results) and not file.exists():
                     raise SpecError(f"{self.paths[name]}: {key}: there is no file {file}", MODEL_HINTS[key])
 
     def run(self, name: str) -> Run:
-        """The files of one experiment as the workflow names them."""
+        """The run of one experiment, with the paths of the workflow."""
         return Run(name, self.specs[name], self.results / name, self.work / name, self._shared(name))
 
     def _shared(self, name: str) -> dict[str, Path]:
         return {step: self.results / owner for step, owner in self.owners.get(name, {}).items()}
 
     def described(self, name: str) -> dict[str, Any]:
-        """Plain data from which a job makes the same run."""
+        """Plain data from which a job builds the same run."""
         shared = {step: str(folder) for step, folder in self._shared(name).items()}
         return {
             "spec": self.paths[name],
@@ -133,10 +135,10 @@ class Experiments:
         }
 
     def targets(self) -> list[str]:
-        """Every durable file of every experiment: what `rule all` asks for.
+        """Every durable file of every experiment: the input of `rule all`.
 
-        All are listed, not only the last ones: after a failed job Snakemake 9.27 can take a result for up to
-        date whose maker's output is missing (snakemake#3808).
+        All files are listed, not only the last ones: after a failed job Snakemake 9.27 can regard a result as up to
+        date although an input of its rule is missing (snakemake#3808).
         """
         files = [Path(path) for name in self.reported for path in self.all_files(name)]
         files += [path for sweep in self.sweeps for path in self._sweep_files(sweep)]
@@ -145,11 +147,11 @@ class Experiments:
 
     @property
     def reported(self) -> list[str]:
-        """The experiments with a page of their own: all but the points of sweeps."""
+        """The experiments with their own page: all except the points of sweeps."""
         return [name for name in self.specs if name not in self.overrides]
 
     def all_files(self, name: str) -> list[str]:
-        """Every durable file of an experiment; of a point of a sweep, or of a step that points share, its own part."""
+        """Every durable file of an experiment; for a point of a sweep or a shared step, only the files of its own."""
         if name in self.overrides:
             files = [path for sweep in self.sweeps for path in self._sweep_files(sweep)]
             return list(dict.fromkeys(str(path) for path in files if path.is_relative_to(self.results / name)))
@@ -159,13 +161,13 @@ class Experiments:
         return result_files(self.specs[name], self.run(name).results)
 
     def _sweep_files(self, name: str) -> list[Path]:
-        """What the points of a sweep are compared by, and the comparison."""
+        """The files that a sweep needs for its comparison, and the comparison itself."""
         files = [path for point in self.sweeps[name].points() for path in self.point_files(point.name)]
         pareto = COMMON_STEPS["pareto"]
         return [*files, *(self.results / pareto.path(role).format(sweep=name) for role in pareto.files)]
 
     def point_files(self, name: str) -> list[Path]:
-        """Every durable file of a point that a sweep compares, those of other experiments that it shares included."""
+        """Every durable file of a point for its sweep, including shared files of other experiments."""
         run, spec = self.run(name), self.specs[name]
         return [
             self._root(run, step, wildcards) / path
@@ -176,32 +178,32 @@ class Experiments:
 
     @staticmethod
     def _root(run: Run, step: str, wildcards: Mapping[str, str]) -> Path:
-        """The evaluation of the first model goes with its training."""
+        """The experiment that does a job. The evaluation of the first model belongs to its training."""
         return run.root("train" if wildcards.get("stage") == "train" else step)
 
     def sweep_points(self, name: str) -> dict[str, Any]:
-        """Plain data that a sweep is compared by: its points and the largest drop allowed."""
+        """Plain data for the comparison of a sweep: its points and the largest allowed drop."""
         sweep = self.sweeps[name]
         points = [{"name": point.name, "values": point.values} for point in sweep.points()]
         return {"points": points, "max_accuracy_drop": sweep.max_accuracy_drop}
 
     def point_runs(self, name: str) -> dict[str, dict[str, Any]]:
-        """For each point what a job makes its run from."""
+        """The plain data of each point's run."""
         return {point.name: self.described(point.name) for point in self.sweeps[name].points()}
 
     def index(self) -> dict[str, Any]:
-        """Plain data that the page over all experiments is made from."""
+        """Plain data for the page over all experiments."""
         return {
             "runs": {name: self.described(name) for name in self.reported},
             "sweeps": list(self.sweeps),
         }
 
     def link_results(self) -> None:
-        """Where a spec has its own results_dir, make `results/<experiment>` a link to it.
+        """Make `results/<experiment>` a link to the results_dir of the spec, if it has one.
 
         Raises:
-            SpecError: `results/<experiment>` holds other results already.
-            ArtifactError: the folder or the link cannot be made.
+            SpecError: `results/<experiment>` already has other results.
+            ArtifactError: the folder or the link cannot be created.
         """
         for name, spec in self.specs.items():
             if spec.results_dir and os.path.abspath(spec.results_dir) != os.path.abspath(self.results / name):
@@ -209,13 +211,13 @@ class Experiments:
 
 
 def load_experiments(config: Mapping[str, Any], results: str, work: str) -> Experiments:
-    """The experiments; a mistake in a spec ends the process with our message and exit code."""
+    """The experiments. An error in a spec ends the process with its message and exit code."""
     with readable_errors():
         return Experiments(config, Path(results), Path(work))
 
 
 class readable_errors:
-    """Ends the process with `error:` and `hint:` in place of a traceback."""
+    """End the process with `error:` and `hint:` instead of a traceback."""
 
     def __enter__(self) -> None: ...
 
@@ -231,14 +233,16 @@ def _link(link: Path, target: Path) -> None:
             return
         link.unlink()
     elif link.exists():
-        raise SpecError(f"{link} holds results, but the spec has results_dir {target}", f"move {link} away")
+        raise SpecError(
+            f"{link} already has results, but the spec has results_dir {target}", f"move {link} to another place"
+        )
     require_writable(target)
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(target.resolve())
 
 
 def _is_compared(spec: Spec, step: str, wildcards: Mapping[str, str]) -> bool:
-    """What a sweep compares of a point: no inference and no engine, and of the export the model alone."""
+    """The jobs of a point that a sweep needs: no inference, no engine, and only the model of the export."""
     if step == "export":
         return wildcards["name"] == export_name(spec)
     return step not in ("inference", "engine", "calibrate", "latency", "bundle")
@@ -254,8 +258,8 @@ def _model_paths(spec: Spec) -> dict[str, str | None]:
 
 
 def _made_later(run: Run, key: str) -> list[Path]:
-    """The models that a step makes, or that are made from its model: it cannot start from one of them."""
+    """The models of a step and of later steps: the step cannot start from one of them."""
     if key in ("train.pretrained_model_path", "model.byom_model"):
         return [run.model(step) for step in ("train", "prune", "retrain")]
-    # EVALMODEL is the trained model where pruning starts.
+    # Before pruning EVALMODEL means the trained model.
     return [run.model("prune")] if key == "prune.model_path" else []

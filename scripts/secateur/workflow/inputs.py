@@ -1,4 +1,4 @@
-"""What each rule depends on: the files that it reads, and the values whose change makes its results out of date.
+"""The dependencies of each rule: the files that it reads, and the values whose change makes its results out of date.
 
 And what it asks for: cores, GPUs, memory, time. Light: no Keras, no TensorFlow.
 """
@@ -23,7 +23,7 @@ HERE = Machine()
 
 
 class Inputs:
-    """The inputs of every experiment; a method with the name of a step returns the files that the step reads.
+    """The inputs of every experiment. The method with the name of a step returns the files that the step reads.
 
     Args:
         experiments: all of them.
@@ -46,19 +46,19 @@ class Inputs:
         return step_params(self._spec(name), step, self.contents, part)
 
     def split(self, name: str) -> list[str]:
-        """Tables and archives of images, and the index of the digits when the spec uses them."""
+        """Tables and archives of images, and the index of the digits if the spec uses them."""
         places = places_of_split(self._spec(name))
         files = [place for place in places if is_file_source(place)]
         return files + ([DIGITS_INDEX] if any(is_digits(place) for place in places) else [])
 
     def start_model(self, name: str) -> list[str]:
-        """The files that the first training starts from, if any."""
+        """The model files from which the first training starts, if any."""
         spec = self._spec(name)
         paths = (spec.train.pretrained_model_path, spec.model.byom_model)
         return [str(self._run(name).resolve(path, Path(path))) for path in paths if path]
 
     def manifest(self, name: str) -> dict[str, str]:
-        """The images and classes of an experiment: its own, or those that the points of a sweep share."""
+        """The images and classes of an experiment: its own, or the shared ones of a sweep."""
         run = self._run(name)
         return {"manifest": str(run.manifest), "classmap": str(run.classmap)}
 
@@ -73,7 +73,7 @@ class Inputs:
         return str(self._run(name).model_to_prune)
 
     def retrain(self, name: str) -> dict[str, str]:
-        """The pruned model, the images, and the unpruned model if it teaches."""
+        """The pruned model, the images, and the unpruned model if it is the teacher."""
         spec, run = self._spec(name), self._run(name)
         teacher = {"teacher": self.model_to_prune(name)} if spec.retrain and spec.retrain.distill else {}
         files = {role: str(run.file("prune", role)) for role in ("model", "report")}
@@ -98,7 +98,7 @@ class Inputs:
         return str(self._run(name).model_to_export)
 
     def export(self, name: str, file: str) -> dict[str, str]:
-        """The model, the images, and for int8 the ranges of its activations."""
+        """The model, the images and, for int8, the ranges of its activations."""
         files = {"model": self.model_to_export(name), **self.manifest(name)}
         exported = exported_file(self._spec(name), file)
         if exported is not None and exported.needs_ranges:
@@ -123,7 +123,7 @@ class Inputs:
         return [*made, *self.manifest(name).values()]
 
     def engine(self, name: str) -> list[str]:
-        """The exported files and what the engine is measured on."""
+        """The exported files, and the images on which the engine is measured."""
         run = self._run(name)
         exported = [str(run.export_file(file.name)) for file in exported_files(self._spec(name))]
         return [*exported, self.model_to_export(name), *self.manifest(name).values()]
@@ -138,7 +138,7 @@ class Inputs:
         return list(dict.fromkeys(map(str, read)))
 
     def report(self, name: str) -> list[str]:
-        """The files that an experiment's page is made from."""
+        """The files that an experiment's page shows."""
         run = self._run(name)
         read = page_files(self._spec(name), run.results)
         return [str(path) for path in [*read, run.model(run.final_step)]]
@@ -151,7 +151,7 @@ class Inputs:
         return [str(path) for path in [*pages, *tables]]
 
     def gpus(self, name: str, step: str) -> int:
-        """How many GPUs a step works with."""
+        """The number of GPUs of a step."""
         return gpus_of(self._spec(name), step)
 
     def threads(self, name: str, step: str) -> int:

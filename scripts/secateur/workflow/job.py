@@ -1,4 +1,4 @@
-"""What every workflow script does around its step: log, errors, exit code."""
+"""The frame of every workflow script around its step: log, errors, exit code."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from secateur.runtime.signals import stoppable
 from secateur.runtime.threads import use_threads
 from secateur.step_table import COMMON_STEPS, STEPS
 
-# Errors name their file or key, and their log; lines that go on are indented.
+# Lines without the experiment's name: errors, which name their file or key and their log, and continued lines.
 UNNAMED = ("error:", "hint:", "log:", " ")
 
 
 class Tee:
-    """Text stream to the terminal and to the log.
+    """A text stream to the terminal and to the log.
 
-    What redraws a line stays out of the log. On the terminal, where lines of several experiments stand, each begins
-    with its experiment's name.
+    Text that redraws a line is not written to the log. On the terminal, which shows several experiments, each line
+    begins with the name of its experiment.
     """
 
     def __init__(self, console: TextIO, log: TextIO, name: str = "") -> None:
@@ -40,7 +40,7 @@ class Tee:
         """Write to both."""
         if "\r" in text or "\x1b" in text:
             self.console.write(text)
-            self.at_start = text.endswith(("\n", "\r"))  # a bar that is gone leaves an empty line
+            self.at_start = text.endswith(("\n", "\r"))  # a removed progress bar leaves an empty line
             return len(text)
         self.console.write("".join(map(self._named, text.splitlines(keepends=True))))
         self.log.write(text)
@@ -57,20 +57,20 @@ class Tee:
         self.log.flush()
 
     def fileno(self) -> int:
-        """The terminal's, so that its width can be asked for."""
+        """The descriptor of the terminal, so that its width can be found."""
         return self.console.fileno()
 
     def isatty(self) -> bool:
-        """Whether a person watches."""
+        """Whether the output is a terminal."""
         return self.console.isatty()
 
 
 @contextmanager
 def logged(log_path: str, name: str = "") -> Iterator[IO[str]]:
-    """Send all that this process prints, TensorFlow's C++ included, to the log; yields a stream for people.
+    """Send all output of this process, also from C++ code, to the log. Yields a stream for messages.
 
-    On the terminal lines begin with `name`. An error of ours ends the process with its message, its traceback beside
-    the log, and its exit code.
+    On the terminal lines begin with `name`. A SecateurError ends the process with its message and its exit code; its
+    traceback is written beside the log.
     """
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     console = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
@@ -89,7 +89,7 @@ def logged(log_path: str, name: str = "") -> Iterator[IO[str]]:
         print(f"{format_error(error)}\nlog: {log_path}", file=stream, flush=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("error: interrupted\nhint: run the same command again to go on", file=stream, flush=True)
+        print("error: interrupted\nhint: run the same command again to resume", file=stream, flush=True)
         sys.exit(InterruptedRunError.exit_code)
     except Exception as error:
         where = _keep_traceback(log_path)
@@ -98,7 +98,7 @@ def logged(log_path: str, name: str = "") -> Iterator[IO[str]]:
 
 
 def _keep_traceback(log_path: str) -> str:
-    """In a file of its own: Snakemake shows the log of a job that failed, and a person reads it. Returns its path."""
+    """Write the traceback to a separate file, since Snakemake shows the log of a failed job. Returns the path."""
     path = f"{log_path.removesuffix('.log')}.traceback.log"
     with suppress(OSError), open(path, "a", encoding="utf-8", errors="replace") as file:
         traceback.print_exc(file=file)
@@ -106,12 +106,12 @@ def _keep_traceback(log_path: str) -> str:
 
 
 def run_step(snakemake: Any, step: str, **wildcards: str) -> None:
-    """Do the step of a rule for the rule's experiment, with the GPUs and threads that Snakemake gave it.
+    """Run the step of a rule for the rule's experiment, with the GPUs and threads from Snakemake.
 
     Args:
         snakemake: the object that Snakemake gives to scripts.
         step: its name.
-        wildcards: what else the step needs, such as `stage`.
+        wildcards: more arguments of the step, such as `stage`.
     """
     with job(snakemake) as (run, stream):
         STEPS[step].load()(run, stream, **wildcards)
@@ -132,12 +132,12 @@ def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
 
 
 def run_common_step(snakemake: Any, step: str, **arguments: Any) -> None:
-    """Do a step over several experiments. It uses no GPU.
+    """Run a step over several experiments. It uses no GPU.
 
     Args:
         snakemake: as for `run_step`.
         step: its name.
-        arguments: of its function, beside `stream`.
+        arguments: of its function, except `stream`.
     """
     use_threads(snakemake.threads, os.environ)
     with logged(snakemake.log[0]) as stream, leased(0, os.environ):
@@ -146,10 +146,10 @@ def run_common_step(snakemake: Any, step: str, **arguments: Any) -> None:
 
 @contextmanager
 def on_gpus(run: Run, step: str, count: int, environment: MutableMapping[str, str], stream: IO[str]) -> Iterator[Run]:
-    """The run with the GPUs that it has leased; see `leased`.
+    """The run with its leased GPUs; see `leased`.
 
-    On several it is JAX that trains, where the environment names no `KERAS_BACKEND`: TensorFlow's `keras.distribution`
-    is not made for use.
+    On several GPUs JAX trains, unless the environment sets `KERAS_BACKEND`: with TensorFlow `keras.distribution` is not
+    ready for use.
     """
 
     def say(words: str) -> None:

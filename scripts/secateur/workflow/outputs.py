@@ -1,4 +1,4 @@
-"""The durable files that an experiment's results consist of, from the table of steps. Light: no Keras."""
+"""The durable files of an experiment's results, from the table of steps. No Keras is imported."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from secateur.step_table import ALL_STEPS, STEPS
 
 
 def rule_outputs(step: str, directory: Callable[[str], Any], rule: str = "") -> dict[str, Any]:
-    """Role -> path of each output of a rule, with the wildcards and path variables that Snakemake fills in.
+    """Role -> path of each output of a rule, with the wildcards and path variables that Snakemake replaces.
 
     Args:
-        step: that the rule does.
+        step: the step of the rule.
         directory: marks an output as a folder.
-        rule: of `export`: which of its rules.
+        rule: for `export`, one of its rules.
     """
     entry = ALL_STEPS[step]
     files = EXPORT_RULES[rule] if rule else entry.files
@@ -32,14 +32,14 @@ def rule_outputs(step: str, directory: Callable[[str], Any], rule: str = "") -> 
 
 
 def stages_of(spec: Spec) -> list[str]:
-    """The models that `evaluate` measures: those of the trainings, and one of the user's own."""
+    """The models that `evaluate` measures: those of the trainings, and the user's own model file."""
     return [*trainings(spec), *([EXTERNAL] if external_model(spec) else [])]
 
 
 def jobs_of(spec: Spec) -> Iterator[tuple[str, dict[str, str]]]:
-    """Every job of a spec but the report: its step and the wildcards of its rule, in the order of the flow.
+    """Every job of a spec except the report: its step and the wildcards of its rule, in the order of the flow.
 
-    Where TensorRT is not installed a spec that asks for an engine runs all the same, without one.
+    If TensorRT is not installed, a spec that asks for an engine runs without the engine.
     """
     yield "split", {}
     yield "cache", {}
@@ -76,17 +76,17 @@ def job_files(spec: Spec, step: str, wildcards: dict[str, str]) -> dict[str, str
 
 
 def result_files(spec: Spec, results: Path) -> list[Path]:
-    """Every file that the steps of a spec write, but the page that is made from them.
+    """Every file that the steps of a spec write, except the report page.
 
     Args:
-        spec: what is done.
+        spec: of the run.
         results: folder of the run.
     """
     return [results / path for step, wildcards in jobs_of(spec) for path in job_files(spec, step, wildcards).values()]
 
 
 def page_files(spec: Spec, results: Path) -> list[Path]:
-    """The tables and figures among them that the page of a run shows; arguments as above."""
+    """The files among them that the page of a run shows. The arguments are those of the function above."""
     found = []
     for step, wildcards in jobs_of(spec):
         shown = ("parity",) if step == "export" else STEPS[step].shown
@@ -95,6 +95,6 @@ def page_files(spec: Spec, results: Path) -> list[Path]:
 
 
 def exported_paths(spec: Spec, without: tuple[str, ...] = ()) -> list[str]:
-    """Paths below the results of all that is below `export/`, but for the files of some steps."""
+    """The paths, below the results, of all files below `export/`, except those of some steps."""
     jobs = [(step, wildcards) for step, wildcards in export_jobs(spec) if step not in without]
     return [path for step, wildcards in jobs for path in job_files(spec, step, wildcards).values()]

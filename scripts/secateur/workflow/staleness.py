@@ -1,7 +1,7 @@
-"""What is out of date: the values of the spec, the contents of the images and the code that each step depends on.
+"""Find what is out of date, from the spec values, the image contents and the code on which each step depends.
 
-Nothing is listed here by hand. Keys say themselves what they affect (`spec.fields`), the code is what the step imports
-(`runtime.code_digest`), images count by their content (`data.contents`). Light: a dry run imports this module.
+Nothing is listed by hand. Keys declare their effects (`spec.fields`), the code is what the step imports
+(`runtime.code_digest`), and images count by their content (`data.contents`). A dry run imports this module.
 
 See docs/decisions/out-of-date.md.
 """
@@ -54,7 +54,7 @@ def _prune_trains(spec: Spec) -> bool:
     return spec.prune is not None and spec.prune.trains
 
 
-# Code that a step imports for some specs only -> whether this step, or stage of `evaluate`, of this spec uses it.
+# Code that a step uses for some specs only -> whether this step, or stage of `evaluate`, of this spec uses it.
 OPTIONAL_CODE: dict[str, Callable[[Spec, str], bool]] = {
     "secateur.quantization": _quantizes,
     "secateur.byom": lambda spec, step: spec.model.byom_model is not None,
@@ -74,7 +74,7 @@ OPTIONAL_CODE: dict[str, Callable[[Spec, str], bool]] = {
 
 
 def code_of(step: str, spec: Spec | None = None, part: str = "") -> str:
-    """Digest of the code that a step's result depends on; of one spec, without what this spec does not use.
+    """The digest of the code on which a step's result depends; for a spec, without code that the spec does not use.
 
     Args:
         step: its name.
@@ -100,7 +100,7 @@ def _other_backbones(arch: str) -> list[str]:
 
 
 def step_params(spec: Spec, step: str, contents: Contents, part: str = "") -> dict[str, Any]:
-    """Plain data whose change makes a step's results out of date; without the key.
+    """Plain data whose change makes a step's results out of date, without the key.
 
     Args:
         spec: of the experiment.
@@ -129,7 +129,7 @@ def _values(spec: Spec, step: str) -> dict[str, Any]:
 
 
 def _derived(spec: Spec, step: str, file: str) -> dict[str, Any]:
-    """What follows from several keys together."""
+    """Values that follow from several keys together."""
     if step == "export":
         exported = exported_file(spec, file)
         return {"type": exported and exported.data_type}
@@ -139,10 +139,10 @@ def _derived(spec: Spec, step: str, file: str) -> dict[str, Any]:
 
 
 class Contents:
-    """The digests of images, each place looked at once.
+    """The digests of images. Each place is read once.
 
     Args:
-        work: root of the work folders, where the index of contents is.
+        work: root of the work folders, which holds the index of contents.
     """
 
     def __init__(self, work: Path) -> None:
@@ -150,24 +150,24 @@ class Contents:
         self.digests: dict[tuple[str, ...], str] = {}
 
     def digest(self, places: tuple[str, ...]) -> str:
-        """The digest of the images at some places; empty for none."""
+        """The digest of the images at some places; empty without places."""
         if places and places not in self.digests:
             self.digests[places] = contents_digest(places, self.index)
         return self.digests.get(places, "")
 
     @cached_property
     def index(self) -> ContentIndex:
-        """Made when the first place is looked at."""
+        """The index, which is read when the first place is needed."""
         return ContentIndex(
             self.work / "cache" / INDEX, lambda words: print(f"images  {words}", file=sys.stderr, flush=True)
         )
 
 
 class ImagesDigest:
-    """The digest of the images at some places, taken when it is asked for.
+    """The digest of the images at some places, computed when it is needed.
 
-    Snakemake makes the params of every job before it knows which jobs will run, and compares them by their `repr`,
-    those of jobs with results only. So a dry run before the first split reads no image.
+    Snakemake makes the params of every job before it knows which jobs will run. It compares them by their `repr`, and
+    only for jobs with results. So a dry run before the first split reads no image.
     """
 
     def __init__(self, places: tuple[str, ...], contents: Contents) -> None:
@@ -180,12 +180,12 @@ class ImagesDigest:
         return repr(str(self))
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        """A job gets an empty text: it reads the images themselves."""
+        """Pickle as an empty text: a job does not need the digest, since it reads the images."""
         return str, ("",)
 
 
 def images_of_step(spec: Spec, step: str, contents: Contents) -> dict[str, ImagesDigest]:
-    """Key that names images -> digest of what is there. The digits are made by a rule of their own."""
+    """Key that names images -> digest of the images. The digits are not among them: a rule makes them."""
     named = places_that_affect(spec, ALL_STEPS[step].effects)
     return {
         key: ImagesDigest(tuple(place for place in places if not is_digits(place)), contents)
@@ -201,5 +201,5 @@ def places_of_split(spec: Spec) -> list[str]:
 
 
 def is_digits(place: str) -> bool:
-    """Whether a folder is that of the digits, which the workflow makes itself."""
+    """Whether a folder is the folder of the digits, which the workflow makes."""
     return os.path.normpath(place) == DIGITS or os.path.normpath(place).startswith(DIGITS + "/")

@@ -1,6 +1,6 @@
-"""Sweeps: one spec over lists of values, with everything that is equal done once.
+"""Sweeps: one spec with lists of values. Steps that several points share run once.
 
-Light on purpose, as `workflow`: a dry run imports this module.
+This module imports no Keras, since a dry run imports it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from secateur.errors import SpecError
 
 KEYS = {"spec", "values", "max_accuracy_drop"}
 DEFAULT_DROP = 0.01
-# Sections that come after the first training: another value there leaves it as it is.
+# Sections that do not affect the first training.
 AFTER_TRAINING = ("prune", "retrain", "inference", "export")
 AFTER_PRUNING = ("retrain", "inference", "export")
 NOT_SWEPT = ("key", "encryption_key", "results_dir")
@@ -38,7 +38,7 @@ class Point:
 
     @property
     def overrides(self) -> list[str]:
-        """The words that turn the sweep's spec into the point's."""
+        """The overrides that turn the spec of the sweep into the spec of the point."""
         return [f"{key}={word(value)}" for key, value in self.values.items()]
 
 
@@ -49,7 +49,7 @@ class Sweep:
     Attributes:
         name: it becomes `results/sweeps/<name>`.
         spec: path of the spec file.
-        values: dotted key -> the values it takes.
+        values: dotted key -> its list of values.
         max_accuracy_drop: how much top-1 accuracy the recommended point may lose, in [0, 1].
     """
 
@@ -59,12 +59,12 @@ class Sweep:
     max_accuracy_drop: float = DEFAULT_DROP
 
     def points(self) -> list[Point]:
-        """All combinations, the last key changing fastest."""
+        """All combinations; the last key changes fastest."""
         combinations = itertools.product(*self.values.values())
         return [self._point(dict(zip(self.values, combination, strict=True))) for combination in combinations]
 
     def owner(self, point: Point, later: tuple[str, ...], step: str) -> Point:
-        """The experiment that does a step for all points that differ only in `later` sections; may be the point."""
+        """The experiment that does a step for all points that differ only in `later` sections; it can be this point."""
         values = {key: value for key, value in point.values.items() if key.partition(".")[0] not in later}
         if values == point.values:
             return point
@@ -77,7 +77,7 @@ class Sweep:
         )
 
     def _short(self, key: str) -> str:
-        """The last word of a key where it is the only one of its name."""
+        """The last word of a key if no other key has the same last word; else the whole key."""
         last = key.rpartition(".")[2]
         return last if sum(other.rpartition(".")[2] == last for other in self.values) == 1 else key.replace(".", "-")
 
@@ -95,7 +95,7 @@ def read_sweeps(config: Mapping[str, Any]) -> list[Sweep]:
     """The sweeps of a configuration.
 
     Raises:
-        SpecError: an entry that cannot be read, names the key at fault.
+        SpecError: an entry is not valid; the message names the key.
     """
     entries = config.get("sweep") or {}
     if not isinstance(entries, Mapping):
@@ -111,7 +111,7 @@ def _sweep(name: str, entry: Any) -> Sweep:
     if unknown:
         raise SpecError(f"{where}.{unknown[0]}: unknown key", f"a sweep has {', '.join(sorted(KEYS))}")
     if not isinstance(entry.get("spec"), str):
-        raise SpecError(f"{where}.spec: must name a spec file", "write the path of the spec that is varied")
+        raise SpecError(f"{where}.spec: must name a spec file", "write the path of the spec to vary")
     drop = entry.get("max_accuracy_drop", DEFAULT_DROP)
     if not isinstance(drop, (int, float)) or not 0 <= drop <= 1:
         raise SpecError(f"{where}.max_accuracy_drop: must be 0 to 1, not {drop}", "0.01 is one point of accuracy")
@@ -124,11 +124,11 @@ def _sweep(name: str, entry: Any) -> Sweep:
 
 def _values(where: str, values: Any) -> dict[str, list[Any]]:
     if not isinstance(values, Mapping) or not values:
-        raise SpecError(f"{where}.values: must map keys to lists", "write for example prune.target_macs: [0.75, 0.5]")
+        raise SpecError(f"{where}.values: must map keys to lists", "write, for example, prune.target_macs: [0.75, 0.5]")
     count = 1
     for key, listed in values.items():
         if not isinstance(listed, list) or not listed:
-            raise SpecError(f"{where}.values.{key}: must be a list of values", "write for example [0.75, 0.5, 0.25]")
+            raise SpecError(f"{where}.values.{key}: must be a list of values", "write, for example, [0.75, 0.5, 0.25]")
         if str(key).partition(".")[0] in NOT_SWEPT:
             raise SpecError(f"{where}.values.{key}: cannot be varied", "vary keys of the spec's sections")
         count *= len(listed)

@@ -1,1 +1,1 @@
-"""What lies beside an exported model, so that no number of it has to be typed again."""
+"""The files beside an exported model, generated so that nobody has to type numbers again."""

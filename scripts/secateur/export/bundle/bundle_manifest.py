@@ -1,4 +1,4 @@
-"""`MANIFEST.json`: the digest of every file of the bundle. Light: `rekey` brings it up to date without Keras."""
+"""`MANIFEST.json`: the digest of every file of the bundle. No Keras is imported, since `rekey` updates it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def bundle_manifest(folder: Path, members: Iterable[Path], model_sha256: str) ->
     """File -> SHA-256 and bytes.
 
     Args:
-        folder: that the names are relative to.
+        folder: the names are relative to it.
         members: the files.
-        model_sha256: of the decrypted Keras model that was exported.
+        model_sha256: digest of the decrypted Keras model that was exported.
     """
     return {
         "made_by": f"secateur {__version__}",
@@ -31,7 +31,7 @@ def bundle_manifest(folder: Path, members: Iterable[Path], model_sha256: str) ->
 
 
 def refresh_manifest(path: Path) -> None:
-    """Bring the digest of a sealed file up to date in the manifest beside it, where there is one that lists it."""
+    """Update the digest of an encrypted file in the manifest beside it, if there is one that lists the file."""
     manifest_path = path.with_name(MANIFEST)
     if not manifest_path.is_file():
         return

@@ -1,4 +1,4 @@
-"""`README.md` of the bundle, the model card: what the model is, what it was measured at, how to run it."""
+"""`README.md` of the bundle, the model card: facts about the model, its figures, and how to run it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from secateur.export.exported_files import Exported, exported_files
 from secateur.spec import Spec
 
 FORMS = {
-    "onnxruntime": "ONNX Runtime, and what else reads ONNX",
-    "tensorrt": "TensorRT, in the precision of its engine; int8 with zero point 0",
+    "onnxruntime": "ONNX Runtime and other programs that read ONNX",
+    "tensorrt": "TensorRT, in the precision of the engine; int8 with zero point 0",
     "tflite": "LiteRT (TFLite): scaled pixels, NHWC",
-    "openvino": "OpenVINO, with the .bin beside it",
+    "openvino": "OpenVINO, with the .bin file beside it",
 }
 
 
@@ -35,7 +35,7 @@ def model_card(
         images: split -> number of images.
         parities: figures of each exported file.
         latency: content of `latency.json`.
-        sizes: file -> bytes, with the parts that belong to it.
+        sizes: file -> bytes, including its second file.
     """
     parts = [
         f"# {name}\n",
@@ -58,7 +58,7 @@ def _what(spec: Spec, classes: Sequence[str], images: Mapping[str, int]) -> str:
     return (
         f"An image classifier: {spec.model.arch}, {made}"
         f"{', for int8' if spec.trained_for_int8 else ''}; input {width}x{height}, "
-        f"{'colour' if channels == 3 else 'gray'}, {spec.model.input_image_depth} bits a channel.\n\n"
+        f"{'colour' if channels == 3 else 'gray'}, {spec.model.input_image_depth} bits per channel.\n\n"
         f"{len(classes)} classes: {', '.join(_escaped(name) for name in classes)}. Images: {counts}.\n"
     )
 
@@ -70,7 +70,7 @@ def _escaped(name: str) -> str:
 def _figures(parities: Sequence[Mapping[str, Any]], sizes: Mapping[str, int]) -> str:
     first = parities[0]
     rows = [
-        f"On {first['images']} {first['split']} images; Keras has top-1 {first['keras']['top_1']:.4f}.\n",
+        f"Measured on {first['images']} {first['split']} images. Top-1 of Keras: {first['keras']['top_1']:.4f}.\n",
         "| file | for | precision | bytes | top-1 | same answer as Keras | largest difference |",
         "|---|---|---|--:|--:|--:|--:|",
     ]
@@ -92,13 +92,13 @@ def _worst(parity: Mapping[str, Any]) -> str:
     per_class = parity["accuracy"]["per_class"]
     weakest = sorted(per_class, key=lambda name: per_class[name]["f1"])[:3]
     words = ", ".join(f"{_escaped(name)} ({per_class[name]['f1']:.2f})" for name in weakest)
-    return f"\nWeakest classes by F1: {words}. All of them: `metrics.json`.\n"
+    return f"\nWeakest classes by F1: {words}. All classes: `metrics.json`.\n"
 
 
 def _latency(latency: Mapping[str, Any]) -> str:
     rows = [
-        f"ONNX Runtime {latency['onnxruntime']} on the CPU of the machine that exported ({latency['cpus']} cores), "
-        "all networks in turn; the ratios are what counts.\n",
+        f"Measured with ONNX Runtime {latency['onnxruntime']} on the CPU of the exporting machine ({latency['cpus']} "
+        "cores), all networks in turn. On another machine only the ratios are comparable.\n",
         "| network | threads | batch | p50 ms | p90 ms | p99 ms | ratio |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
@@ -117,9 +117,9 @@ def _how(spec: Spec) -> str:
         lines.append(_decrypt(file))
     lines += [
         "```\npip install onnxruntime numpy pillow\npython predict.py photo.jpg\n```\n",
-        "`preprocessing.json` says how an image becomes input; `predict.py` does it.\n",
+        "`preprocessing.json` describes the preprocessing; `predict.py` implements it.\n",
         f"* TensorRT: `sh trtexec.sh` builds an engine of `{engine.name}`.",
-        "* DeepStream: `nvinfer_config.txt`, with `nvinfer_labels.txt`.",
+        "* DeepStream: `nvinfer_config.txt` and `nvinfer_labels.txt`.",
         f"* Triton: the folder `triton` is a model repository{_triton_remark(file)}.",
         "* `MANIFEST.json` has the SHA-256 of every file.",
     ]
@@ -130,10 +130,10 @@ def _how(spec: Spec) -> str:
 
 def _decrypt(file: Exported) -> str:
     return (
-        f"The model is encrypted (age v1). Decrypt it first, or with any age program:\n\n```\n"
+        f"The model is encrypted (age v1). Decrypt it first, with this command or any age program:\n\n```\n"
         f"secateur decrypt {file.name} -o {file.plain_name} --key env:NAME\n```\n"
     )
 
 
 def _triton_remark(file: Exported) -> str:
-    return f"; put the decrypted model there as `1/model.onnx` (here `{file.plain_name}`)" if file.encrypted else ""
+    return f"; copy the decrypted model `{file.plain_name}` there as `1/model.onnx`" if file.encrypted else ""

@@ -1,4 +1,4 @@
-"""`nvinfer_config.txt` and its labels: DeepStream's classifier element, generated from the spec.
+"""`nvinfer_config.txt` and its labels, for DeepStream's classifier element, generated from the spec.
 
 nvinfer computes net-scale-factor * (pixel - offset), with one factor for all channels (DeepStream Developer Guide,
 Gst-nvinfer).
@@ -20,8 +20,8 @@ def nvinfer_config(spec: Spec, file: Exported, data_type: str) -> str:
     """The text of the file.
 
     Args:
-        spec: what the network takes.
-        file: the model that TensorRT shall read.
+        spec: describes the network's input.
+        file: the model that TensorRT reads.
         data_type: precision of the engine.
     """
     reason = _inexpressible(spec)
@@ -30,7 +30,7 @@ def nvinfer_config(spec: Spec, file: Exported, data_type: str) -> str:
     mean, scale, order = fed_scaling(spec)
     channels, height, width = spec.model.input_image_size
     lines = [
-        "# DeepStream, generated from the spec: do not type these numbers anywhere else.",
+        "# For DeepStream, generated from the spec. Use this file; do not copy its numbers by hand.",
         *_remarks(spec, file),
         "[property]",
         "gpu-id=0",
@@ -55,27 +55,27 @@ def nvinfer_config(spec: Spec, file: Exported, data_type: str) -> str:
 
 
 def nvinfer_labels(classes: list[str]) -> str:
-    """All labels on one line, as nvinfer reads those of a classifier."""
+    """All labels on one line, the form that nvinfer reads for a classifier."""
     return ";".join(classes) + "\n"
 
 
 def _inexpressible(spec: Spec) -> str:
     if spec.export.embed_preprocessing:
-        return "it takes whole numbers (export.embed_preprocessing), nvinfer feeds float32"
+        return "it takes integers (export.embed_preprocessing), but nvinfer feeds float32"
     if spec.model.input_image_depth == 16:
-        return "it takes 16 bits a channel, nvinfer has 8"
+        return "it takes 16 bits per channel, but nvinfer has 8"
     if len(set(fed_scaling(spec)[1])) > 1:
-        return "it scales each channel by another factor, nvinfer has one for all"
+        return "it scales each channel by its own factor, but nvinfer has one factor for all"
     return ""
 
 
 def _remarks(spec: Spec, file: Exported) -> list[str]:
     remarks = []
     if file.encrypted:
-        remarks.append(f"# First: secateur decrypt {file.name} -o {file.plain_name} --key env:NAME")
+        remarks.append(f"# First run: secateur decrypt {file.name} -o {file.plain_name} --key env:NAME")
     if spec.augment.enable_center_crop:
         remarks.append(
-            "# nvinfer resizes the whole image and cuts nothing out; the network was measured on the middle."
+            "# nvinfer resizes the whole image and does not crop; the network was measured on the cropped middle."
         )
-        remarks.append("# With augment.enable_center_crop: False training and DeepStream see the same.")
+        remarks.append("# With augment.enable_center_crop: False training and DeepStream use the same pixels.")
     return remarks

@@ -1,4 +1,4 @@
-"""Labels images: python predict.py IMAGE ...  It needs onnxruntime, numpy and Pillow, and the files beside it."""
+"""Labels images: python predict.py IMAGE ...  It needs onnxruntime, numpy, Pillow and the files in this folder."""
 
 import json
 import sys
@@ -16,16 +16,18 @@ WIDTH, HEIGHT, DEEP = CARD["width"], CARD["height"], CARD["bits"] == 16
 
 def pixels(path: str) -> np.ndarray:
     image: Image.Image = Image.open(path)
-    lying = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: on its side
+    lying = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: rotated by 90 degrees
     w, h = image.size[::-1] if lying else image.size
     ratio = max((WIDTH + CARD["crop_padding"]) / w, (HEIGHT + CARD["crop_padding"]) / h)
     crop = CARD["crop"] == "center" and (w, h) != (WIDTH, HEIGHT)
     target = (int(w * ratio), int(h * ratio)) if crop else (WIDTH, HEIGHT)
     size, box = target[::-1] if lying else target, None
-    if image.format == "JPEG" and image.size != size:  # decoded smaller where that is exact enough, as in training
+    if (
+        image.format == "JPEG" and image.size != size
+    ):  # decoded at a smaller scale if that is exact enough, as in training
         whole, draft = image.size, image.draft(None, (2 * size[0], 2 * size[1]))
         box = draft[1] if draft and image.size != whole else None
-    if image.mode.startswith("I"):  # 16 bits a channel
+    if image.mode.startswith("I"):  # 16 bits per channel
         values = np.asarray(image, np.float32)
         image = Image.fromarray(values if DEEP else np.clip(np.round(values / 257), 0, 255).astype(np.uint8))
     elif DEEP:
@@ -45,7 +47,7 @@ def pixels(path: str) -> np.ndarray:
 
 if __name__ == "__main__":
     options = onnxruntime.SessionOptions()
-    # Without it, int8 networks are computed inexactly on x86 CPUs that lack VNNI.
+    # Without this, int8 networks are computed inexactly on x86 CPUs without VNNI.
     options.add_session_config_entry("session.x64quantprecision", "1")
     session = onnxruntime.InferenceSession(HERE / CARD["model"], options, providers=["CPUExecutionProvider"])
     for name in sys.argv[1:]:

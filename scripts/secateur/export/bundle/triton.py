@@ -1,4 +1,4 @@
-"""A model repository for NVIDIA Triton: `config.pbtxt`, labels and, where it is plain, the model."""
+"""A model repository for NVIDIA Triton: `config.pbtxt`, the labels and, if it is not encrypted, the model."""
 
 from __future__ import annotations
 

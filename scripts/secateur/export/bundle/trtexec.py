@@ -1,4 +1,4 @@
-"""`trtexec.sh`: the command that builds a TensorRT engine, with the spec's numbers."""
+"""`trtexec.sh`: the command that builds a TensorRT engine with the numbers of the spec."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def trtexec_script(options: EngineOptions, file: Exported) -> str:
 
     Args:
         options: of the engine.
-        file: the model that TensorRT shall read.
+        file: the model that TensorRT reads.
     """
     shapes = {word: "x".join(map(str, shape)) for word, shape in options.shapes().items()}
     words = [
@@ -23,13 +23,13 @@ def trtexec_script(options: EngineOptions, file: Exported) -> str:
         *(f"--{word}Shapes={INPUT_NAME}:{shape}" for word, shape in shapes.items()),
         f"--memPoolSize=workspace:{options.workspace_mib}",
     ]
-    # Where a layer is not int8, half precision is the next best. TensorRT 11 takes the file's precision and no flag.
+    # Layers that are not int8 use half precision. TensorRT 11 has no such flags; it uses the precision of the file.
     flags = {"fp32": "", "fp16": "--fp16", "int8": "--int8 --fp16"}[options.data_type]
     command = " \\\n  ".join(["trtexec", *map(shlex.quote, words), '$precision "$@"'])
     choose = f"precision=\nif trtexec --help 2>/dev/null | grep -q -e --fp16; then precision='{flags}'; fi\n"
     decrypt = f"secateur decrypt {file.name} -o {file.plain_name} --key env:NAME"
     missing = f"[ -f {shlex.quote(file.plain_name)} ] || {{ echo {shlex.quote(f'first: {decrypt}')} >&2; exit 1; }}\n"
     return (
-        "#!/bin/sh\n# Builds a TensorRT engine of the model beside it; more options may follow.\nset -eu\n"
+        "#!/bin/sh\n# Builds a TensorRT engine of the model here. Arguments go to trtexec.\nset -eu\n"
         f'cd "$(dirname "$0")"\n{missing if file.encrypted else ""}{choose}exec {command}\n'
     )

@@ -1,4 +1,4 @@
-"""The documented name of `secateur.quantization.calibration`, for programs that import it."""
+"""The documented name of `secateur.quantization.calibration`, for other programs."""
 
 from secateur.quantization.calibration import measured_ranges
 
