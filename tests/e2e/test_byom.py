@@ -30,7 +30,7 @@ export: {{output_path: EXPORTDIR/own.onnx}}
 def test_mobilenet_to_onnx_to_a_shipped_classifier(few, tmp_path, monkeypatch, capsys):
     copied_to(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BYOM_TEST_KEY", "a pass phrase")
+    monkeypatch.setenv("BYOM_TEST_KEY", "a passphrase")
     keras.utils.set_random_seed(0)
     network = keras.applications.MobileNet(weights=None, input_shape=(96, 96, 3), alpha=0.5)
     exported(network, tmp_path / "mobilenet.onnx")

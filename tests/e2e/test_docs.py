@@ -24,7 +24,7 @@ OLD_PROTO = "model_config { arch: 'resnet' n_layers: 18 input_image_size: '3,64,
 STORY = {
     "mkdir -p config/specs": None,
     "secateur new photos --name pets": None,
-    'export SECATEUR_KEY="a pass phrase of your own"': None,
+    'export SECATEUR_KEY="a passphrase of your own"': None,
     "export SECATEUR_KEY=...": None,
     "secateur check config/specs/pets.yaml": None,
     "python -m secateur check SPEC": "python -m secateur check config/specs/pets.yaml",

@@ -74,9 +74,9 @@ def link(name):
         ([("../evil.txt", b"x")], "not a Keras archive"),
         ([("/abs.txt", b"x")], "not a Keras archive"),
         ([("config.json", b"{}")], "not a Keras archive"),
-        ([("custom_layers.py", b"import os")], "Python source, as TAO's own .tltb"),
+        ([("custom_layers.py", b"import os")], "Python code, like TAO's own .tltb"),
         ([(link("secateur.json"), b"/etc/hostname")], "is a link"),
-        ([("secateur.json", b" " * (64 << 20))], "unpacks to too much"),
+        ([("secateur.json", b" " * (64 << 20))], "is too large after unpacking"),
     ],
     ids=["slip", "absolute", "duplicate", "python", "symlink", "bomb"],
 )
@@ -157,7 +157,7 @@ def test_m2_sizes_that_no_layer_should_have(tmp_path, archive):
 def test_m2_nested_without_end(tmp_path, archive):
     deep = b'{"config":' * 100_000 + b"1" + b"}" * 100_000
     path = written(tmp_path / "m.keras", [*{**archive, "config.json": deep}.items()])
-    assert_refused(tmp_path, path, "not a Keras archive|unpacks to too much")
+    assert_refused(tmp_path, path, "not a Keras archive|is too large after unpacking")
 
 
 # M3
@@ -204,9 +204,9 @@ def words(file, dataset):
 M3 = {
     external_link: "a link to another place",
     soft_link: "a link to another place",
-    virtual: "data that stand in another file",
-    external_storage: "data that stand in another file",
-    shape_bomb: "bytes that are not in the file",
+    virtual: "data that is stored in another file",
+    external_storage: "data that is stored in another file",
+    shape_bomb: "bytes that the file does not hold",
     words: "something other than numbers",
 }
 
@@ -229,12 +229,12 @@ def test_m3_a_heap_that_sends_the_library_in_circles(tmp_path, repository):
     """Found by fuzzing: libhdf5 never returns from it, and no signal reaches it there."""
     hostile = (repository / "bench/fuzz/findings/hdf5-circle.h5").read_bytes()
     (tmp_path / "m.weights.h5").write_bytes(hostile)
-    with pytest.raises(UntrustedModelError, match="reading them does not end"):
+    with pytest.raises(UntrustedModelError, match="reading the weights timed out or crashed"):
         start_from(build(SPEC, 4), tmp_path / "m.weights.h5", "k", SPEC)
     with zipfile.ZipFile(repository / "bench/fuzz/seeds/keras-small") as seed:
         members = [(name, seed.read(name)) for name in seed.namelist() if name != "model.weights.h5"]
     written(tmp_path / "m.keras", [*members, ("model.weights.h5", hostile)])
-    with pytest.raises(UntrustedModelError, match="reading them does not end"):
+    with pytest.raises(UntrustedModelError, match="reading the weights timed out or crashed"):
         load_model(tmp_path / "m.keras", "k")
 
 
@@ -296,16 +296,16 @@ def graph_inside(proto):
 
 
 M4 = {
-    "up": (external("../x"), "stands in another file"),
-    "absolute": (external("/etc/hostname"), "stands in another file"),
-    "symlink": (external("link"), "stands in another file"),
+    "up": (external("../x"), "is stored in another file"),
+    "absolute": (external("/etc/hostname"), "is stored in another file"),
+    "symlink": (external("link"), "is stored in another file"),
     "custom": (custom_domain, "of the domain 'com.example'"),
     "cyclic": (cyclic, "not a valid ONNX graph"),
     "dangling": (dangling, "not a valid ONNX graph"),
-    "3 GB": (claims_three_gigabytes, "does not hold what it declares"),
-    "giant": (claims_a_giant_side, "has a side beyond"),
+    "3 GB": (claims_three_gigabytes, "holds another number of values than it declares"),
+    "giant": (claims_a_giant_side, "has a dimension above"),
     "functions": (functions, "holds functions"),
-    "graph": (graph_inside, "holds a graph of its own"),
+    "graph": (graph_inside, "contains another graph"),
 }
 
 

@@ -167,7 +167,7 @@ def test_a_change_reruns_its_step_and_what_follows(done, dotted, value):
     assert done.jobs() == RERUNS[dotted, value]
 
 
-def test_another_precision_of_the_engine_writes_its_file_anew_and_not_the_model(done):
+def test_another_precision_of_the_engine_writes_its_file_again_and_not_the_model(done):
     done.change("export.engine_data_type", "fp16")
     assert done.snakemake().returncode == 0
     assert done.jobs() == {}
@@ -252,7 +252,7 @@ def test_a_model_that_is_made_from_itself_is_refused(project):
         project.change(key, value)
         result = project.snakemake("-n")
         assert result.returncode == 2
-        assert f"{key}: {value} is a model that is made from this one" in result.stderr
+        assert f"{key}: {value} is made by this step or a later one" in result.stderr
         assert "write EVALMODEL" not in result.stderr
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -36,6 +37,9 @@ COMMAND_HELP = {
     "export": "run calibrate, export, latency and bundle -> export/",
 }
 
+# As a shell reports a program that SIGPIPE has ended.
+OUTPUT_CLOSED = 128 + signal.SIGPIPE
+
 DESCRIPTION = """Train, prune and export a small, fast, encrypted image classifier.
 
   secateur new photos                       write a spec for your images
@@ -49,6 +53,18 @@ Shell completion: secateur --print-completion bash > ~/.local/share/bash-complet
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0, or a code of docs/errors.md."""
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The program that reads the output has ended, as `head` does. Python flushes once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OUTPUT_CLOSED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     # Without a GPU driver TensorFlow prints several errors about it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")

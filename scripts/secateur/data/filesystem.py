@@ -87,7 +87,7 @@ def fingerprint(path: str) -> str:
 
 
 def files_below(folder: str) -> Iterator[str]:
-    """The paths of all files below a folder, in order; links to folders are not followed. For a URL raises DataError."""
+    """The paths of all files below a folder, in order; links to folders are not followed. Raises DataError for URLs."""
     if is_url(folder):
         yield from remote_files(folder)
         return

@@ -86,7 +86,7 @@ class Writer(Nodes):
             producer_version=__version__,
             ir_version=IR_VERSION,
         )
-        # Each tensor is added to the model directly; otherwise a network as large as VGG would be in memory three times.
+        # Tensors are added one by one: otherwise a network as large as VGG would be in memory three times.
         for name in list(self.constants):
             proto.graph.initializer.append(numpy_helper.from_array(self.constants.pop(name), name))
         # This entry ends the file: the vault uses it to tell a cut file from a changed one.

@@ -41,7 +41,7 @@ def training_identity(
         CODE: code_of(step, run.spec),
     }
     if step == "retrain":
-        # A file is encrypted with new random numbers each time, so the digest of the decrypted network counts.
+        # A file is encrypted with new random numbers each time, so the report identifies the pruned network.
         parts["pruned model"] = sha256_of(run.file("prune", "report"))
     return parts
 

@@ -33,7 +33,7 @@ def inspected(capsys, *words):
 def test_a_sealed_model_with_and_without_its_key(model, tmp_path, key, capsys):
     save_model(model, tmp_path / "m.tlt", "k", {"pruned": True, "classes": ["a", "b"], "provenance": [{"step": "x"}]})
     closed = inspected(capsys, tmp_path / "m.tlt")
-    assert (closed["encrypted"], closed["content"]) == (True, "closed: give --key")
+    assert (closed["encrypted"], closed["content"]) == (True, "not read: give --key")
     about = inspected(capsys, tmp_path / "m.tlt", *key)
     assert about["content"] == "Keras model"
     assert about["parameters"] == model.count_params()

@@ -89,7 +89,7 @@ def test_a_crowd_of_one_look_takes_linear_pairs():
     assert len(similar_pairs(np.empty(0, np.uint64))) == 0
 
 
-def test_leaks_between_splits_are_found_and_can_be_mended(pictures, tmp_path):
+def test_leaks_between_splits_are_found_and_can_be_avoided(pictures, tmp_path):
     for number in range(30):
         changed(picture(number), "smaller").save(pictures / f"a/copy{number:02}.png")
     table, report, findings = run(pictures, tmp_path / "apart")
@@ -123,7 +123,7 @@ def test_one_image_in_two_classes(class_folders, tmp_path):
     row = findings[findings["kind"] == "label conflict"].iloc[0]
     assert (row["path"], row["other"]) == (f"{class_folders}/light/zz.jpg", f"{class_folders}/dark/00.jpg")
     assert row["detail"] == "class light, and dark of the one that is kept"
-    assert any("stand in a second class too, and are left out there: 1;" in words for words in report["warnings"])
+    assert any("are in two classes, and were left out of the second one: 1;" in words for words in report["warnings"])
 
 
 def test_imbalance_is_told(class_folders, tmp_path):
@@ -142,7 +142,7 @@ def test_class_names_that_differ_in_case_or_punctuation(class_folders, tmp_path,
     (class_folders / "dark").rename(class_folders / one)
     (class_folders / "light").rename(class_folders / two)
     _, report, _ = run(class_folders, tmp_path / "out")
-    assert any("differ in case or punctuation alone" in words for words in report["warnings"])
+    assert any("differ only in case or punctuation" in words for words in report["warnings"])
 
 
 def test_sizes_and_modes(class_folders, tmp_path):

@@ -139,7 +139,7 @@ def test_groups_that_a_table_tears_apart_are_told(class_folders, tmp_path):
     pd.DataFrame(rows, columns=["path", "class", "split", "group"]).to_csv(class_folders / "all.csv", index=False)
     _, report = run(class_folders / "all.csv", tmp_path / "out")
     assert report["findings"]["group in two splits"] == 24
-    assert any("torn apart" in words for words in report["warnings"])
+    assert any("images of one group into two splits" in words for words in report["warnings"])
 
 
 def test_folders_below_a_class_are_groups_on_request(tmp_path):
@@ -164,10 +164,10 @@ def test_folders_below_a_class_are_groups_on_request(tmp_path):
     [
         ("file,label\na.jpg,x\n", "has no column path and no column class; it has 'file', 'label'"),
         ("path,class\na.jpg,\n", "line 2: a.jpg"),
-        ("path,class\na.jpg,x\na.jpg,y\n", "name an image that an earlier row names too"),
-        ("path,class,split\na.jpg,x,tarin\n", "have a split that is not train, val or test"),
+        ("path,class\na.jpg,x\na.jpg,y\n", "name an image that an earlier row also names"),
+        ("path,class,split\na.jpg,x,tarin\n", "have a split other than train, val and test"),
         ("path,class,split\na.jpg,x,train\nb.jpg,x,\n", "1 rows have no split, others have"),
-        ("path,class\na.jpg,x,y\nb.jpg,x,y\n", "its rows have more values than its first line has names"),
+        ("path,class\na.jpg,x,y\nb.jpg,x,y\n", "some rows have more values than the first line has column names"),
         ("path,class\na.jpg,x\nb,c.jpg,x\n", "Expected 2 fields in line 3, saw 3"),
         ("", "cannot read"),
         ('path,class\n"a\nb.jpg,x\n', "cannot read"),

@@ -65,5 +65,5 @@ def test_backbones(arch):
 
 def test_a_network_without_maps_is_refused():
     flat = keras.Input((8,))
-    with pytest.raises(ModelError, match="Grad-CAM has nothing to show"):
+    with pytest.raises(ModelError, match="Grad-CAM cannot explain this network"):
         GradCam(keras.Model(flat, keras.layers.Dense(2, activation="softmax")(flat)))

@@ -110,8 +110,8 @@ def test_engine_options_of_either_vintage(text, key, tmp_path):
     assert (options.data_type, options.workspace_mib, options.batches) == ("int8", 4096, (2, 4, 16))
     assert spec.export.engine_file == "e"
     if importlib.util.find_spec("tensorrt") is None:
-        said = [str(notice) for notice in spec.notices if "TensorRT is not installed here" in str(notice)]
-        assert said == [f"warning: {key}: TensorRT is not installed here: no engine is built"]
+        said = [str(notice) for notice in spec.notices if "TensorRT is not installed on this machine" in str(notice)]
+        assert said == [f"warning: {key}: TensorRT is not installed on this machine: no engine is built"]
     assert spec.export.calibration_images == (80 if text == V2 else 512)
     script = tmp_path / "trtexec.sh"
     script.write_text(trtexec_script(options, engine_source(spec)))

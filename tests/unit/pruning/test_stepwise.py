@@ -77,7 +77,7 @@ def test_it_goes_on_where_it_stopped(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_another_spec_starts_afresh(model, tmp_path):
+def test_another_spec_starts_again(model, tmp_path):
     seen = []
 
     def train(narrow, step):

@@ -121,4 +121,4 @@ def test_numbers_in_words():
     ]
     assert [short(count) for count in (5, 999, 27_800_000, 4.1e9)] == ["5", "999", "27.8 M", "4.1 G"]
     assert (points(0.005), points(-0.02)) == ("+0.5 points", "-2.0 points")
-    assert "surer than it is right" in calibration(np.array([0.9, 0.9]), np.array([True, False]), 0.4)
+    assert "overconfident" in calibration(np.array([0.9, 0.9]), np.array([True, False]), 0.4)

@@ -237,8 +237,8 @@ def test_depth_beside_the_family(family, depth):
         ("{arch: alexnet, freeze_bn: True}", "it has no batch normalisation"),
         ("{arch: resnet_18, dropout: 0.5}", "VGG and SqueezeNet only"),
         ("{arch: vgg_16, all_projections: True}", "no shortcuts"),
-        ("{arch: darknet_53, padding: symmetric}", "how its windows pad"),
-        ("{backbone: byom, byom_model: m.tltb, use_bias: True}", "as its file has it"),
+        ("{arch: darknet_53, padding: symmetric}", "its padding"),
+        ("{backbone: byom, byom_model: m.tltb, use_bias: True}", "as it is in its file"),
         ("{arch: byom, byom_model: m.tltb, freeze_blocks: [1]}", "no numbered blocks"),
     ],
 )

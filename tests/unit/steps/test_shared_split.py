@@ -39,7 +39,7 @@ def test_the_second_takes_over_what_the_first_found(run_of_name):
     assert "manifest.csv" in files_of(second)
 
 
-def test_who_comes_again_has_the_images_examined_anew(run_of_name):
+def test_who_comes_again_has_the_images_examined_again(run_of_name):
     first, second = run_of_name("a"), run_of_name("b")
     words_of(first), words_of(second)
     assert "the same images" not in words_of(second)

@@ -126,11 +126,14 @@ def test_corrupt_images_are_all_listed(class_folders, tmp_path):
 @pytest.mark.parametrize(
     ("prepare", "said"),
     [
-        (lambda root: shutil.rmtree(root / "dark"), "one class only"),
+        (lambda root: shutil.rmtree(root / "dark"), "only one class"),
         (lambda root: (root / "none").mkdir(), "no images in the class folders none"),
         (shutil.rmtree, "cannot read the folder"),
         (lambda root: [shutil.rmtree(root / name) for name in ("dark", "light")], "no class folders"),
-        (lambda root: [path.unlink() for path in sorted((root / "dark").iterdir())[1:]], "no images for"),
+        (
+            lambda root: [path.unlink() for path in sorted((root / "dark").iterdir())[1:]],
+            "has no images of the classes",
+        ),
     ],
 )
 def test_folders_that_cannot_be_used(class_folders, tmp_path, prepare, said):

@@ -178,15 +178,15 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path, whole,
     work = trainer(tmp_path, stream=stream)
     assert_same(work, work.run(), whole)
     assert f"warning: {newest}" in stream.getvalue()
-    assert f"going on from the one before, {older.name}" in stream.getvalue()
+    assert f"resuming from the checkpoint before, {older.name}" in stream.getvalue()
 
 
-def test_all_damaged_says_how_to_start_afresh(tmp_path):
+def test_all_damaged_says_how_to_start_again(tmp_path):
     for path in two_checkpoints(tmp_path):
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(Exception, match=r"cut short|damaged") as error:
         trainer(tmp_path).run()
-    assert error.value.hint == f"delete {tmp_path} to start afresh"
+    assert error.value.hint == f"delete {tmp_path} to start again"
     assert error.value.exit_code == 4
 
 
@@ -269,7 +269,7 @@ def test_a_training_that_is_done_is_not_done_again(tmp_path, whole):
     again, stream = trainer(tmp_path, {(0, 0): pytest.fail}), io.StringIO()
     again.stream = stream
     assert_same(again, again.run(), whole)
-    assert f"train  was trained before with these settings; delete {tmp_path} to train anew" in stream.getvalue()
+    assert f"train  was trained before with these settings; delete {tmp_path} to train again" in stream.getvalue()
 
 
 @pytest.mark.parametrize("change", ["seed", "code", "key", "damage"])

@@ -127,12 +127,12 @@ def test_resume_refuses_another_spec_and_says_what_changed(tmp_path):
     assert error.value.message.endswith(
         "was started with other settings: classes; images; train.lr_config.learning_rate: 0.1, now 0.2"
     )
-    assert error.value.hint == f"delete {tmp_path} to start afresh, or undo the change to go on"
+    assert error.value.hint == f"delete {tmp_path} to start again, or undo the change to resume"
 
 
 def test_resume_refuses_another_network(tmp_path):
     interrupted(tmp_path, 2, {})
-    with pytest.raises(SpecError, match="is of another network"):
+    with pytest.raises(SpecError, match="has another network"):
         trainer(network(arch="resnet_18"), folder=tmp_path).run()
 
 

@@ -45,7 +45,7 @@ def test_a_pruned_network_replaces_because_its_file_says_so(tmp_path):
 def test_other_shapes_without_that_word_do_not_replace(tmp_path):
     narrow, _ = prune(build(SPEC, 4), PruneSpec(threshold=1.0))
     fresh = build(SPEC, 4)
-    with pytest.raises(ModelError, match="no layer fits"):
+    with pytest.raises(ModelError, match="no layer matches"):
         start_from(fresh, saved(narrow, tmp_path / "p.tlt"), "k", SPEC)
 
 

@@ -14,13 +14,13 @@ FAST = 4  # work factor: tests need no protection
 CHUNK = age.CHUNK_BYTES
 
 
-def sealed(content: bytes, key: str = "pass phrase") -> bytes:
+def sealed(content: bytes, key: str = "passphrase") -> bytes:
     out = io.BytesIO()
     age.seal(io.BytesIO(content), out, key, work_factor=FAST)
     return out.getvalue()
 
 
-def opened(content: bytes, key: str = "pass phrase") -> bytes:
+def opened(content: bytes, key: str = "passphrase") -> bytes:
     out = io.BytesIO()
     age.open(io.BytesIO(content), out, key)
     return out.getvalue()
@@ -35,7 +35,7 @@ def test_round_trip_at_chunk_edges(size):
 @pytest.mark.parametrize("size", [0, 5, CHUNK, CHUNK + 1])
 def test_another_implementation_opens_ours(size):
     content = b"x" * size
-    assert pyrage.passphrase.decrypt(sealed(content), "pass phrase") == content
+    assert pyrage.passphrase.decrypt(sealed(content), "passphrase") == content
 
 
 @pytest.mark.parametrize("size", [0, 5, CHUNK, 2 * CHUNK + 1])

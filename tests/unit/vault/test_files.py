@@ -8,7 +8,7 @@ from secateur.cli.main import main
 from secateur.errors import ArtifactError, TruncatedError, WrongKeyError
 from secateur.vault import files as vault_files
 
-OLD, NEW = "the old pass phrase", "the new pass phrase"
+OLD, NEW = "the old passphrase", "the new passphrase"
 
 
 @pytest.fixture

@@ -152,5 +152,5 @@ def test_a_point_and_an_experiment_of_one_name(tmp_path):
         "experiments": {"s.threshold-0.1": path},
         "sweep": {"s": {"spec": path, "values": {"prune.threshold": [0.1]}}},
     }
-    with pytest.raises(SpecError, match="names an experiment and a point of a sweep"):
+    with pytest.raises(SpecError, match="is the name of an experiment and of a point of a sweep"):
         Experiments(config)
