@@ -1,4 +1,4 @@
-"""Activation functions as ONNX nodes. Four-dimensional tensors are NCHW."""
+"""Write activation functions as ONNX nodes. Four-dimensional tensors are NCHW."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ RELU6_TOP = 6.0
 
 
 def activated(nodes: Nodes, layer: Any, value: str) -> str:
-    """Apply the activation that is part of a layer."""
+    """Write the activation that is part of a layer."""
     kind = activation_name(layer)
     return value if kind == "linear" else emit_activation(nodes, kind, value, f"{layer.name}_{kind}", layer)
 
 
 def activation(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """An Activation layer."""
+    """Write an Activation layer."""
     kind, rank = activation_name(call.layer), len(call.input_shapes[0])
     return emit_activation(nodes, kind, inputs[0], call.layer.name, call.layer, channel_axis(rank))
 
 
 def emit_activation(nodes: Nodes, kind: str, value: str, name: str, layer: Any, axis: int = 1) -> str:
-    """One of Keras' activation functions by its name.
+    """Write one of Keras' activation functions by its name.
 
     Args:
-        nodes: written so far.
+        nodes: the nodes so far.
         kind: the function's name in Keras.
         value: name of the tensor that it reads.
         name: of the new node.
@@ -37,7 +37,7 @@ def emit_activation(nodes: Nodes, kind: str, value: str, name: str, layer: Any, 
         axis: of the channels in the ONNX tensor.
 
     Raises:
-        ModelError: a function that cannot be written.
+        ModelError: the function cannot be written.
     """
     simple = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "elu": "Elu", "softplus": "Softplus"}
     if kind == "linear":
@@ -64,12 +64,12 @@ def emit_activation(nodes: Nodes, kind: str, value: str, name: str, layer: Any, 
 
 
 def _hard_sigmoid(nodes: Nodes, value: str, name: str) -> str:
-    """relu6(x + 3) / 6, as Keras has it; the operator's own slope is another one."""
+    """Write relu6(x + 3) / 6, as Keras defines it; ONNX's operator has another slope by default."""
     return nodes.node("HardSigmoid", [value], name, alpha=1 / 6, beta=0.5)
 
 
 def _gelu(nodes: Nodes, value: str, name: str) -> str:
-    """x times the normal distribution function (Hendrycks and Gimpel, arXiv:1606.08415), without opset 20."""
+    """Write Gelu: x times the normal distribution function (Hendrycks and Gimpel, arXiv:1606.08415)."""
 
     def scalar(number: float) -> str:
         return nodes.constant(f"scalar_{number:.9g}", np.array(number, np.float32))
@@ -87,7 +87,7 @@ def _clip(nodes: Nodes, value: str, name: str, top: float) -> str:
 
 
 def relu(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """From 0, and perhaps up to a largest value."""
+    """Write ReLU: from 0, optionally up to a largest value."""
     layer = call.layer
     if layer.threshold or layer.negative_slope:
         raise unknown_layer(layer, " with a threshold or slope")
@@ -97,24 +97,24 @@ def relu(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def leaky_relu(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """One slope below 0 for all channels."""
+    """Write LeakyReLU: one slope below 0 for all channels."""
     return nodes.node("LeakyRelu", inputs, call.layer.name, alpha=float(call.layer.negative_slope))
 
 
 def parametric_relu(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """PReLU: slopes below 0 that training found, as many as its shared axes leave."""
+    """Write PReLU: learned slopes below 0, as many as its shared axes leave."""
     layer = call.layer
     slopes = channels_first(np.asarray(layer.alpha, np.float32))
     return nodes.node("PRelu", [*inputs, nodes.constant(f"{layer.name}/slopes", slopes)], layer.name)
 
 
 def elu(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """An exponential below 0."""
+    """Write ELU: an exponential below 0."""
     return nodes.node("Elu", inputs, call.layer.name, alpha=float(call.layer.alpha))
 
 
 def softmax(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """Over the channels."""
+    """Write a softmax over the channels."""
     rank = len(call.input_shapes[0])
     if call.layer.axis not in (-1, rank - 1):
         raise unknown_layer(call.layer, " over another axis")

@@ -1,4 +1,4 @@
-"""What several emitters share: the refusal of a layer, and how axes and names translate."""
+"""Functions that several emitters share: the refusal of a layer, and the translation of axes and names."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CHANNEL_LAST_AXIS_IN_NCHW = {0: 0, 1: 2, 2: 3, 3: 1}
 
 
 def activation_name(layer: Any) -> str:
-    """Name of a layer's activation function; `linear` where it has none."""
+    """The name of a layer's activation function; `linear` if it has none."""
     return getattr(getattr(layer, "activation", None), "__name__", "linear")
 
 
 def unknown_layer(layer: Any, what: str = "") -> ModelError:
-    """The error for what cannot be written."""
+    """The error for a layer that cannot be written."""
     return ModelError(
         f"layer '{layer.name}' ({type(layer).__name__}{what}) cannot be written as ONNX",
         "set export.converter: tf2onnx, or replace the layer",
@@ -27,7 +27,7 @@ def unknown_layer(layer: Any, what: str = "") -> ModelError:
 
 
 def channel_axis(rank: int) -> int:
-    """The axis of the channels in the ONNX tensor; only maps, which have four axes, are moved to NCHW."""
+    """The channel axis in the ONNX tensor. Only maps, which have four axes, are moved to NCHW."""
     return 1 if rank == 4 else rank - 1
 
 
@@ -42,5 +42,5 @@ def channels_first(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def per_channel(values: NDArray[Any], rank: int) -> NDArray[np.float32]:
-    """A vector of one number a channel, shaped so that it broadcasts against an ONNX tensor of this rank."""
+    """A vector with one number per channel, shaped so that it broadcasts against an ONNX tensor of this rank."""
     return np.asarray(values, np.float32).reshape((-1,) + (1,) * (rank - 1 - channel_axis(rank)))

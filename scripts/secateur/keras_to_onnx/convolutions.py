@@ -1,4 +1,4 @@
-"""Layers with kernels as ONNX nodes. Four-dimensional tensors are NCHW."""
+"""Write layers with kernels as ONNX nodes. Four-dimensional tensors are NCHW."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from secateur.models.graph import Call
 def same_pads(
     size: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
 ) -> list[int]:
-    """ONNX pads [top, left, bottom, right] for `same` padding as TensorFlow computes it."""
+    """The ONNX pads [top, left, bottom, right] for TensorFlow's `same` padding."""
     begin, end = [], []
     for side, window, stride, spread in zip(size, kernel, strides, dilation, strict=True):
         reach = (window - 1) * spread + 1
@@ -28,7 +28,7 @@ def same_pads(
 
 
 def pads_of(call: Call, kernel: tuple[int, ...], dilation: tuple[int, ...] = (1, 1)) -> list[int]:
-    """ONNX pads of a window layer. Raises ModelError where the size of its input is not known."""
+    """The ONNX pads of a window layer. Raises ModelError if the size of its input is not known."""
     if call.layer.padding == "valid":
         return [0, 0, 0, 0]
     size = tuple(side or 0 for side in call.input_shapes[0][1:3])
@@ -40,7 +40,7 @@ def pads_of(call: Call, kernel: tuple[int, ...], dilation: tuple[int, ...] = (1,
 def affine(
     nodes: Nodes, call: Call, kernel: NDArray[Any], channel_axis: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Kernel and bias of a layer with the batch normalisation that follows it folded in, float32."""
+    """The float32 kernel and bias of a layer, with the following batch normalisation folded in."""
     layer = call.layer
     bias = np.asarray(layer.bias, np.float64) if layer.use_bias else None
     norm = nodes.folded.get(call.outputs[0])
@@ -54,7 +54,7 @@ def affine(
 
 
 def convolution(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """A plain or grouped convolution."""
+    """Write a plain or grouped convolution."""
     layer = call.layer
     kernel = np.asarray(layer.kernel).transpose(3, 2, 0, 1)
     operands = [*inputs, *_kernel_and_bias(nodes, call, kernel)]
@@ -62,7 +62,7 @@ def convolution(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def depthwise(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """A convolution with one group a channel."""
+    """Write a depthwise convolution, as a convolution with one group per channel."""
     layer = call.layer
     kernel = _depthwise_kernel(layer.kernel)
     operands = [*inputs, *_kernel_and_bias(nodes, call, kernel)]
@@ -70,7 +70,7 @@ def depthwise(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def separable(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """A depthwise convolution without a bias, then one of 1x1 that has the bias and the normalisation."""
+    """Write a separable convolution: a depthwise one without bias, then one of 1x1 with the bias and normalisation."""
     layer = call.layer
     name, channels = f"{layer.name}_depthwise", int(layer.depthwise_kernel.shape[2])
     first = nodes.constant(f"{layer.name}/depthwise_kernel", _depthwise_kernel(layer.depthwise_kernel))
@@ -88,7 +88,7 @@ def _depthwise_kernel(kernel: Any) -> NDArray[np.float32]:
 
 
 def _kernel_and_bias(nodes: Nodes, call: Call, kernel: NDArray[Any]) -> list[str]:
-    """Constants of a convolution's kernel [filters, channels, height, width] and its bias, if there is one."""
+    """The constants of a convolution's kernel [filters, channels, height, width] and of its bias, if there is one."""
     folded, bias = affine(nodes, call, kernel, channel_axis=0)
     names = [nodes.constant(f"{call.layer.name}/kernel", folded)]
     return names if bias is None else [*names, nodes.constant(f"{call.layer.name}/bias", bias)]
@@ -110,7 +110,7 @@ def _window(nodes: Nodes, call: Call, operands: list[str], name: str, groups: in
 
 
 def transposed(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """A transposed convolution; `same` makes a map as large as its input times the stride, `valid` the whole map."""
+    """Write a transposed convolution. With `same` the map is as large as the input times the stride."""
     layer = call.layer
     if layer.output_padding is not None:
         raise unknown_layer(layer, " with an output_padding")
@@ -133,7 +133,7 @@ def transposed(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def dense(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """A product of vectors with a matrix."""
+    """Write a dense layer: a product of vectors and a matrix."""
     layer = call.layer
     if len(call.input_shapes[0]) != 2:
         raise unknown_layer(layer, " on more than one axis")

@@ -1,4 +1,4 @@
-"""Which function writes each kind of Keras layer as ONNX; one for every layer of models/layer_kinds.py."""
+"""The table of the functions that write Keras layers as ONNX, one for every layer of models/layer_kinds.py."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from secateur.keras_to_onnx import activations, convolutions, normalisations, re
 from secateur.keras_to_onnx.nodes import Nodes
 from secateur.models.graph import Call
 
-# (what has been written, the call of a layer, names of the tensors that it reads) -> name of the tensor that it makes.
+# (nodes so far, the call of a layer, names of the tensors that it reads) -> name of the tensor that it makes.
 Emitter = Callable[[Nodes, Call, list[str]], str]
-# They change nothing at inference.
+# Layers that change nothing at inference.
 ONLY_IN_TRAINING = (
     layers.Identity,
     layers.Dropout,
@@ -22,7 +22,7 @@ ONLY_IN_TRAINING = (
     layers.GaussianNoise,
     layers.ActivityRegularization,
 )
-# By the very class: one derived from it may compute something else. The writer itself writes the input.
+# By exact class, since a derived class may compute something else. The writer itself writes the input.
 EMITTERS: dict[Any, Emitter] = {
     layers.Conv2D: convolutions.convolution,
     layers.DepthwiseConv2D: convolutions.depthwise,

@@ -1,4 +1,4 @@
-"""Normalisations and scalings as ONNX nodes. Four-dimensional tensors are NCHW."""
+"""Write normalisations and scalings as ONNX nodes. Four-dimensional tensors are NCHW."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from secateur.models.graph import Call
 
 
 def scale_and_offset(norm: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The affine map that a batch normalisation is at inference."""
+    """The affine map that a batch normalisation applies at inference."""
     mean = np.asarray(norm.moving_mean, np.float64)
     scale = 1 / np.sqrt(np.asarray(norm.moving_variance, np.float64) + norm.epsilon)
     if norm.scale:
@@ -29,7 +29,7 @@ def is_over_channels(call: Call) -> bool:
 
 
 def batch_norm(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """A scale and an offset a channel; nothing where the layer before has taken them in."""
+    """Write a scale and an offset per channel, unless they are folded into the layer before."""
     if call.inputs[0] in nodes.folded:
         return inputs[0]
     if not is_over_channels(call):
@@ -41,7 +41,7 @@ def batch_norm(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def layer_norm(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """Over the channels, from the operators that opset 13 has."""
+    """Write a layer normalisation over the channels with operators of opset 13."""
     layer, rank = call.layer, len(call.input_shapes[0])
     if getattr(layer, "rms_scaling", False) or list(layer.axis) not in ([-1], [rank - 1]) or rank not in (2, 4):
         raise unknown_layer(layer, " over other axes than the last")
@@ -55,12 +55,12 @@ def layer_norm(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def group_norm(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """ONNX normalises each channel of a map on its own: here each group of channels is laid into one."""
+    """Write a group normalisation. ONNX normalises each channel of a map alone, so each group is made one channel."""
     layer, sides = call.layer, call.input_shapes[0]
     if not is_over_channels(call) or len(sides) != 4 or None in sides[1:]:
         raise unknown_layer(layer, " on anything but maps of a known size, over the last axis")
     name, groups = layer.name, int(layer.groups)
-    # -1 means as many groups as channels.
+    # -1 means one group per channel.
     groups = groups if groups > 0 else int(sides[3] or 0)
     height, width, channels = (int(side or 0) for side in sides[1:])
     grouped = nodes.constant(f"{name}/grouped", np.array([0, groups, -1], np.int64))
@@ -76,7 +76,7 @@ def group_norm(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def _scaled_and_shifted(nodes: Nodes, value: str, layer: Any, rank: int) -> str:
-    """By the scale and the offset that training found, where the layer has them."""
+    """Write the learned scale and offset, if the layer has them."""
     for op, vector in (("Mul", layer.gamma if layer.scale else None), ("Add", layer.beta if layer.center else None)):
         if vector is not None:
             operand = nodes.constant(f"{layer.name}/{op}", per_channel(np.asarray(vector), rank))
@@ -85,20 +85,20 @@ def _scaled_and_shifted(nodes: Nodes, value: str, layer: Any, rank: int) -> str:
 
 
 def _mean(nodes: Nodes, value: str, name: str, axes: list[int]) -> str:
-    """ReduceMean, whose axes became an input with opset 18."""
+    """Write ReduceMean, whose axes became an input with opset 18."""
     if nodes.opset < 18:
         return nodes.node("ReduceMean", [value], name, axes=axes)
     return nodes.node("ReduceMean", [value, nodes.constant(f"{name}/axes", np.array(axes, np.int64))], name)
 
 
 def rescaling(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """Times a scale plus an offset: one number, or one a channel."""
+    """Write a product with a scale and a sum with an offset: one number, or one per channel."""
     name, rank = call.layer.name, len(call.input_shapes[0])
     value = inputs[0]
     for op, number in (("Mul", call.layer.scale), ("Add", call.layer.offset)):
         factors = np.asarray(number, np.float32)
         if factors.ndim > 1:
-            raise unknown_layer(call.layer, " with more than one number a channel")
+            raise unknown_layer(call.layer, " with more than one number per channel")
         if factors.ndim == 1 or number != (1 if op == "Mul" else 0):
             operand = per_channel(factors, rank) if factors.ndim else factors
             value = nodes.node(op, [value, nodes.constant(f"{name}/{op}", operand)], f"{name}_{op}")

@@ -1,4 +1,4 @@
-"""Layers that pool, join, move or resize, as ONNX nodes. Four-dimensional tensors are NCHW."""
+"""Write layers that pool, join, move or resize as ONNX nodes. Four-dimensional tensors are NCHW."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MERGE_OPS = {
 
 
 def merge(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """A sum, product or the like of tensors of one rank."""
+    """Write a sum, product or the like of tensors of the same rank."""
     if len({len(shape) for shape in call.input_shapes}) > 1:
         raise unknown_layer(call.layer, " of tensors with different ranks")
     op = MERGE_OPS[type(call.layer)]
@@ -35,18 +35,18 @@ def merge(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def concatenate(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """Along any axis."""
+    """Write a concatenation along any axis."""
     axis = axis_in_onnx(call.layer.axis, len(call.output_shapes[0]))
     return nodes.node("Concat", inputs, call.layer.name, axis=axis)
 
 
 def max_pool(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """The largest value of each window."""
+    """Write max pooling."""
     return _pool(nodes, call, inputs, "MaxPool")
 
 
 def average_pool(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """The mean of each window; padding does not count."""
+    """Write average pooling; padding does not count."""
     if tuple(call.layer.pool_size) == call.input_shapes[0][1:3] and call.layer.padding == "valid":
         return nodes.node("GlobalAveragePool", inputs, call.layer.name)
     return _pool(nodes, call, inputs, "AveragePool")
@@ -59,7 +59,7 @@ def _pool(nodes: Nodes, call: Call, inputs: list[str], op: str) -> str:
 
 
 def global_pool(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """The mean or the largest value of each whole map."""
+    """Write global average or max pooling."""
     layer = call.layer
     op = "GlobalMaxPool" if isinstance(layer, layers.GlobalMaxPooling2D) else "GlobalAveragePool"
     pooled = nodes.node(op, inputs, layer.name)
@@ -67,7 +67,7 @@ def global_pool(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def zero_padding(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """Zeros around a map, unless the convolution behind puts them there."""
+    """Write zero padding, unless the next convolution takes it over."""
     if call.outputs[0] in nodes.padding:
         return inputs[0]
     (top, bottom), (left, right) = call.layer.padding
@@ -76,7 +76,7 @@ def zero_padding(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def cropping(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """A map without some of its border."""
+    """Write cropping of a map."""
     (top, bottom), (left, right) = call.layer.cropping
     sides = [int(side or 0) for side in call.input_shapes[0][1:3]]
     if 0 in sides:
@@ -89,7 +89,7 @@ def cropping(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def up_sampling(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """A larger map, by repeating pixels or by lines between them."""
+    """Write up-sampling, by repeated pixels or by linear interpolation."""
     layer = call.layer
     ways = {
         "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
@@ -98,12 +98,12 @@ def up_sampling(nodes: Nodes, call: Call, inputs: list[str]) -> str:
     if layer.interpolation not in ways:
         raise unknown_layer(layer, f" with interpolation {layer.interpolation}")
     scales = nodes.constant(f"{layer.name}/scales", np.array([1, 1, *layer.size], np.float32))
-    # The second input, a region of interest, is left out.
+    # The second input, a region of interest, is empty.
     return nodes.node("Resize", [*inputs, "", scales], layer.name, **ways[layer.interpolation])
 
 
 def permute(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """Any order of all axes but the first."""
+    """Write a permutation of all axes except the first."""
     order = [0, *call.layer.dims]
     rank = len(order)
     sources = [order[axis] for axis in NHWC_TO_NCHW] if rank == 4 else order
@@ -111,7 +111,7 @@ def permute(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def flatten(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """All but the batch axis into one, in the order of Keras."""
+    """Write flattening of all axes except the batch axis, in the order of Keras."""
     shape = call.input_shapes[0]
     value = inputs[0]
     if len(shape) == 4 and shape[1:3] != (1, 1):
@@ -120,7 +120,7 @@ def flatten(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def reshape(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """To a known size, in the order of Keras."""
+    """Write a reshape to a known size, in the order of Keras."""
     name, before, after = call.layer.name, call.input_shapes[0], call.output_shapes[0]
     if None in after[1:]:
         raise unknown_layer(call.layer, " to an unknown size")
@@ -137,5 +137,5 @@ def reshape(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def identity(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """Nothing, as dropout outside training."""
+    """Write nothing, for layers such as dropout outside training."""
     return inputs[0]

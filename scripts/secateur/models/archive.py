@@ -34,7 +34,7 @@ MAX_TOTAL_BYTES = 2 << 30
 MAX_RATIO = 100
 MAX_PARTS = 50_000
 MAX_SIDE = 65_536
-# Parts of a layer's config that are objects: any class of these modules is allowed, they hold numbers only.
+# Objects in a layer's config can be any class of these modules, which hold numbers only.
 ALLOWED_MODULES = ("keras.initializers", "keras.regularizers", "keras.dtype_policies")
 LAYER_MODULES = ("keras.layers", "keras.src.models.functional", "keras.models", "keras")
 
@@ -148,7 +148,7 @@ def _check_sizes(path: Path | str, config: dict[str, Any], shapes: dict[str, lis
 
 
 def _stored_width(kind: Any, shapes: list[tuple[int, ...]]) -> int | None:
-    """Filters that the stored kernel of a layer has; None where there is no such kernel."""
+    """The number of filters of a layer's stored kernel; None if there is no such kernel."""
     place = 1 if kind == "SeparableConv2D" else 0
     kernel = shapes[place] if len(shapes) > place else ()
     if len(kernel) < 2:

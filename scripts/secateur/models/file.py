@@ -32,7 +32,7 @@ def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, A
     Args:
         model: a functional model.
         path: `.tlt` by convention.
-        key: pass phrase.
+        key: passphrase.
         card: plain data about the model, such as `pruned` and `classes`; all of it but `sha256` is stored inside.
 
     Raises:

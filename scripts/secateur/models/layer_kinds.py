@@ -1,4 +1,4 @@
-"""The one list of Keras layers: what a model may hold, and what to do about a layer that it may not hold.
+"""The list of Keras layers that a model may hold, and advice about layers that it may not hold.
 
 The reader's allow-list is this list, and `save_model` writes nothing else. The pruner's rules and the ONNX writer's
 emitters are beside their code (pruning/layer_rules.py, keras_to_onnx/layers.py) and have an entry for each layer
@@ -59,10 +59,10 @@ LAYER_KINDS: dict[str, PruningRole] = {
     "ActivityRegularization": "follows",
 }
 ALLOWED_LAYERS = frozenset(LAYER_KINDS)
-# Objects in a model's configuration that are no layers.
+# Objects in a model's configuration that are not layers.
 ALLOWED_PARTS = frozenset(("Functional", "DTypePolicy"))
 
-# Names of refused layers -> what to do. The first pattern that fits counts.
+# Patterns of refused layers -> what to do. The first pattern that matches counts.
 _INSTEAD = (
     (
         r"Lambda|TFSMLayer|TorchModuleWrapper|JaxLayer|FlaxLayer",
@@ -86,7 +86,7 @@ _INSTEAD = (
     ),
     (
         r"StringLookup|IntegerLookup|TextVectorization|Hashing|HashedCrossing|Discretization|CategoryEncoding",
-        "networks here take images: leave layers for text and tables out",
+        "networks here take images: remove layers for text and tables",
     ),
     (r"RMSNormalization|UnitNormalization", "use LayerNormalization or BatchNormalization"),
     (r"SpectralNormalization|Wrapper", "use the layer inside it, with the weights that it has at inference"),

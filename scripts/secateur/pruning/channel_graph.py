@@ -2,7 +2,7 @@
 
 Each tensor is described by the identities of the channels along its last axis. A layer with filters makes
 new channels; a merge ties the channels it adds or multiplies; concatenation, flattening and reshaping move
-identities about. What a layer's weights must be sliced by is then read off its input and output.
+identities. The slices of a layer's weights then follow from its input and output.
 layer_rules.py says how each kind of layer does this. See docs/decisions/pruning-groups.md.
 """
 
