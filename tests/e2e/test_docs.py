@@ -27,7 +27,7 @@ STORY = {
     'export SECATEUR_KEY="a passphrase of your own"': None,
     "export SECATEUR_KEY=...": None,
     "secateur check config/specs/pets.yaml": None,
-    "python -m secateur check SPEC": "python -m secateur check config/specs/pets.yaml",
+    "secateur check SPEC": "secateur check config/specs/pets.yaml",
     "make it quick": "python quick.py",
     f"{CHAIN} -n": None,
     CHAIN: None,
