@@ -4,7 +4,7 @@
 # make dvc    dvc.yaml from config/config.yaml                make environments  envs/*.yaml from envs/*.lock
 # make docs   the documentation as a site, site/index.html
 PYTHON ?= python3.11
-# Of envs/: gpu on a machine with NVIDIA GPUs.
+# The environment in envs/: gpu on a machine with NVIDIA GPUs.
 LOCK ?= cpu
 BIN := .venv/bin
 # Test files that run at the same time, the slow ones first.
@@ -49,7 +49,7 @@ docs: .venv/stamp
 dvc: .venv/stamp
 	$(BIN)/secateur dvc > dvc.yaml.tmp && mv dvc.yaml.tmp dvc.yaml
 
-# What pages are tested with: make web NPM_OMIT=
+# Packages for the tests of pages: make web NPM_OMIT=
 NPM_OMIT ?= --omit=dev
 
 web: web/node_modules/onnxruntime-web

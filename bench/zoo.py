@@ -34,9 +34,9 @@ CLASSES, SIZE = 20, (3, 224, 224)
 ROUNDS = 9
 HEADING = """# Every backbone at 224x224
 
-Written by `bench/zoo.py`: {classes} classes, fresh weights, batch normalisation and pooling where the family has the
+Written by `bench/zoo.py`: {classes} classes, new weights, batch normalisation and pooling if the family has the
 switch. ONNX Runtime {onnxruntime} on a CPU of a shared machine, one thread, batch 1; median of {rounds} runs, each in
-turn with {reference} in the same process, so the ratio says more than the milliseconds. Keras {keras}.
+turn with {reference} in the same process, so the ratios are more reliable than the milliseconds. Keras {keras}.
 
 | arch | parameters | MACs | exported fp32 | latency | times {reference} |
 |---|--:|--:|--:|--:|--:|

@@ -233,7 +233,7 @@ def fuzz(target: str, seconds: float) -> dict[str, Any]:
 
 
 def make_seeds() -> None:
-    """Write `seeds/` anew."""
+    """Write `seeds/` again."""
     import keras
     from secateur.models.file import save_model
 

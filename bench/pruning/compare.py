@@ -4,7 +4,7 @@
         [--arch resnet_18] [--where "seed == 1 and epochs == 4"] [--out CSV]
 
 One unpruned network a seed (20 epochs), cut to 75, 50, 25 and 10 % of its MACs by each importance and ranking and by
-the random control, in one cut or in several that judge anew, then retrained for 4 epochs with and without distillation;
+the random control, in one cut or in several that measure importance again, then retrained for 4 epochs with and without distillation;
 one schedule of 4 epochs, looked at after epoch 1 and 4. All accuracies are of the last epoch's weights on validation
 and test images together (713), so that nothing was chosen by what it is measured on. For 25 and 10 % also after 20
 epochs, against a network of that size from scratch; after 4 epochs also with a higher learning rate. Every cell is a
@@ -59,7 +59,7 @@ GRID = tuple(dict.fromkeys((*TELLING, *itertools.starmap(Method, _PAIRS))))
 _UNIFORM = (Method("taylor", "uniform"), Method("l2", "uniform"))
 METHODS = (*GRID, *_UNIFORM, Method("taylor", "global", 4), Method("taylor", "uniform", 4))
 LOOKED_AT = 512
-# TensorFlow keeps what it made for each network, some 50 MB a training: then the process begins anew.
+# TensorFlow keeps data of each network, some 50 MB per training; then the process is started again.
 LARGEST = 4_000_000_000
 DISTILL = {"alpha": 0.5, "temperature": 4.0}
 RATE, HIGHER = 0.001, 0.004

@@ -23,7 +23,7 @@ KEYS = ["importance", "ranking", "steps", "learning_rate"]
 
 
 def main() -> None:
-    """Write the tables of every marked file anew."""
+    """Write the tables of every marked file again."""
     readme = HERE / "README.md"
     readme.write_text(MARKED.sub(_marked, readme.read_text()))
 
@@ -46,7 +46,7 @@ def _kinds(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """What each table shows, and its rows."""
     cut = rows[(rows["epochs"] == 0) & (rows["importance"] != "none")]
     yield "right after the cut, statistics of batch normalisations as they were", cut[~cut["recalibrated"]]
-    yield "right after the cut, statistics measured anew", cut[cut["recalibrated"]]
+    yield "right after the cut, statistics measured again", cut[cut["recalibrated"]]
     trained = rows[(rows["epochs"] > 0) & (rows["importance"] != "none")]
     trained = trained.assign(other=trained["learning_rate"] != USUAL_RATE)
     for (other, epochs, after, distilled), chosen in trained.groupby(["other", "epochs", "after_epochs", "distilled"]):
