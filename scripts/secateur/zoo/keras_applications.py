@@ -106,7 +106,7 @@ def download(arch: str, target: Path | str, with_head: bool) -> list[str]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArtifactError(
             f"cannot download the weights of {arch}: {reason}",
-            f"on a machine with a network connection save keras.applications.{CLASSES[arch]}() as .keras, and copy it here",
+            f"where there is a network save keras.applications.{CLASSES[arch]}() as .keras, and copy it here",
         ) from error
     with atomic_file(target) as stream:
         scratch = Path(f"{stream.name}.weights.h5")
