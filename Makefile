@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 demo: .venv/stamp
 	$(BIN)/snakemake --cores all --resources gpu=2
-	@echo "Done. Open results/index.html in a browser. To go on: source .venv/bin/activate"
+	@echo "Done. Open results/index.html in a browser. From now on: source .venv/bin/activate"
 
 test: .venv/stamp
 	$(BIN)/python -m pytest $(PARALLEL)

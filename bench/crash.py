@@ -6,7 +6,7 @@ A small network on 64 images of noise goes through train, prune, retrain and exp
 step, as the workflow starts them. Each process is killed by SIGKILL at a random moment of its work; then the same
 command is given again, and killed again, until it ends. After each kill every file with a final name is opened: models,
 tables, JSON, checkpoints. At the end the weights of both models are compared bit by bit with those of a run that nobody
-killed. WORK keeps where the script stands: started again, it goes on.
+killed. WORK keeps the progress of the script: a second run resumes.
 """
 
 from __future__ import annotations

@@ -83,9 +83,9 @@ def _ways(paths: list[str], options: argparse.Namespace) -> dict[str, Callable[[
     spec = ModelSpec(arch=options.arch, input_image_size=(3, options.side, options.side), use_batch_norm=True)
     reader = ImageReader(DataSpec(), AugmentSpec(), spec, WORKERS)
     files = ImageFiles(reader, paths, training=True)
-    pack = cache_path(options.work, reader, paths, training=True)
-    if not pack.exists():
-        write_image_cache(pack, files, 0)
+    cached_file = cache_path(options.work, reader, paths, training=True, code="bench")
+    if not cached_file.exists():
+        write_image_cache(cached_file, files, 0)
     labels = np.arange(len(paths)) % CLASSES
 
     def batches(images: Images) -> TrainingBatches:
@@ -97,7 +97,7 @@ def _ways(paths: list[str], options: argparse.Namespace) -> dict[str, Callable[[
         learner.fit(source, shuffle=False, verbose=0)
 
     again = Again(batches(files)[0], options.batches)
-    cached = open_image_cache(pack, reader, len(paths))
+    cached = open_image_cache(cached_file, reader, len(paths))
     return {
         "model": lambda: fit(again),
         "input": lambda: _drain(batches(files)),

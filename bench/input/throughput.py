@@ -101,14 +101,14 @@ def _ways(
     paths: list[str], folder: str, work: Path, processes: ProcessPoolExecutor
 ) -> dict[str, Callable[[list[str]], None]]:
     reader = ImageReader(DataSpec(), AugmentSpec(mixup_alpha=0), MODEL, WORKERS)
-    pack = cache_path(work, reader, paths, training=True)
-    if not pack.exists():
-        write_image_cache(pack, ImageFiles(reader, paths, training=True), 0)
-    packed = open_image_cache(pack, reader, len(paths))
+    cached_file = cache_path(work, reader, paths, training=True, code="bench")
+    if not cached_file.exists():
+        write_image_cache(cached_file, ImageFiles(reader, paths, training=True), 0)
+    cached = open_image_cache(cached_file, reader, len(paths))
     threads = ThreadPoolExecutor(WORKERS)
     return {
         "ours": lambda chosen: _ours(reader, ImageFiles(reader, chosen, training=True), len(chosen)),
-        "ours, cached": lambda chosen: _ours(reader, packed, len(chosen)),
+        "ours, cached": lambda chosen: _ours(reader, cached, len(chosen)),
         "keras layers": lambda chosen: _drained(_keras_layers(folder), len(chosen)),
         "tf.data, crop while decoding": lambda chosen: _drained(_tf_data(chosen), len(chosen)),
         "TAO's recipe, threads": lambda chosen: _mapped(threads, chosen),

@@ -4,7 +4,7 @@
         [--arch resnet_18] [--where "seed == 1 and epochs == 4"] [--out CSV]
 
 One unpruned network a seed (20 epochs), cut to 75, 50, 25 and 10 % of its MACs by each importance and ranking and by
-the random control, in one cut or in several that measure importance again, then retrained for 4 epochs, with and
+the random control, in one cut or in several that measure importance again, then retrained for 4 epochs with and
 without distillation;
 one schedule of 4 epochs, looked at after epoch 1 and 4. All accuracies are of the last epoch's weights on validation
 and test images together (713), so that nothing was chosen by what it is measured on. For 25 and 10 % also after 20

@@ -148,7 +148,7 @@ def network(arch: str, seed: int, train_spec: TrainSpec, data: dict[str, Images]
 
 
 def rows_done(out: Path, names: Sequence[str]) -> set[tuple[Any, ...]]:
-    """What a CSV has already, in the columns of these names; with `append_rows` a script goes on where it was."""
+    """What a CSV has already, in the columns of these names; with `append_rows` a script resumes."""
     if not out.exists():
         return set()
     return set(pd.read_csv(out, keep_default_na=False)[list(names)].itertuples(index=False, name=None))

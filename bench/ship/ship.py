@@ -7,7 +7,7 @@ is exported as fp32, fp16, int8 with ranges from 512 training images, int8 with 
 (`int8_max_drop` 0.01 on the validation images), and int8 after 4 more epochs of quantisation-aware training; beside it
 stands fp32 after the same 4 epochs without. Accuracy is ONNX Runtime's on the exported file, on validation and test
 images together (713); latency is its on one thread, all files of the arch in turn in one run, as a ratio to the
-unpruned fp32. Networks are kept in WORK; started again, the script goes on.
+unpruned fp32. WORK keeps the networks: a second run resumes.
 """
 
 from __future__ import annotations

@@ -78,6 +78,9 @@ ELSEWHERE = {
     "make LOCK=gpu demo": "needs a GPU",
     "snakemake --profile profiles/slurm": "tests/e2e/test_slurm.py",
     "snakemake --profile profiles/queue": "tests/workflow/test_dag.py",
+    "snakemake --cores all --set-threads train=32 latency=1 --set-resources train:mem_mb=64000 train:runtime=1440": (
+        "tests/workflow/test_resources.py"
+    ),
     "snakemake --sdm conda": "needs conda; tests/unit/test_environments.py compares the pins",
     "kubectl apply -f profiles/kubernetes/job.yaml": "needs a cluster; tests/workflow/test_dag.py reads the manifest",
     "srun --nodes=2 --ntasks-per-node=1 --gpus-per-task=4 secateur train -e config/specs/pets.yaml train.gpus=8": (

@@ -156,7 +156,7 @@ train: {{num_epochs: 1, batch_size_per_gpu: 4, pretrained_model_path: m.keras}}
     assert (report["missing"], report["mismatched"], report["new_head"]) == ([], {}, ["predictions_dense"])
 
 
-def test_cuts_that_judge_anew_train_nothing_between_them(trained, tmp_path, monkeypatch, capsys):
+def test_cuts_that_measure_importance_again_train_nothing_between_them(trained, tmp_path, monkeypatch, capsys):
     copied(trained, tmp_path)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "one.yaml").write_text(

@@ -146,7 +146,7 @@ def survey(source: str, folder: Path) -> Survey:
     listings = listed(source, "DIR", "first", folder / "work" / "cache" / "unpacked")
     table = pd.concat([listing.table for listing in listings.values()], ignore_index=True)
     if table.empty:
-        raise DataError(f"no images in {source}", "put the images of each class into a folder of its own")
+        raise DataError(f"no images in {source}", "put the images of each class into a separate folder")
     counts = table["class"].value_counts().sort_index()
     if len(counts) < 2:
         raise DataError(

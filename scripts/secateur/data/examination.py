@@ -77,11 +77,11 @@ def examine(path: str) -> Examined:
 def examine_all(
     paths: Sequence[str], progress: Callable[[int], None] = lambda done: None, threads: int | None = None
 ) -> pd.DataFrame:
-    """`examine` every file.
+    """Examine every file.
 
     Args:
         paths: of the files.
-        progress: is told now and then how many are done.
+        progress: receives the number of finished files from time to time.
         threads: that read and decode; None: one for each processor.
 
     Returns:

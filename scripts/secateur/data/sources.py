@@ -107,7 +107,7 @@ def _folders(root: str, key: str) -> dict[str, Iterable[str]]:
         reason = error.strerror or "no such folder"
         raise DataError(f"{key}: cannot read the folder {root}: {reason}", f"check the path in {key}") from error
     if not folders:
-        raise DataError(f"{key}: {root} has no class folders", "put the images of each class into a folder of its own")
+        raise DataError(f"{key}: {root} has no class folders", "put the images of each class into a separate folder")
     return dict(folders)
 
 

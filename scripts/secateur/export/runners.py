@@ -19,13 +19,13 @@ Runner = Callable[[NDArray[np.generic]], NDArray[np.float32]]
 
 
 def onnx_runner(content: bytes, spec: Spec, threads: int | None = None) -> Runner:
-    """ONNX Runtime on the CPU. Threads: None is one for each core, here and below."""
+    """A runner with ONNX Runtime on the CPU. Threads: None is one for each core, here and below."""
     session = onnxruntime.InferenceSession(content, exact_options(threads), providers=["CPUExecutionProvider"])
     return lambda pixels: np.asarray(session.run([OUTPUT_NAME], {INPUT_NAME: fed(pixels, spec)})[0])
 
 
 def openvino_runner(path: Path, spec: Spec, threads: int | None = None) -> Runner:
-    """OpenVINO on the CPU, at the precision of the file."""
+    """A runner with OpenVINO on the CPU, in the precision of the file."""
     import openvino  # noqa: PLC0415 - an extra
 
     settings = {"INFERENCE_PRECISION_HINT": "f32", **({"INFERENCE_NUM_THREADS": threads} if threads else {})}
@@ -34,8 +34,8 @@ def openvino_runner(path: Path, spec: Spec, threads: int | None = None) -> Runne
 
 
 def tflite_runner(content: bytes, spec: Spec, threads: int | None = None) -> Runner:
-    """LiteRT on the CPU, one image at a time: scaled pixels, NHWC, float32."""
-    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - only where such a file is wanted
+    """A runner with LiteRT on the CPU, one image at a time: scaled pixels, NHWC, float32."""
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - imported only for such files
 
     interpreter = Interpreter(model_content=content, num_threads=threads)
     interpreter.allocate_tensors()

@@ -178,7 +178,7 @@ def _activation(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Chan
 
 
 def _rescaling(graph: ChannelGraph, call: Call, inputs: list[Channels]) -> Channels:
-    """With one number for each channel it needs them all: the numbers are options, not weights that are sliced."""
+    """Follow a rescaling. With one number per channel all must stay: the numbers are options and cannot be sliced."""
     numbers = np.ndim(call.layer.scale), np.ndim(call.layer.offset)
     return _needs_all(graph, call, inputs) if any(numbers) else inputs[0]
 

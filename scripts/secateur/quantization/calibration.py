@@ -53,10 +53,10 @@ def measured_ranges(
 
     Args:
         proto: float32.
-        batches: inputs as the network takes them.
-        method: `minmax` takes the least and the largest value; `percentile` leaves out the furthest 0.01 %; `entropy`
-            takes the range whose eight-bit values tell least different a distribution (Migacz, 8-bit inference with
-            TensorRT, 2017).
+        batches: inputs of the network.
+        method: `minmax` takes the smallest and the largest value; `percentile` leaves out the outermost 0.01 %;
+            `entropy` takes the range with the least KL divergence between the distributions of floats and of eight-bit
+            values (Migacz, 8-bit inference with TensorRT, 2017).
         threads: of ONNX Runtime; None: one for each core.
     """
     network = Network(proto)
@@ -86,7 +86,7 @@ def _session_with_outputs(
     have = {value.name for value in [*graph.input, *graph.output]}
     more = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in have]
     options = limited(onnxruntime.SessionOptions(), threads)
-    # A tensor that an optimisation takes away cannot be looked at.
+    # No optimisation, since it could remove a tensor that is measured.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     count = len(graph.output)
     # The graph is changed and restored: a copy would hold all weights once more.

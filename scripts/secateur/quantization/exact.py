@@ -6,15 +6,15 @@ import onnxruntime
 
 from secateur.runtime.threads import limited
 
-# Of ONNX Runtime's session options; documented with its quantisation.
+# A session option of ONNX Runtime; its page about quantisation documents it.
 PRECISION = "session.x64quantprecision"
 
 
 def exact_options(threads: int | None = None) -> onnxruntime.SessionOptions:
-    """Options with which no sum of two products is cut off at 16 bits.
+    """Session options with which no sum of two products is clipped to 16 bits.
 
-    On an x86 CPU without VNNI ONNX Runtime multiplies uint8 by int8 with VPMADDUBSW, which saturates: answers of an
-    int8 network are then several times as far from those of its training. Where there is VNNI this changes nothing.
+    On an x86 CPU without VNNI, ONNX Runtime multiplies uint8 by int8 with VPMADDUBSW, which saturates. The answers of
+    an int8 network then differ several times as much from those in training. On a CPU with VNNI nothing changes.
 
     Args:
         threads: of the session; None: one for each core.

@@ -34,7 +34,7 @@ class IntegerCheck:
 
 
 def integer_check(content: bytes, threads: int | None = None) -> IntegerCheck:
-    """Look at the graph that ONNX Runtime makes of a quantised network on this CPU.
+    """Read the graph that ONNX Runtime makes from a quantised network on this CPU.
 
     Args:
         content: the serialised network.
@@ -54,7 +54,7 @@ def _layer(node: str) -> str:
 
 
 def _optimised(content: bytes, threads: int | None) -> onnx.ModelProto:
-    """ONNX Runtime writes its graph to a path only. This one is in memory: an encrypted model must not be on disk."""
+    """A path in memory. ONNX Runtime writes its graph to a path only, and an encrypted model must not be on a disk."""
     options = limited(onnxruntime.SessionOptions(), threads)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     with open(os.memfd_create("optimised"), "rb") as file:

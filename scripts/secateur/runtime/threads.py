@@ -1,4 +1,4 @@
-"""How many threads the libraries of a step compute with.
+"""Set the number of threads with which the libraries of a step compute.
 
 See docs/decisions/threads.md.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnxruntime
 
-# Each library reads its own when it starts: TensorFlow two, then oneDNN and NumPy's OpenBLAS, OpenCV, JAX on a CPU.
+# Variables that libraries read when they start: TensorFlow two, then oneDNN and NumPy's OpenBLAS, OpenCV, JAX on a CPU.
 VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",

@@ -33,13 +33,13 @@ def cache_step(run: Run, stream: IO[str]) -> dict[str, Any]:
 
 
 def make_image_cache(run: Run) -> dict[str, Any]:
-    """Make the files of the image cache that are allowed and not there yet; what the cache step returns.
+    """Write the missing files of the image cache that `data.cache` allows. Returns the result of the cache step.
 
-    A training calls it too: it may come before the cache step, and somebody may have removed the files.
+    A training calls it too: it can run before the cache step, and somebody can have removed the files.
     """
     reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.train.n_workers)
     manifest = manifest_of(run)
-    # Once an epoch each; test images are read once.
+    # These images are read once per epoch; test images are read only once.
     rows = {split: manifest[manifest["split"] == split] for split in ("train", "val")}
     sizes = {split: _size(reader, rows[split], split == "train") for split in rows}
     there = all(cache_file(run, reader, rows[split], split == "train").exists() for split in rows)

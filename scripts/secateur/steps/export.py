@@ -91,7 +91,7 @@ def write_onnx(run: Run, final: FinalModel, file: Exported, target: Path) -> dic
 
 
 def _layers_in_integers(content: bytes, file: Exported, threads: int | None) -> dict[str, Any]:
-    """For an int8 file for ONNX Runtime what that makes of it; TensorRT decides for itself."""
+    """The layers that ONNX Runtime computes in integers, for an int8 file for ONNX Runtime; TensorRT decides itself."""
     if file.data_type != "int8" or file.form != "onnxruntime":
         return {}
     return {"integers": integer_check(content, threads).as_json()}

@@ -1,6 +1,6 @@
 """The dependencies of each rule: the files that it reads, and the values whose change makes its results out of date.
 
-And what it asks for: cores, GPUs, memory, time. Light: no Keras, no TensorFlow.
+It also returns the cores, GPUs, memory and time of each rule. This module imports no Keras and no TensorFlow.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from secateur.workflow.outputs import exported_paths, page_files
 from secateur.workflow.resources import Machine, gpus_of, mem_mb_of, runtime_min_of, threads_of
 from secateur.workflow.staleness import DIGITS_INDEX, Contents, is_digits, places_of_split, step_params
 
-# Nobody has said how many cores there may be.
+# The number of cores is not known.
 HERE = Machine()
 
 
 class Inputs:
-    """The inputs of every experiment; a method with the name of a step returns the files that the step reads.
+    """The inputs of every experiment. The method with the name of a step returns the files that the step reads.
 
     Args:
         experiments: all of them.

@@ -119,7 +119,7 @@ def run_step(snakemake: Any, step: str, **wildcards: str) -> None:
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[tuple[Run, IO[str]]]:
-    """The run of a rule's experiment, with its GPUs and threads, and the stream for people.
+    """The run of a rule's experiment, with its GPUs and threads, and the stream for messages.
 
     Args:
         snakemake: the object that Snakemake gives to scripts: wildcards, params.run, resources, threads, log.

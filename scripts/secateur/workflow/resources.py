@@ -1,6 +1,6 @@
-"""What a step of a spec asks for: cores, GPUs, memory and time.
+"""The resources that a step of a spec asks for: cores, GPUs, memory and time.
 
-Users replace each value by `set-threads` and `set-resources`. No result depends on them. Light: no Keras.
+Users replace each value with `set-threads` and `set-resources`. No result depends on them. No Keras is imported.
 See docs/decisions/threads.md.
 """
 
@@ -17,15 +17,15 @@ from secateur.runtime.gpu import devices
 from secateur.spec import Spec, TrainSpec
 from secateur.step_table import ALL_STEPS
 
-# Steps that time something, and the one that reads all images at once: nothing runs beside them.
+# Steps that measure time, and the step that reads all images at once: no other job runs beside them.
 ALONE = ("split", "latency", "pareto", "engine")
 # Steps whose images `evaluate.n_workers` threads load.
 BY_EVALUATE = ("evaluate", "inference", "calibrate", "export")
 
 MB = 1_000_000
-# Of a process with Keras before the first batch: TensorFlow, its traced functions, tables of images.
+# Memory of a process with Keras before the first batch: TensorFlow, its traced functions, tables of images.
 KERAS_MB = 2000
-# Of a step that reads images and has no network.
+# Memory of a step that reads images and has no network.
 IMAGES_MB = 4000
 # Outputs of all layers of a network in float32, bytes for each pixel of the input; and its parameters in millions.
 # bench/memory.py counts them for every backbone.
@@ -57,32 +57,32 @@ NETWORKS: dict[str, tuple[int, float]] = {
     "cspdarknet_tiny": (500, 3.6),
     "alexnet": (122, 3.8),
 }
-# Of a user's own network, which is not looked into here.
+# For the user's own network, which is not read here.
 UNKNOWN = (5000, 60.0)
-# What an image needs, in shares of these outputs. Measured: 1.0 to 1.7 in a training step, with gradients (the most
-# with swish), and about 0.2 where a network only answers.
+# Memory per image, in shares of these outputs. Measured: 1.0 to 1.7 in a training step, with gradients (the most
+# with swish), and about 0.2 for predictions.
 TRAINING, ANSWERING = 2.0, 0.25
-# Bytes a parameter: weights, gradient, two moments, the best weights, and the files while they are written; or the
-# weights alone, and one copy.
+# Bytes per parameter: weights, gradient, two moments, the best weights, and the files while they are written; or only
+# the weights and one copy.
 TRAINED, LOADED = 40, 12
-# Batches in memory at once: four that are made ahead (`data.pipeline`), those in the making, and the one in use.
+# Batches in memory: four that are prepared in advance (`data.pipeline`), those being prepared, and the one in use.
 BATCHES = 8
-# Of a batch in export and calibration (`export.final_model`).
+# Pixels per batch in export and calibration (`export.final_model`).
 SHIPPED_BATCH_PIXELS = 1 << 18
 
 EPOCH_MIN, LEAST_TRAINING_MIN, OTHER_MIN = 4, 240, 30
-# Images may be many, or far away.
+# There can be many images, or they can be on a remote filesystem.
 STEP_MIN = {"split": 120, "cache": 120, "evaluate": 60, "inference": 60, "calibrate": 60}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the jobs of a workflow share.
+    """The machine that the jobs of a workflow share.
 
     Attributes:
-        given: cores that Snakemake may use; None: the user has not said, as is usual on a cluster.
-        environment: says which GPUs this process may use; see `runtime.gpu.devices`.
-        runs_jobs: whether jobs run here, and not on other machines that they are sent to.
+        given: cores that Snakemake may use; None: the user has not set them, as usual on a cluster.
+        environment: the environment variables that choose GPUs; see `runtime.gpu.devices`.
+        runs_jobs: whether jobs run on this machine and not on others.
     """
 
     given: int | None = None
@@ -91,19 +91,19 @@ class Machine:
 
     @property
     def cores(self) -> int:
-        """That one job can have."""
+        """The cores that one job can have."""
         if self.given is None or self.given == sys.maxsize:
             return len(os.sched_getaffinity(0))
         return self.given
 
     @cached_property
     def gpus(self) -> int:
-        """That jobs here divide among them."""
+        """The GPUs that the jobs on this machine share."""
         return len(devices(self.environment)) if self.runs_jobs else 0
 
 
 def gpus_of(spec: Spec, step: str) -> int:
-    """How many GPUs a step of this spec works with."""
+    """The number of GPUs of a step of this spec."""
     if not ALL_STEPS[step].uses_gpu:
         return 0
     if step == "prune":
@@ -112,10 +112,10 @@ def gpus_of(spec: Spec, step: str) -> int:
 
 
 def threads_of(spec: Spec, step: str, machine: Machine) -> int:
-    """How many cores a step asks for.
+    """The number of cores of a step.
 
-    A step with images asks for the number of threads that load them, and one that times something for all cores.
-    Where there are GPUs a step takes no more cores than belong to its GPUs, so that each GPU can have a job.
+    A step with images asks for the number of threads that load them; a step that measures time asks for all cores. If
+    there are GPUs, a step takes only the cores that belong to its GPUs, so that each GPU can have a job.
     """
     if step in ALONE or (step == "prune" and _times_networks(spec)):
         return machine.cores
@@ -125,7 +125,7 @@ def threads_of(spec: Spec, step: str, machine: Machine) -> int:
 
 
 def mem_mb_of(spec: Spec, step: str) -> int:
-    """Memory that a step asks for, in MB of 1,000,000 bytes: what it needs where it computes on the CPU.
+    """The memory of a step in MB of 1,000,000 bytes, as it needs on a CPU.
 
     On a GPU the outputs of layers are in the GPU's memory, so this is more than enough there.
     """
@@ -136,7 +136,7 @@ def mem_mb_of(spec: Spec, step: str) -> int:
     if step in ("evaluate", "inference"):
         return _rounded(_answering_mb(spec, spec.evaluate.batch_size))
     if step == "calibrate":
-        # The outputs of all layers of one batch are looked at.
+        # The outputs of all layers of one batch are measured.
         return _rounded(KERAS_MB + _weights_mb(spec, LOADED) + SHIPPED_BATCH_PIXELS * _kept_bytes(spec) / MB)
     if step in ("export", "latency", "engine", "bundle", "report"):
         return _rounded(_answering_mb(spec, SHIPPED_BATCH_PIXELS // _pixels(spec) or 1))
@@ -144,9 +144,9 @@ def mem_mb_of(spec: Spec, step: str) -> int:
 
 
 def runtime_min_of(spec: Spec, step: str) -> int:
-    """Minutes that a step asks for. How many images there are and how fast the machine is nobody knows yet.
+    """The minutes of a step. The number of images and the speed of the machine are not known yet.
 
-    A training whose time is up is not lost: it writes a checkpoint and goes on in its next job.
+    A training that reaches this limit is not lost: it writes a checkpoint and resumes in its next job.
     """
     if step in ("train", "retrain"):
         return max(LEAST_TRAINING_MIN, EPOCH_MIN * _training(spec, step).num_epochs)
@@ -156,7 +156,7 @@ def runtime_min_of(spec: Spec, step: str) -> int:
 
 
 def _training(spec: Spec, step: str) -> TrainSpec:
-    """The section that a training, or the short training between two cuts, follows."""
+    """The section of a training, or of the short training between two cuts."""
     return spec.train if step == "train" else spec.retrain or spec.train
 
 
@@ -165,7 +165,7 @@ def _times_networks(spec: Spec) -> bool:
 
 
 def _workers(spec: Spec, step: str) -> int:
-    """The number of threads that load the images of a step; 1 where it reads none or few."""
+    """The number of threads that load the images of a step; 1 if it reads none or few."""
     if step in ("train", "retrain"):
         return _training(spec, step).n_workers
     if step == "cache":
@@ -189,13 +189,13 @@ def _pruning_mb(spec: Spec) -> float:
     section = spec.prune
     if section is None or not section.needs_images:
         return KERAS_MB + _weights_mb(spec, TRAINED)
-    # The images lie in memory, twice while they are put in order.
+    # The images are in memory, and twice while they are sorted.
     images = 2 * section.images * _image_bytes(spec) / MB
     return images + _training_mb(spec, _training(spec, "retrain") if section.trains else spec.train)
 
 
 def _batches_mb(spec: Spec, batch: int) -> float:
-    """Of the batches that are made ahead."""
+    """The bytes of the batches that are prepared in advance."""
     return BATCHES * batch * _image_bytes(spec) / MB
 
 
@@ -208,7 +208,7 @@ def _kept_bytes(spec: Spec) -> int:
 
 
 def _network(spec: Spec) -> tuple[int, float]:
-    """Bytes a pixel of all outputs, and millions of parameters."""
+    """The bytes per pixel of all outputs, and the parameters in millions."""
     return NETWORKS.get(spec.model.arch, UNKNOWN)
 
 
@@ -218,7 +218,7 @@ def _pixels(spec: Spec) -> int:
 
 
 def _image_bytes(spec: Spec) -> int:
-    """Of an image as the network takes it, float32."""
+    """The bytes of one image as network input, float32."""
     return 4 * spec.model.input_image_size[0] * _pixels(spec)
 
 

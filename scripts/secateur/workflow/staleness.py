@@ -93,7 +93,7 @@ def unused_code(spec: Spec, step: str) -> list[str]:
 
 
 def _other_backbones(arch: str) -> list[str]:
-    """The modules of backbones but those that this one is built from."""
+    """The modules of backbones, except those from which this backbone is built."""
     backbones = [name for name in imports_of("secateur.zoo.build") if name.startswith("secateur.zoo.")]
     built_from = [used for name in backbones if arch.startswith(name.rpartition(".")[2]) for used in closure(name)]
     return [name for name in backbones if name not in built_from]
@@ -116,7 +116,7 @@ def step_params(spec: Spec, step: str, contents: Contents, part: str = "") -> di
 
 
 def _values(spec: Spec, step: str) -> dict[str, Any]:
-    # The report shows the spec; where the images are does not count there either.
+    # The report shows the spec, but the places of the images do not count there either.
     effects: list[Effect] = list(EFFECTS if step == "report" else ALL_STEPS[step].effects)
     without = {"train": ["retrain"], "retrain": ["train"]}.get(step, [])
     if step == "prune" and _prune_reads_images(spec):

@@ -26,7 +26,7 @@ DENSE_HEAD_UNITS = 4096
 
 @dataclass(frozen=True)
 class Style:
-    """What all convolution units of one network have in common.
+    """Options that all convolution units of one network share.
 
     Attributes:
         activation: key of ACTIVATIONS.
@@ -34,7 +34,7 @@ class Style:
         use_bias: whether convolutions have biases.
         bn_epsilon: the family's own value.
         initializer: of convolution kernels.
-        symmetric: whether strided windows pad alike on all sides, as in PyTorch and the ResNet of
+        symmetric: whether strided windows have the same padding on all sides, as in PyTorch and the ResNet of
             keras.applications, and not as TensorFlow's `same`, which for an even side pads one more at its end.
     """
 
@@ -52,7 +52,7 @@ def activate(x: Any, style: Style, name: str) -> Any:
 
 
 def conv(x: Any, style: Style, filters: int, kernel: int, name: str, stride: int = 1) -> Any:
-    """Convolution that keeps the size, divided by the stride; no activation."""
+    """A convolution that divides the size by the stride only; without activation."""
     x, padding = padded(x, style, kernel, stride, name)
     return layers.Conv2D(
         filters,
@@ -66,7 +66,7 @@ def conv(x: Any, style: Style, filters: int, kernel: int, name: str, stride: int
 
 
 def depthwise(x: Any, style: Style, kernel: int, name: str, stride: int = 1) -> Any:
-    """One filter a channel; otherwise as `conv`."""
+    """A convolution with one filter per channel; otherwise as `conv`."""
     x, padding = padded(x, style, kernel, stride, name)
     return layers.DepthwiseConv2D(
         kernel,
@@ -99,7 +99,7 @@ def max_pool(x: Any, name: str, window: int = 2) -> Any:
 
 
 def norm(x: Any, style: Style, name: str) -> Any:
-    """Batch normalisation, where the network has it."""
+    """Batch normalisation, if the network has it."""
     if not style.use_batch_norm:
         return x
     return layers.BatchNormalization(epsilon=style.bn_epsilon, name=name)(x)
@@ -128,7 +128,7 @@ def classifier(x: Any, classes: int, dropout: float = 0.0) -> Any:
 
 
 def average_over_map(x: Any) -> Any:
-    """Average pooling with the window of the whole map, as TAO has it in place of global pooling."""
+    """Average pooling with the window of the whole map, which TAO uses instead of global pooling."""
     return layers.AveragePooling2D((x.shape[1], x.shape[2]), padding="valid", name="avg_pool")(x)
 
 

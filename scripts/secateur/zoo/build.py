@@ -1,4 +1,4 @@
-"""From the spec's model section to a Keras model."""
+"""Build the Keras model of a spec's model section."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from secateur.zoo import alexnet, cspdarknet, darknet, efficientnet, googlenet, 
 
 
 class Family(NamedTuple):
-    """One family of backbones: its builder, and the freeze id of a layer by its name."""
+    """A family of backbones: its builder, and the function from a layer's name to its freeze id."""
 
     build: Callable[[ModelSpec, int], keras.Model]
     block_of: Callable[[str], int | None]
@@ -62,7 +62,7 @@ def build(model_spec: ModelSpec, num_classes: int) -> keras.Model:
 def freeze(model: keras.Model, model_spec: ModelSpec) -> None:
     """Mark the layers of `freeze_blocks`, and with `freeze_bn` every batch normalisation, as not trainable.
 
-    The batch normalisation of a frozen block goes on training unless `freeze_bn`: docs/decisions/freeze-ids.md.
+    The batch normalisation of a frozen block still trains, unless `freeze_bn` is set: docs/decisions/freeze-ids.md.
 
     Raises:
         SpecError: an id that no layer of the network has.
@@ -81,7 +81,7 @@ def freeze(model: keras.Model, model_spec: ModelSpec) -> None:
 
 
 def _blocks(model: keras.Model, model_spec: ModelSpec) -> dict[str, int]:
-    """Freeze id of every layer that has one."""
+    """The freeze id of every layer that has one."""
     if model_spec.arch == "byom":
         return {}
     block_of = FAMILIES[family_name(model_spec.arch)].block_of

@@ -39,7 +39,7 @@ def _stages(x: Any, style: Style, residuals: tuple[int, ...]) -> Any:
 
 
 def csp_stage(x: Any, style: Style, filters: int, branch_filters: int, blocks: int, name: str) -> Any:
-    """Two 1x1 branches; residual blocks on one of them; both concatenated and mixed."""
+    """Two 1x1 branches, with residual blocks on one of them; both are concatenated and mixed."""
     shortcut = unit(x, style, branch_filters, 1, f"{name}_split_1")
     y = unit(x, style, branch_filters, 1, f"{name}_split_2")
     for number in range(1, blocks + 1):
@@ -58,10 +58,10 @@ def _tiny(x: Any, style: Style) -> Any:
 
 
 def tiny_block(x: Any, style: Style, filters: int, name: str) -> Any:
-    """A convolution of which one half of the channels goes on, and all of them are concatenated at the end.
+    """A convolution of which only one half of the channels is processed further; all are concatenated at the end.
 
-    The two halves are two convolutions side by side: the same function with the same number of weights, and a
-    graph that needs no layer to split channels.
+    The two halves are two convolutions side by side: the same function with the same number of weights, and no layer
+    that splits channels.
     """
     half = filters // 2
     passed = unit(x, style, half, 3, f"{name}_conv_1a")

@@ -38,7 +38,7 @@ def build_darknet(model_spec: ModelSpec, classes: int) -> keras.Model:
 
 
 def darknet_style(model_spec: ModelSpec) -> Style:
-    """What DarkNet and CSPDarkNet share."""
+    """The options that DarkNet and CSPDarkNet share."""
     return Style(
         activation=model_spec.activation_type or "leaky_relu",
         use_batch_norm=model_spec.use_batch_norm,
@@ -47,7 +47,7 @@ def darknet_style(model_spec: ModelSpec) -> Style:
 
 
 def residual(x: Any, style: Style, narrow: int, wide: int, name: str) -> Any:
-    """1x1, then 3x3, then the shortcut; no activation after it."""
+    """A residual block: 1x1, then 3x3, then the shortcut, without activation after it."""
     y = unit(x, style, narrow, 1, f"{name}_conv_1")
     y = unit(y, style, wide, 3, f"{name}_conv_2")
     return layers.Add(name=f"{name}_add")([x, y])

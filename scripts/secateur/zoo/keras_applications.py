@@ -1,4 +1,4 @@
-"""What keras.applications has of our backbones: class, layer names, and the options that its weights need."""
+"""The backbones that keras.applications has too: class, layer names, and the options that its weights need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASSES = {
     "mobilenet_v2": "MobileNetV2",
 }
 _MOBILENET = {"use_batch_norm": True, "use_bias": False, "padding": "same", "activation_type": "relu6"}
-# Options of the model section with which our network computes what theirs does.
+# Options of the model section with which our network computes the same as theirs.
 NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
     "resnet": {
         "use_pooling": True,
@@ -38,7 +38,7 @@ NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
     "efficientnet": {"activation_type": "swish"},
 }
 OWN_ACTIVATIONS = {"resnet": "relu", "vgg": "relu", "mobilenet_v1": "relu", "mobilenet_v2": "relu"}
-# How the images were scaled that the ImageNet weights were trained on.
+# Scaling of the images on which the ImageNet weights were trained.
 PREPROCESS_MODES = {
     "resnet": "caffe",
     "vgg": "caffe",
@@ -49,14 +49,14 @@ PREPROCESS_MODES = {
 
 
 def layer_name(arch: str, ours: str) -> str:
-    """Their name of one of our layers; most have the same."""
+    """The name in keras.applications of one of our layers; most names are equal."""
     if arch.startswith("resnet"):
         return _resnet_name(ours)
     return {"output_fc": "predictions", "predictions": "conv_preds" if arch == "mobilenet_v1" else ours}.get(ours, ours)
 
 
 def _resnet_name(ours: str) -> str:
-    """block_2b_conv_1 -> conv3_block2_1_conv; the projection is number 0."""
+    """Map block_2b_conv_1 to conv3_block2_1_conv; the projection is number 0."""
     if ours.startswith("head_fc"):
         return "predictions"
     place = re.fullmatch(r"block_(\d)([a-z]+)_(conv|bn)_(\w+)", ours)
@@ -87,14 +87,14 @@ def download(arch: str, target: Path | str, with_head: bool) -> list[str]:
     Args:
         arch: canonical name.
         target: file to write; it must end in `.weights.h5`.
-        with_head: also the layers that tell ImageNet's 1000 classes apart.
+        with_head: include the layers for ImageNet's 1000 classes.
 
     Returns:
-        The lines of a spec with which these weights fit.
+        The lines of a spec that these weights need.
 
     Raises:
         SpecError: keras.applications has no such network, or the target has another suffix.
-        ArtifactError: there is no network, or the server does not give the file.
+        ArtifactError: there is no network connection, or the server does not send the file.
     """
     if arch not in CLASSES:
         raise SpecError(f"keras.applications has no weights for {arch}", f"it has them for {', '.join(CLASSES)}")
@@ -106,7 +106,7 @@ def download(arch: str, target: Path | str, with_head: bool) -> list[str]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArtifactError(
             f"cannot download the weights of {arch}: {reason}",
-            f"on a machine with a network save keras.applications.{CLASSES[arch]}() as .keras and copy it here",
+            f"where there is a network save keras.applications.{CLASSES[arch]}() as .keras, and copy it here",
         ) from error
     with atomic_file(target) as stream:
         scratch = Path(f"{stream.name}.weights.h5")

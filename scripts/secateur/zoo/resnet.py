@@ -30,7 +30,7 @@ def build_resnet(model_spec: ModelSpec, classes: int) -> keras.Model:
     """A ResNet with a softmax over `classes`.
 
     With `use_pooling` the stem max-pools and stage 4 has stride 2, followed by a 7x7 average pool; without it
-    stage 1 has stride 2 and stage 4 has stride 1. `padding: symmetric` pads every strided window alike on all
+    stage 1 has stride 2 and stage 4 has stride 1. `padding: symmetric` pads every strided window the same on all
     sides, as the ResNet of keras.applications does; the default is TensorFlow's `same`, as in TAO.
     """
     depth = int(model_spec.arch.removeprefix("resnet_"))
@@ -89,7 +89,7 @@ def _head(x: Any, model_spec: ModelSpec, depth: int, classes: int) -> Any:
 
 
 def block_letters(index: int) -> str:
-    """a, b ... z, aa, ab ...: as spreadsheet columns."""
+    """A name from a, b ... z, aa, ab ..., like spreadsheet columns."""
     letters = ""
     index += 1
     while index:

@@ -63,7 +63,7 @@ if (threshold) {
   const percent = value => `${(100 * value).toFixed(1)} %`;
   const say = () => {
     const at = Number(threshold.value);
-    one("threshold-says").textContent = `With a least confidence of ${(at / 100).toFixed(2)}, ${percent(shares[at])} of the `
+    one("threshold-says").textContent = `With a confidence limit of ${(at / 100).toFixed(2)}, ${percent(shares[at])} of the `
       + `images get an answer; ${percent(accuracies[at])} of these answers are right.`;
   };
   threshold.addEventListener("input", say);
