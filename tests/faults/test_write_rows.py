@@ -202,6 +202,28 @@ def test_w5_signals_stop_with_75_and_the_rest_goes_on(class_folders, tmp_path, r
     process.wait()
 
 
+@pytest.mark.slow
+def test_w5_a_stopped_training_resumes_with_its_images_in_another_folder(class_folders, tmp_path, repository):
+    """The same bytes are the same training; a changed label is another one."""
+    (tmp_path / "one.yaml").write_text(SPEC)
+    process = started(tmp_path, repository, "train", "-e", "one.yaml")
+    waited_for(tmp_path, "epoch 3/60")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 75
+    class_folders.rename(tmp_path / "photos")
+    process = started(tmp_path, repository, "train", "-e", "one.yaml", "data.source=photos")
+    waited_for(tmp_path, "resuming after epoch")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 75
+    two = sorted((tmp_path / "photos/dark").iterdir())[1]
+    two.rename(tmp_path / "photos/light/corrected.jpg")
+    process = started(tmp_path, repository, "train", "-e", "one.yaml", "data.source=photos")
+    assert process.wait(100) == 2
+    printed = (tmp_path / "printed").read_text()
+    assert "error: " in printed
+    assert "images" in printed
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2, signal.SIGINT])
 def test_w5_signals_outside_a_training_stop_at_once(class_folders, tmp_path, monkeypatch, capsys, number):
     """While images are scanned, a model is exported, anything: 75, INTERRUPTED, no half of a file."""

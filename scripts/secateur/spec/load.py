@@ -17,6 +17,7 @@ from secateur.spec.architectures import FIXED, family_name
 from secateur.spec.effects import keys_without_effect
 from secateur.spec.model_spec import ModelSpec
 from secateur.spec.notices import Notice
+from secateur.spec.placeholders import Placeholder
 from secateur.spec.prune_spec import BUDGETS
 from secateur.spec.spec import Spec
 from secateur.spec.tao_releases import to_v1
@@ -102,7 +103,7 @@ def _override(parsed: SpecText, word: str) -> None:
 def _prune_for_placeholder(values: dict[str, Any]) -> list[Notice]:
     """Add a prune section if the training starts from PRUNEDMODEL, as in the specification's sample."""
     train = values.get("train")
-    if not isinstance(train, dict) or train.get("pretrained_model_path") != "PRUNEDMODEL":
+    if not isinstance(train, dict) or train.get("pretrained_model_path") != Placeholder.PRUNEDMODEL:
         return []
     train.pop("pretrained_model_path")
     key = "train.pretrained_model_path"
