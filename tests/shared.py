@@ -29,6 +29,7 @@ train:
   optim_config: {{optimizer: adam}}
   lr_config: {{learning_rate: 0.001}}
   reg_config: {{weight_decay: 0.001}}
+evaluate: {{dataset_path: {images}/test, top_k: 3}}
 """
 PASS_PHRASE = "a pass phrase"
 

@@ -19,7 +19,6 @@ SPEC = (
     + """
 prune: {{threshold: 0.9}}
 retrain: {{num_epochs: 1, reg_config: {{type: none}}}}
-evaluate: {{dataset_path: {images}/test, top_k: 3}}
 inference: {{image_dir: {images}/test/shoes}}
 export: {{output_path: EXPORTDIR/clothing.etlt}}
 """

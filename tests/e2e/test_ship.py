@@ -22,7 +22,6 @@ SPEC = (
     + """
 prune: {{target_macs: 0.5}}
 retrain: {{num_epochs: 1, qat: True}}
-evaluate: {{dataset_path: {images}/test, top_k: 3}}
 inference: {{image_dir: {images}/test/shoes}}
 export: {{output_path: EXPORTDIR/c.onnx, targets: [tflite, openvino]}}
 """
