@@ -31,7 +31,7 @@ train:
   reg_config: {{weight_decay: 0.001}}
 evaluate: {{dataset_path: {images}/test, top_k: 3}}
 """
-PASS_PHRASE = "a pass phrase"
+PASS_PHRASE = "a passphrase"
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

@@ -175,7 +175,7 @@ def test_other_ways_to_ship(shipped, clothing, tmp_path, monkeypatch, more, caps
         assert calibration["measured_on"] == "64 images"
     if "export.batches=2" in more:
         assert json.loads((tmp_path / "out/export/calibration.json").read_text())["measured_on"] == "32 images"
-        assert not list((tmp_path / "out/export").rglob("*.onnx")), "nothing of a sealed model lies there in plain"
+        assert not list((tmp_path / "out/export").rglob("*.onnx")), "no encrypted model is there as plain text"
         rekeyed = tmp_path / "out/export/s.etlt"
         monkeypatch.setenv("NEW_KEY", "another")
         assert main(["rekey", str(rekeyed), "--key", "env:SHIP_KEY", "--new-key", "env:NEW_KEY"]) == 0
@@ -201,7 +201,7 @@ def test_an_engine_without_tensorrt_is_one_clear_error(shipped, monkeypatch, cap
     monkeypatch.setenv("SHIP_KEY", PASS_PHRASE)
     assert main(["engine", "-e", str(shipped / "c.yaml")]) == 6
     said = capsys.readouterr().err
-    assert "can be built only where TensorRT is installed; missing: tensorrt, cuda-python" in said
+    assert "packages for building a TensorRT engine are missing: tensorrt, cuda-python" in said
 
 
 def test_an_engine_is_measured_and_written_once_it_agrees(shipped, tensorrt, monkeypatch, tmp_path):

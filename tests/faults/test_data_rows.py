@@ -329,7 +329,7 @@ def test_d11_a_file_that_vanishes_while_training(class_folders, tmp_path, monkey
     threading.Thread(target=spoil, daemon=True).start()
     assert main(["train", "-e", "one.yaml"]) == 3
     error = capsys.readouterr().err
-    assert "No such file or directory\nhint: it is gone or changed since split" in error
+    assert "No such file or directory\nhint: it was removed or changed after split" in error
     assert "Traceback" not in error
     assert json.loads(status.read_text().splitlines()[-1])["status"] == "FAILURE"
     assert list(Path("work/one/train").glob("checkpoint_*"))

@@ -135,7 +135,7 @@ def test_m2_sizes_that_the_weights_do_not_have(tmp_path, archive, key, value):
     layer = next(part for part in config["config"]["layers"] if key in part["config"])
     layer["config"][key] = value
     path = written(tmp_path / "m.keras", [*{**archive, "config.json": json.dumps(config)}.items()])
-    assert_refused(tmp_path, path, "declares 1000000000000 filters|has a side of 1000000000")
+    assert_refused(tmp_path, path, "declares 1000000000000 filters|has a dimension of 1000000000")
 
 
 def test_m2_sizes_that_no_layer_should_have(tmp_path, archive):
@@ -148,7 +148,7 @@ def test_m2_sizes_that_no_layer_should_have(tmp_path, archive):
         load_model(path, "k")
     inputs = keras.Input((8, 8, 3))
     keras.Model(inputs, keras.layers.UpSampling2D(60_000)(inputs)).save(tmp_path / "up.keras")
-    with pytest.raises(UntrustedModelError, match=r"makes 691,200,000,000 numbers of one image"):
+    with pytest.raises(UntrustedModelError, match=r"makes 691,200,000,000 numbers from one image"):
         load_model(tmp_path / "up.keras", "k")
     build(SPEC, 4).save(tmp_path / "sound.keras")
     assert load_model(tmp_path / "sound.keras", "k")[0].count_params() > 0, "what was refused is forgotten"
@@ -299,7 +299,7 @@ M4 = {
     "up": (external("../x"), "is stored in another file"),
     "absolute": (external("/etc/hostname"), "is stored in another file"),
     "symlink": (external("link"), "is stored in another file"),
-    "custom": (custom_domain, "of the domain 'com.example'"),
+    "custom": (custom_domain, "belongs to the domain 'com.example'"),
     "cyclic": (cyclic, "not a valid ONNX graph"),
     "dangling": (dangling, "not a valid ONNX graph"),
     "3 GB": (claims_three_gigabytes, "holds another number of values than it declares"),

@@ -113,7 +113,7 @@ CONTRADICTORY = {
     "two goals": "prune: {threshold: 0.5, target_macs: 0.5}",
     "retrain without prune": "retrain: {num_epochs: 3}",
     "int8 by tf2onnx": "export: {converter: tf2onnx, data_type: int8}",
-    "plain targets beside a sealed file": "export: {output_path: EXPORTDIR/m.etlt, targets: [tflite]}",
+    "plain targets beside an encrypted file": "export: {output_path: EXPORTDIR/m.etlt, targets: [tflite]}",
 }
 
 

@@ -313,4 +313,4 @@ def test_w10_a_batch_larger_than_the_data_and_a_loss_that_is_no_number(class_fol
     assert main(["train", "-e", "one.yaml", *words]) == 6
     error = capsys.readouterr().err
     assert "the loss is" in error
-    assert "lower train.lr_config.learning_rate" in error
+    assert "reduce train.lr_config.learning_rate" in error

@@ -76,7 +76,7 @@ def test_another_image_size_where_the_network_allows_it(given, tmp_path):
 def test_another_image_size_where_it_does_not(given, tmp_path, size):
     x = layers.Dense(4, name="fc")(layers.Dense(5, name="fixed")(layers.Flatten(name="flat")(body(given))))
     path = saved(tmp_path, x, given)
-    with pytest.raises(ModelError, match=r"images of \[32, 32, 3\] cannot take") as caught:
+    with pytest.raises(ModelError, match=r"images of \[32, 32, 3\] and cannot take") as caught:
         build_byom(spec(size), path, 4, "k")
     assert caught.value.hint == "set model.input_image_size: [3, 32, 32]"
 

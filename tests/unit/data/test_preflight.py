@@ -122,7 +122,7 @@ def test_one_image_in_two_classes(class_folders, tmp_path):
     assert report["findings"]["duplicate"] == report["findings"]["label conflict"] == 1
     row = findings[findings["kind"] == "label conflict"].iloc[0]
     assert (row["path"], row["other"]) == (f"{class_folders}/light/zz.jpg", f"{class_folders}/dark/00.jpg")
-    assert row["detail"] == "class light, and dark of the one that is kept"
+    assert row["detail"] == "class light; the kept image has class dark"
     assert any("are in two classes, and were left out of the second one: 1;" in words for words in report["warnings"])
 
 

@@ -166,7 +166,7 @@ def test_folders_below_a_class_are_groups_on_request(tmp_path):
         ("path,class\na.jpg,\n", "line 2: a.jpg"),
         ("path,class\na.jpg,x\na.jpg,y\n", "name an image that an earlier row also names"),
         ("path,class,split\na.jpg,x,tarin\n", "have a split other than train, val and test"),
-        ("path,class,split\na.jpg,x,train\nb.jpg,x,\n", "1 rows have no split, others have"),
+        ("path,class,split\na.jpg,x,train\nb.jpg,x,\n", "1 rows have no split, but other rows have one"),
         ("path,class\na.jpg,x,y\nb.jpg,x,y\n", "some rows have more values than the first line has column names"),
         ("path,class\na.jpg,x\nb,c.jpg,x\n", "Expected 2 fields in line 3, saw 3"),
         ("", "cannot read"),

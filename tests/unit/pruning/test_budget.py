@@ -49,7 +49,7 @@ def test_a_budget_that_is_met_already_removes_nothing(resnet):
 
 def test_an_impossible_budget_says_what_is_the_least_possible(resnet):
     least = cost_of(prune(resnet, PruneSpec(threshold=2.0))[0])
-    with pytest.raises(SpecError, match="cannot be met: the least possible is") as error:
+    with pytest.raises(SpecError, match="cannot be met: the least possible value is") as error:
         prune(resnet, PruneSpec(target_macs=0.0001))
     assert f"{least.macs:,} MACs" in str(error.value)
     assert "min_num_filters 16 and granularity 8" in str(error.value)
@@ -62,7 +62,7 @@ def test_size_is_that_of_the_exported_file(resnet):
     size = len(to_onnx(narrow).SerializeToString()) / MEGABYTE
     assert report.reached.value == pytest.approx(size, rel=1e-3)
     assert 9.5 < size <= 10
-    with pytest.raises(SpecError, match=r"least possible is .* MB"):
+    with pytest.raises(SpecError, match=r"least possible value is .* MB"):
         prune(resnet, PruneSpec(target_size_mb=0.001))
 
 
@@ -73,7 +73,7 @@ def test_latency_is_measured_and_met(resnet):
     _, report = prune(resnet, PruneSpec(target_latency_ms=now / 2, latency_threads=1, latency_batch=1))
     assert report.reached.value <= now / 2
     assert report.after.macs < report.before.macs
-    with pytest.raises(SpecError, match=r"least possible is .* ms"):
+    with pytest.raises(SpecError, match=r"least possible value is .* ms"):
         prune(resnet, PruneSpec(target_latency_ms=1e-6))
 
 

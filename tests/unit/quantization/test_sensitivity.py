@@ -42,7 +42,7 @@ def test_the_layer_with_a_wrong_range_is_found(case):
 
 def test_what_cannot_be_met_is_said(case):
     proto, fed, labels, ranges = case
-    with pytest.raises(ModelError, match=r"costs more than export\.int8_max_drop -1"):
+    with pytest.raises(ModelError, match=r"loses more than export\.int8_max_drop -1"):
         choose_float_layers(proto, ranges, fed, labels, max_drop=-1.0)
 
 

@@ -86,6 +86,6 @@ def test_class_weights_by_name(project, capsys):
     ]
     assert losses[0] < 0.8 * losses[1], "half of the images count nothing"
     assert main(["train", "-e", "three.yaml", "train.class_weights={dim: 2.0}"]) == 2
-    assert "train.class_weights names dim, which is no class\nhint: the classes are dark, light" in (
+    assert "train.class_weights names dim, which is not a class\nhint: the classes are dark, light" in (
         capsys.readouterr().err
     )

@@ -39,7 +39,7 @@ def test_the_recommended_point_is_the_cheapest_within_the_drop():
     assert table().loc[recommended(table(), 0.0), "name"] == "s.a"
     assert table().loc[recommended(table(), 1.0, "params"), "name"] == "s.c"
     assert recommended(table()[3:], 0.01) is None
-    assert "least lost is 0.050" in advice(table().drop(index=[1, 2]), 0.01)
+    assert "smallest loss is 0.050" in advice(table().drop(index=[1, 2]), 0.01)
 
 
 def test_pick_prints_it(tmp_path, capsys):
@@ -50,10 +50,10 @@ def test_pick_prints_it(tmp_path, capsys):
     assert text.startswith("recommended: s.b")
     assert "MACs 300 (30.0% kept)" in text
     assert pick(str(folder), None, "macs").startswith("recommended: s.b\n  top-1 0.8950")
-    assert "multiply-accumulates of those that lose at most 0.01" in text
+    assert "multiply-accumulates of all points that lose at most 0.01" in text
     assert main(["pick", str(folder / "pareto.csv"), "--max-drop", "0.06", "--by", "params"]) == 0
     assert "recommended: s.c" in capsys.readouterr().out
-    with pytest.raises(SpecError, match=r"no point loses at most -1\.000"):
+    with pytest.raises(SpecError, match=r"every point loses more than -1\.000"):
         pick(str(folder), -1, "macs")
     table().assign(recommended=False).to_csv(folder / "pareto.csv", index=False)
     with pytest.raises(SpecError, match="no point met the max_accuracy_drop"):

@@ -175,7 +175,7 @@ def test_a_server_that_never_answers_does_not_hold_a_training(tmp_path: Path, mo
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         # More than a pipe holds: nobody reads it.
         said = follow(run_with(tmp_path, "mlflow", tracking_uri=address), ROWS * 2000)
-    assert "mlflow: did not finish in time and was left" in said
+    assert "mlflow: did not finish in time and was stopped" in said
 
 
 def test_a_tracker_that_fails_is_named_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_a_tracker_that_fails_is_named_and_left_out(tmp_path: Path, monkeypatch:
     broken.mkdir()
     (broken / "wandb.py").write_text("raise ImportError('no wandb here')")
     monkeypatch.setenv("PYTHONPATH", str(broken))
-    assert "warning: wandb: no wandb here; the training goes on without it" in follow(run_with(tmp_path, "wandb"))
+    assert "warning: wandb: no wandb here; the training continues without it" in follow(run_with(tmp_path, "wandb"))
 
 
 def test_a_tracker_that_cannot_be_started_is_named_and_left_out(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path, whole
     work.batches = lambda epoch: Poisoned(batches(epoch))
     with pytest.raises(ModelError, match=r"train: the loss is nan in epoch 2") as error:
         work.run()
-    assert "lower train.lr_config.learning_rate" in error.value.hint
+    assert "reduce train.lr_config.learning_rate" in error.value.hint
     assert [path.read_bytes() for path in Checkpoints(tmp_path, "k").files()] == before
 
 
@@ -232,7 +232,7 @@ def test_too_little_memory_names_batch_and_image_size(monkeypatch):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 GiB")
 
     monkeypatch.setattr(type(work.model), "fit", starved)
-    with pytest.raises(ModelError, match="no memory for batches of 8 images, 16x16") as error:
+    with pytest.raises(ModelError, match="out of memory with batches of 8 images, 16x16") as error:
         work.run()
     assert "train.batch_size_per_gpu or model.input_image_size" in error.value.hint
 
@@ -242,7 +242,9 @@ def test_no_room_is_said_before_training(tmp_path, monkeypatch):
 
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda folder: usage(10, 10, 1000))
-    with pytest.raises(Exception, match=r"the checkpoints in .* need about [\d,]+ bytes; 1,000 are free") as error:
+    with pytest.raises(
+        Exception, match=r"the checkpoints in .* need about [\d,]+ bytes, but only 1,000 are free"
+    ) as error:
         trainer(tmp_path).run()
     assert error.value.exit_code == 74
     assert not list(tmp_path.iterdir())

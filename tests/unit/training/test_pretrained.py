@@ -229,7 +229,7 @@ def test_weights_command_without_a_network(tmp_path, file_server, capsys, monkey
     assert main(["weights", "mobilenet_v1"]) == 74
     said = capsys.readouterr().err
     assert "error: cannot download the weights of mobilenet_v1" in said
-    assert "hint: on a machine with a network save keras.applications.MobileNet()" in said
+    assert "hint: where there is a network save keras.applications.MobileNet()" in said
     assert not (tmp_path / "weights").exists() or not list((tmp_path / "weights").iterdir())
 
 
