@@ -251,7 +251,7 @@ def test_all_that_cannot_be_converted_is_named_at_once(tmp_path):
         "4 nodes",
         "Sin 'wave'",
         "InstanceNormalization 'instance'",
-        "Clip 'clamp': from -1 to 1",
+        "Clip 'clamp': it clips from -1 to 1",
         "Sum 'total'",
     ):
         assert said in caught.value.message

@@ -55,7 +55,7 @@ def test_preprocess_leaves_its_input_alone():
 def test_bad_mean_and_mode_are_refused():
     with pytest.raises(DataError, match="3 values for 1 channel"):
         preprocess(np.zeros((2, 2, 1)), "caffe", [1, 2, 3])
-    with pytest.raises(DataError, match="'keras' is unknown"):
+    with pytest.raises(DataError, match="unknown preprocess_mode 'keras'"):
         preprocess(PIXEL, "keras")
 
 
