@@ -37,7 +37,7 @@ PASS_THROUGH = (
 CHANNEL_MIXING_ACTIVATIONS = ("softmax", "log_softmax", "sparsemax", "glu")
 NEEDS_ALL_BECAUSE = {
     layers.LayerNormalization: "it normalises over all its channels, so none of them can be removed",
-    layers.GroupNormalization: "normalises over groups of its channels, so none of them can be removed",
+    layers.GroupNormalization: "it normalises over groups of its channels, so none of them can be removed",
 }
 
 Handler = Callable[[ChannelGraph, Call, list[Channels]], Channels]

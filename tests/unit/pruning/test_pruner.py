@@ -380,7 +380,7 @@ def test_a_convolution_as_output_is_protected():
     [
         (lambda: layers.Permute((3, 2, 1), name="odd"), "a Permute"),
         (lambda: layers.LayerNormalization(name="odd"), "it normalises over all its channels"),
-        (lambda: layers.GroupNormalization(2, name="odd"), "normalises over groups of its channels"),
+        (lambda: layers.GroupNormalization(2, name="odd"), "it normalises over groups of its channels"),
         (lambda: layers.Softmax(name="odd"), "a Softmax"),
         (lambda: layers.Rescaling([0.5] * 8, name="odd"), "a Rescaling"),
     ],
