@@ -14,6 +14,7 @@ FORMS = {
     "tensorrt": "TensorRT, in the precision of the engine; int8 with zero point 0",
     "tflite": "LiteRT (TFLite): scaled pixels, NHWC",
     "openvino": "OpenVINO, with the .bin file beside it",
+    "web": "a browser: the model and ONNX Runtime in one page",
 }
 
 
