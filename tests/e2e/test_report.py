@@ -54,7 +54,7 @@ def results(few, tmp_path_factory):
         other = {**source, "overrides": ["train.num_epochs=3"]}
         shutil.copytree(root / "results/one", root / "results/two")
         with open(root / "log", "w") as stream:
-            index_step({"sources": {"one": source, "two": other}, "sweeps": []}, root / "results", stream)
+            index_step({"runs": {"one": source, "two": other}, "sweeps": []}, root / "results", stream)
     return root / "results"
 
 
