@@ -140,7 +140,7 @@ def by_runner(shipped, images):
     run = run_of("c", load_spec(shipped / "c.yaml"), shipped)
     runner = onnx_runner((shipped / "out/export/c.onnx").read_bytes(), run.spec)
     labels = (shipped / "out/export/labels.txt").read_text().split()
-    answers = np.concatenate([runner(batch) for batch in Pixels(run, images).batches()])
+    answers = np.concatenate([runner(batch) for batch in Pixels(run.spec, images).batches()])
     return [labels[index] for index in answers.argmax(axis=1)]
 
 
