@@ -151,7 +151,7 @@ train: {{num_epochs: 1, batch_size_per_gpu: 4, pretrained_model_path: m.keras}}
     said = capsys.readouterr().err
     assert "weights: 104 layers from m.keras" in said
     assert "Conv1: the kernels of 3 channels are summed into 1; new head: predictions_dense" in said
-    assert "warning: these weights were trained with data.preprocess_mode tf, the spec has torch" in said
+    assert "warning: these weights were trained with data.preprocess_mode tf, but the spec has torch" in said
     report = results(tmp_path, "results/warm/train/metrics.json")["pretrained"]
     assert (report["missing"], report["mismatched"], report["new_head"]) == ([], {}, ["predictions_dense"])
 
