@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import write_class_folders
 from tests.programs import run_module
-from tests.shared import SMALL, copied
+from tests.shared import SMALL
 from tests.workflows import PARTS, copied_to
 
 pytestmark = pytest.mark.slow
@@ -47,13 +48,12 @@ class Repository:
 
 
 @pytest.fixture(scope="module")
-def project(trained, tmp_path_factory):
-    """One experiment on images that DVC keeps; its training is the shared one, `dvc repro` runs the rest."""
+def project(tmp_path_factory):
+    """One experiment on images that DVC keeps. Snakemake runs all of it, so that it knows of every job."""
     folder = tmp_path_factory.mktemp("dvc")
     project = Repository(folder / "project", folder / "site")
     copied_to(project.folder, PARTS + OF_DVC)
-    copied(trained, project.folder)
-    (project.folder / "one.yaml").unlink()
+    write_class_folders(project.folder / "images")
     specs = project.folder / "config/specs"
     specs.mkdir(parents=True)
     (specs / "one.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))

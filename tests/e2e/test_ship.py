@@ -63,6 +63,7 @@ def test_qat_without_data_type_ships_int8_and_all_layers_are_integers(shipped):
     for name, file in metrics["files"].items():
         assert file["top_1_agreement"] >= (0.999 if file["data_type"] == "fp32" else 0.9), name
         assert file["accuracy"]["top_1"] == pytest.approx(file["keras"]["top_1"], abs=0.05)
+    assert set(metrics["files"]["c.xml"]["on_this_cpu"]) == {"top_1_agreement", "max_difference", "accuracy"}
     assert read(shipped, "export/calibration.json")["measured_on"] == "training (qat)"
 
 

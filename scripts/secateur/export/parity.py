@@ -74,11 +74,17 @@ def _ties(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(best[:, -1] - best[:, -2] < TIE)
 
 
+def meets_limits(parity: Mapping[str, Any], spec: Spec) -> bool:
+    """Whether the figures of a file meet `export.parity`."""
+    agreement, difference = spec.export.parity.limits(parity["data_type"])
+    return bool(parity["top_1_agreement"] >= agreement and parity["max_difference"] <= difference)
+
+
 def require_agreement(parity: Mapping[str, Any], spec: Spec) -> None:
     """Raise ModelError if the file does not meet `export.parity`."""
-    agreement, difference = spec.export.parity.limits(parity["data_type"])
-    if parity["top_1_agreement"] >= agreement and parity["max_difference"] <= difference:
+    if meets_limits(parity, spec):
         return
+    agreement, difference = spec.export.parity.limits(parity["data_type"])
     raise ModelError(
         f"{parity['file']} answers differently from Keras: same top-1 on {parity['top_1_agreement']:.1%} of "
         f"{parity['images']} images (at least {agreement:.1%}), largest difference of a probability "

@@ -24,11 +24,21 @@ def onnx_runner(content: bytes, spec: Spec, threads: int | None = None) -> Runne
     return lambda pixels: np.asarray(session.run([OUTPUT_NAME], {INPUT_NAME: fed(pixels, spec)})[0])
 
 
-def openvino_runner(path: Path, spec: Spec, threads: int | None = None) -> Runner:
-    """A runner with OpenVINO on the CPU, in the precision of the file."""
+def openvino_runner(path: Path, spec: Spec, threads: int | None = None, exact: bool = False) -> Runner:
+    """A runner with OpenVINO on the CPU, in the precision of the file.
+
+    Args:
+        path: of the `.xml` file.
+        spec: how the images are scaled.
+        threads: as above.
+        exact: compute what the file says, rounded values in float. Without it, an int8 file runs in the integers of
+            this CPU, and an x86 CPU without VNNI clips sums of two products to 16 bits (docs/decisions/int8.md).
+    """
     import openvino  # noqa: PLC0415 - an extra
 
-    settings = {"INFERENCE_PRECISION_HINT": "f32", **({"INFERENCE_NUM_THREADS": threads} if threads else {})}
+    settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "f32", "LP_TRANSFORMS_MODE": not exact}
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
     compiled = openvino.Core().compile_model(str(path), "CPU", settings)
     return lambda pixels: np.asarray(compiled(fed(pixels, spec))[0])
 

@@ -22,6 +22,18 @@ from secateur.steps.run_manifest import manifest_of
 from secateur.storage.atomic import read_json, write_bytes, write_json, write_text
 from secateur.workflow.outputs import exported_paths
 
+# What metrics.json holds of each file.
+FIGURES = (
+    "data_type",
+    "form",
+    "accuracy",
+    "keras",
+    "top_1_agreement",
+    "max_difference",
+    "integers",
+    "on_this_cpu",
+)
+
 
 def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Write the files beside the exported models: labels, figures, configurations, a model repository for Triton.
@@ -78,14 +90,7 @@ def _metrics(parities: list[dict[str, Any]]) -> dict[str, Any]:
         "split": first["split"],
         "images": first["images"],
         "keras": first["keras"],
-        "files": {
-            parity["file"]: {
-                key: parity[key]
-                for key in ("data_type", "form", "accuracy", "keras", "top_1_agreement", "max_difference", "integers")
-                if key in parity
-            }
-            for parity in parities
-        },
+        "files": {parity["file"]: {key: parity[key] for key in FIGURES if key in parity} for parity in parities},
     }
 
 

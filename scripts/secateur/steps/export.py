@@ -13,10 +13,11 @@ import onnxruntime
 from secateur.export.exported_files import Exported, exported_files
 from secateur.export.final_model import FinalModel
 from secateur.export.onnx_content import onnx_content
-from secateur.export.parity import require_agreement
+from secateur.export.parity import meets_limits, require_agreement
 from secateur.export.runners import onnx_runner
 from secateur.quantization.integers import integer_check
 from secateur.run import Run
+from secateur.spec import Spec
 from secateur.steps.calibrate import read_calibration
 from secateur.steps.context import step_context
 from secateur.steps.export_parity import parity_of
@@ -51,7 +52,21 @@ def export(run: Run, stream: IO[str], name: str) -> dict[str, Any]:
         kpi = {"size": size / (1 << 20), "max_difference": parity["max_difference"]}
         status.write("RUNNING", f"wrote {target.name}", kpi=kpi)
     print(f"export  {target}  {in_words(parity, size)}", file=stream, flush=True)
+    if (warning := clipping_warning(parity, run.spec)) is not None:
+        print(f"export  warning: {warning}", file=stream, flush=True)
     return parity
+
+
+def clipping_warning(parity: Mapping[str, Any], spec: Spec) -> str | None:
+    """A sentence if an int8 file would not pass the gate in the integers of this CPU; else None."""
+    here = parity.get("on_this_cpu")
+    if here is None or meets_limits({**parity, **here}, spec):
+        return None
+    return (
+        f"this CPU computes int8 with OpenVINO inexactly: {parity['file']} has the same top-1 as Keras on "
+        f"{here['top_1_agreement']:.1%} here, on {parity['top_1_agreement']:.1%} on a CPU with VNNI; "
+        "see docs/deploying.md"
+    )
 
 
 def in_words(parity: Mapping[str, Any], size_bytes: int) -> str:
