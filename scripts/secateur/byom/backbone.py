@@ -40,23 +40,23 @@ def build_byom(model_spec: ModelSpec, path: Path | str, classes: int, key: str) 
     """
     if str(path).endswith(".onnx"):
         raise ModelError(f"{path}: an ONNX file", f"convert it: secateur byom {path} -o MODEL.tltb --key env:NAME")
-    source, _ = load_model(path, key)
+    network, _ = load_model(path, key)
     if model_spec.retain_head:
-        _require_classes(source, classes, path)
-        model = _sized(source, model_spec, path)
+        _require_classes(network, classes, path)
+        model = _sized(network, model_spec, path)
         if _activation(model.layers[-1]) != "softmax":
             model = keras.Model(model.input, _softmax(model.output), name=model.name)
     else:
-        body = _sized(keras.Model(source.input, _features(source), name=source.name), model_spec, path)
-        model = keras.Model(body.input, classifier(body.output, classes), name=source.name)
+        body = _sized(keras.Model(network.input, _features(network), name=network.name), model_spec, path)
+        model = keras.Model(body.input, classifier(body.output, classes), name=network.name)
     freeze(model, model_spec)
     return model
 
 
-def _require_classes(source: keras.Model, classes: int, path: Path | str) -> None:
-    if source.output_shape != (None, classes):
+def _require_classes(network: keras.Model, classes: int, path: Path | str) -> None:
+    if network.output_shape != (None, classes):
         raise ModelError(
-            f"{path}: its head gives {list(source.output_shape[1:])} numbers, there are {classes} classes",
+            f"{path}: its head gives {list(network.output_shape[1:])} numbers, there are {classes} classes",
             "set model.retain_head: False for a new head",
         )
 
@@ -71,25 +71,25 @@ def _activation(layer: Any) -> str:
     return getattr(getattr(layer, "activation", None), "__name__", "")
 
 
-def _features(source: keras.Model) -> Any:
+def _features(network: keras.Model) -> Any:
     """The input of the head, that is of the last layer that tells classes apart; without a head, the output."""
-    if len(source.output_shape) == 4:
-        return source.output
-    last = last_layers(source, lambda layer: isinstance(layer, WITH_KERNELS))
-    calls = [call for call in calls_of(source) if call.layer.name in last]
-    ends_in_softmax = _activation(source.get_layer(outputs_of(source)[0][0])) == "softmax"
+    if len(network.output_shape) == 4:
+        return network.output
+    last = last_layers(network, lambda layer: isinstance(layer, WITH_KERNELS))
+    calls = [call for call in calls_of(network) if call.layer.name in last]
+    ends_in_softmax = _activation(network.get_layer(outputs_of(network)[0][0])) == "softmax"
     if len(calls) != 1 or not (isinstance(calls[0].layer, layers.Dense) or ends_in_softmax):
-        return source.output
+        return network.output
     return calls[0].layer.input
 
 
-def _sized(source: keras.Model, model_spec: ModelSpec, path: Path | str) -> keras.Model:
+def _sized(network: keras.Model, model_spec: ModelSpec, path: Path | str) -> keras.Model:
     """The same network for images of the spec's size. Layers are renamed if their names clash with the new head's."""
     channels, height, width = model_spec.input_image_size
-    taken = list(source.input_shape[1:])
+    taken = list(network.input_shape[1:])
     try:
-        model = copied(source, _renamed, image_input(model_spec))
-        model.set_weights(source.get_weights())
+        model = copied(network, _renamed, image_input(model_spec))
+        model.set_weights(network.get_weights())
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise ModelError(

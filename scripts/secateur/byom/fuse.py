@@ -120,18 +120,18 @@ class _Fuser:
         """Grow a region backwards from its last node; try to recognise it whenever it depends on one tensor."""
         region = {last}
         while len(region) <= MAX_REGION:
-            sources = {name for index in region for name in self._tensors_in(index)} - {
+            inputs = {name for index in region for name in self._tensors_in(index)} - {
                 output for index in region for output in self.nodes[index].output
             }
-            if len(sources) == 1 and len(region) > 1 and self._is_closed(region, last):
-                source = sources.pop()
-                replacement = self._recognised(sorted(region), source)
+            if len(inputs) == 1 and len(region) > 1 and self._is_closed(region, last):
+                region_input = inputs.pop()
+                replacement = self._recognised(sorted(region), region_input)
                 if replacement is not None:
                     self.gone |= region - {last}
                     self.nodes[last] = replacement
                     return
-                sources = {source}
-            grown = [self.maker[name] for name in sources if name in self.maker]
+                inputs = {region_input}
+            grown = [self.maker[name] for name in inputs if name in self.maker]
             grown = [index for index in grown if self._is_small(self.nodes[index]) and index not in self.gone]
             if not grown:
                 return
@@ -145,12 +145,12 @@ class _Fuser:
         inner = [output for index in region - {last} for output in self.nodes[index].output]
         return all(self.readers.get(name, set()) <= region and name not in self.outputs for name in inner)
 
-    def _recognised(self, region: list[int], source: str) -> onnx.NodeProto | None:
+    def _recognised(self, region: list[int], region_input: str) -> onnx.NodeProto | None:
         last = self.nodes[region[-1]]
         axes = {self._mean_axis(self.nodes[index]) for index in region} - {None}
         name = last.name or last.output[0]
         if len(axes) == 1:
-            return self._layer_norm(region, source, int(axes.pop() or 0), name)
+            return self._layer_norm(region, region_input, int(axes.pop() or 0), name)
         if axes or any(
             self.constants[given].size > 1
             for index in region
@@ -158,10 +158,10 @@ class _Fuser:
             if given in self.constants
         ):
             return None
-        values = self._evaluated(region, source, GRID)
+        values = self._evaluated(region, region_input, GRID)
         for op, function in KNOWN.items():
             if values is not None and np.allclose(values, function(GRID), atol=TOLERANCE, rtol=TOLERANCE):
-                return helper.make_node(op, [source], list(last.output), name=name)
+                return helper.make_node(op, [region_input], list(last.output), name=name)
         return None
 
     def _mean_axis(self, node: onnx.NodeProto) -> int | None:
@@ -176,8 +176,8 @@ class _Fuser:
             return None
         return int(axes[0])
 
-    def _evaluated(self, region: list[int], source: str, given: Array) -> Array | None:
-        values: dict[str, Any] = {source: given}
+    def _evaluated(self, region: list[int], region_input: str, given: Array) -> Array | None:
+        values: dict[str, Any] = {region_input: given}
         with np.errstate(all="ignore"):
             for index in region:
                 node = self.nodes[index]
@@ -198,15 +198,15 @@ class _Fuser:
         result = values[self.nodes[region[-1]].output[0]]
         return np.asarray(result) if np.shape(result) == given.shape else None
 
-    def _layer_norm(self, region: list[int], source: str, axis: int, name: str) -> onnx.NodeProto | None:
+    def _layer_norm(self, region: list[int], region_input: str, axis: int, name: str) -> onnx.NodeProto | None:
         """Fit the scale and offset of each channel, and try the small constants of the region as epsilon."""
-        sides = self.ranks.get(source)
+        sides = self.ranks.get(region_input)
         if not sides or not sides[axis]:
             return None
         shape = [4] * len(sides)
         shape[axis] = sides[axis]
         given = np.random.default_rng(0).normal(1, 0.05, shape)
-        values = self._evaluated(region, source, given)
+        values = self._evaluated(region, region_input, given)
         small = {
             float(self.constants[part].reshape(-1)[0])
             for index in region
@@ -216,7 +216,11 @@ class _Fuser:
         for epsilon in sorted(number for number in small if 0 < number <= LARGEST_EPSILON):
             fitted = None if values is None else _fit(given, values, axis, epsilon)
             if fitted is not None:
-                parts = [source, self._constant(f"{name}/gamma", fitted[0]), self._constant(f"{name}/beta", fitted[1])]
+                parts = [
+                    region_input,
+                    self._constant(f"{name}/gamma", fitted[0]),
+                    self._constant(f"{name}/beta", fitted[1]),
+                ]
                 output = list(self.nodes[region[-1]].output)
                 axis = axis - len(sides) if axis >= 0 else axis
                 return helper.make_node("LayerNormalization", parts, output, name=name, axis=axis, epsilon=epsilon)

@@ -106,25 +106,25 @@ def _draft(image: Image.Image, target: Size) -> tuple[float, float, float, float
 
 
 @contextmanager
-def decoded(source: Path | str | IO[bytes]) -> Iterator[Image.Image]:
+def decoded(file: Path | str | IO[bytes]) -> Iterator[Image.Image]:
     """Open an image and decode all its pixels. Raises as `opened`."""
-    with opened(source) as image:
+    with opened(file) as image:
         image.load()
         yield image
 
 
 @contextmanager
-def opened(source: Path | str | IO[bytes]) -> Iterator[Image.Image]:
+def opened(file: Path | str | IO[bytes]) -> Iterator[Image.Image]:
     """Open an image without decoding its pixels. An image with too many pixels is refused.
 
     Raises:
         UnreadableImageError: the file is missing, is not an image, is cut short or is too large; also if the block
             fails because of the image.
     """
-    if isinstance(source, str) and is_url(source):
-        source = _fetched(source)
+    if isinstance(file, str) and is_url(file):
+        file = _fetched(file)
     try:
-        with Image.open(source) as image:
+        with Image.open(file) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImageError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
             yield image

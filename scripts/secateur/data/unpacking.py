@@ -110,9 +110,9 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _write(member: Member, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with member.open() as source, path.open("xb") as target:
+    with member.open() as stream, path.open("xb") as target:
         left = member.size_bytes
-        while left > 0 and (block := source.read(min(left, BLOCK_BYTES))):
+        while left > 0 and (block := stream.read(min(left, BLOCK_BYTES))):
             target.write(block)
             left -= len(block)
 

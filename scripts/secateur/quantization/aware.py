@@ -190,7 +190,7 @@ def _places(model: keras.Model) -> tuple[dict[TensorId, str], Network]:
                 # A folded normalisation has the name of the convolution before it; the later entry counts.
                 same[name] = tensor
             # The output of an average is flat in Keras; no other tensor holds the quantised values.
-            moved.setdefault(network.source(name), tensor)
+            moved.setdefault(network.origin(name), tensor)
     return {tensor: name for name, tensor in {**moved, **same}.items() if name in wanted}, network
 
 
@@ -204,9 +204,9 @@ def _rounding(model: keras.Model, places: Mapping[TensorId, str]) -> keras.Model
     calls: dict[str, list[TensorId]] = defaultdict(list)
     for call in calls_of(model):
         calls[call.layer.name].extend(call.outputs)
-    source = model.inputs[0]._keras_history.operation.name
-    given = keras.Input(model.input_shape[1:], name=source)
-    first = _ranged(calls[source][0], given, places)
+    first_layer = model.inputs[0]._keras_history.operation.name
+    given = keras.Input(model.input_shape[1:], name=first_layer)
+    first = _ranged(calls[first_layer][0], given, places)
 
     def call_of(layer: Any, *args: Any, **kwargs: Any) -> Any:
         # There is one input: the ONNX writer has checked this.
@@ -225,10 +225,10 @@ def _rounding_layer(layer: Any) -> Any:
     return kind.from_config(layer.get_config())
 
 
-def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+def _copy_weights(trained: keras.Model, target: keras.Model) -> None:
     """Copy the weights by layer name; layers that only one of the two has are skipped."""
     names = {layer.name for layer in target.layers}
-    for layer in source.layers:
+    for layer in trained.layers:
         if layer.name in names:
             target.get_layer(layer.name).set_weights(layer.get_weights())
 

@@ -34,7 +34,7 @@ PERCENTILE = 99.99
 def tensors_to_measure(network: Network) -> list[str]:
     """The activations whose ranges any flavour of the network needs."""
     names = {
-        network.source(name)
+        network.origin(name)
         for flavour in FLAVOURS
         for name in quantised_tensors(network, quantised_nodes(network, flavour), flavour)
     }

@@ -53,10 +53,10 @@ class Network:
         names = node.input[:1] if node.op_type in WEIGHTED else node.input
         return [name for name in names if name not in self.constants]
 
-    def source(self, name: str) -> str:
+    def origin(self, name: str) -> str:
         """The tensor that holds the same values as `name` before operators that only move values."""
         node = self.maker.get(name)
-        return self.source(node.input[0]) if node is not None and node.op_type in MOVING_OPS else name
+        return self.origin(node.input[0]) if node is not None and node.op_type in MOVING_OPS else name
 
     def weighted(self) -> list[onnx.NodeProto]:
         """The convolutions and dense layers, in order."""
@@ -104,7 +104,7 @@ def tensors_of(network: Network, node: onnx.NodeProto, flavour: Flavour) -> set[
         made = _after_absorbed(network, node.output[0])
         if not _only_answers(network, made):
             found.add(made)
-    return found | {network.source(name) for name in found}
+    return found | {network.origin(name) for name in found}
 
 
 def quantised_tensors(network: Network, nodes: Iterable[onnx.NodeProto], flavour: Flavour) -> list[str]:

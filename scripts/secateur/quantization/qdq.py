@@ -44,7 +44,7 @@ def quantised(
     network = Network(proto)
 
     def can(node: onnx.NodeProto) -> bool:
-        return wanted(node) and all(network.source(name) in ranges.of for name in tensors_of(network, node, flavour))
+        return wanted(node) and all(network.origin(name) in ranges.of for name in tensors_of(network, node, flavour))
 
     nodes = quantised_nodes(network, flavour, can)
     return _Rewriter(proto, network, ranges, flavour, nodes).written()
@@ -59,7 +59,7 @@ class _Rewriter:
         self.proto, self.network, self.flavour = proto, network, flavour
         self.chosen = {node.name for node in chosen}
         self.scales = {
-            name: ranges.scale(network.source(name), flavour) for name in quantised_tensors(network, chosen, flavour)
+            name: ranges.scale(network.origin(name), flavour) for name in quantised_tensors(network, chosen, flavour)
         }
         self.constants = dict(network.constants)
         self.nodes: list[onnx.NodeProto] = []

@@ -35,7 +35,7 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
     Raises:
         ArtifactError: a file of an experiment or sweep is missing.
     """
-    runs = {name: run_from(name, source) for name, source in index["runs"].items()}
+    runs = {name: run_from(name, listed) for name, listed in index["runs"].items()}
     experiments = [experiment(name, run) for name, run in runs.items()]
     sweeps = [sweep(name, folder / "sweeps" / name) for name in index["sweeps"]]
     networks = pd.concat([pd.DataFrame(experiments), *(one["table"] for one in sweeps)], ignore_index=True)

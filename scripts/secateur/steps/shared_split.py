@@ -52,11 +52,11 @@ def _digest(spec: Spec, work: Path) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _copy_all(source: Path, folder: Path) -> None:
+def _copy_all(origin: Path, folder: Path) -> None:
     """Copy the files of a split, and no others. Links would let an edit in one experiment change the others."""
-    names = _visible(source) - {USERS}
+    names = _visible(origin) - {USERS}
     for name in sorted(names):
-        with atomic_file(folder / name) as copy, open(source / name, "rb") as original:
+        with atomic_file(folder / name) as copy, open(origin / name, "rb") as original:
             shutil.copyfileobj(original, copy)
     for name in _visible(folder) - names:
         (folder / name).unlink()

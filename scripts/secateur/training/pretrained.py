@@ -93,24 +93,24 @@ def start_from(
             network has another input or number of classes.
         ArtifactError, VaultError, UntrustedModelError: as `load_model`.
     """
-    source, card = load_weights(path, key)
+    pretrained, card = load_weights(path, key)
     report = WeightReport(str(path), card["sha256"])
     if card.get("pruned"):
         pruned, _ = load_model(path, key)
         _require_same_ends(model, pruned, path)
         report.replaced = True
         return pruned, report
-    if model_spec.arch in keras_applications.CLASSES and _is_of_keras(source, model_spec.arch):
+    if model_spec.arch in keras_applications.CLASSES and _is_of_keras(pretrained, model_spec.arch):
         _require_fitting_options(path, model_spec)
         report.preprocess_mode = keras_applications.PREPROCESS_MODES[family_name(model_spec.arch)]
-        source = _renamed(model, source, model_spec.arch)
-    _copy_all(model, source, report)
+        pretrained = _renamed(model, pretrained, model_spec.arch)
+    _copy_all(model, pretrained, report)
     return model, report
 
 
-def _is_of_keras(source: NamedWeights, arch: str) -> bool:
+def _is_of_keras(pretrained: NamedWeights, arch: str) -> bool:
     known = keras_applications.layer_name(arch, "conv1") if arch.startswith("resnet") else None
-    return OWN_INPUT not in source.names and (known is None or known in source.names)
+    return OWN_INPUT not in pretrained.names and (known is None or known in pretrained.names)
 
 
 def _require_fitting_options(path: Path | str, model_spec: ModelSpec) -> None:
@@ -122,22 +122,22 @@ def _require_fitting_options(path: Path | str, model_spec: ModelSpec) -> None:
         )
 
 
-def _renamed(model: keras.Model, source: NamedWeights, arch: str) -> NamedWeights:
+def _renamed(model: keras.Model, pretrained: NamedWeights, arch: str) -> NamedWeights:
     """The weights of keras.applications under our names. A 1x1 convolution that is dense here loses its empty axes."""
-    renamed = NamedWeights(names=source.names)
+    renamed = NamedWeights(names=pretrained.names)
     for layer in model.layers:
-        weights = source.layers.get(keras_applications.layer_name(arch, layer.name))
+        weights = pretrained.layers.get(keras_applications.layer_name(arch, layer.name))
         if weights is not None:
             flat = isinstance(layer, layers.Dense) and weights[0].shape[:2] == (1, 1) and weights[0].ndim == 4
             renamed.layers[layer.name] = [weights[0][0, 0], *weights[1:]] if flat else weights
     return renamed
 
 
-def _copy_all(model: keras.Model, source: NamedWeights, report: WeightReport) -> None:
+def _copy_all(model: keras.Model, pretrained: NamedWeights, report: WeightReport) -> None:
     head = last_layers(model, lambda layer: isinstance(layer, WITH_KERNEL))
     with_weights = [layer for layer in model.layers if layer.weights]
     for layer in with_weights:
-        stored = source.layers.get(layer.name)
+        stored = pretrained.layers.get(layer.name)
         if layer is with_weights[0] and stored is not None:
             stored = _adapted(layer, stored, report)
         _copy(layer, stored, report, layer.name in head)
@@ -188,10 +188,10 @@ def _example(report: WeightReport) -> str:
     return f"; {name} is {both['here']} here and {both['file']} there"
 
 
-def _require_same_ends(model: keras.Model, source: keras.Model, path: Path | str) -> None:
+def _require_same_ends(model: keras.Model, pruned: keras.Model, path: Path | str) -> None:
     for end, mine, theirs in (
-        ("input", model.input_shape, source.input_shape),
-        ("output", model.output_shape, source.output_shape),
+        ("input", model.input_shape, pruned.input_shape),
+        ("output", model.output_shape, pruned.output_shape),
     ):
         if mine != theirs:
             raise ModelError(

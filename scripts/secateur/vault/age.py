@@ -55,9 +55,9 @@ MAX_HEADER_BYTES = 4096
 MAX_NVIDIA_NAME_BYTES = 64
 
 
-def seal(source: IO[bytes], target: IO[bytes], key: str, work_factor: int = WORK_FACTOR) -> None:
-    """Encrypt the rest of `source`, of any length, into `target`; otherwise as `seal_chunks`."""
-    seal_chunks(iter(lambda: source.read(CHUNK_BYTES), b""), target, key, work_factor)
+def seal(stream: IO[bytes], target: IO[bytes], key: str, work_factor: int = WORK_FACTOR) -> None:
+    """Encrypt the rest of `stream`, of any length, into `target`; otherwise as `seal_chunks`."""
+    seal_chunks(iter(lambda: stream.read(CHUNK_BYTES), b""), target, key, work_factor)
 
 
 def seal_chunks(chunks: Iterable[bytes], target: IO[bytes], key: str, work_factor: int = WORK_FACTOR) -> None:
@@ -90,23 +90,23 @@ def seal_chunks(chunks: Iterable[bytes], target: IO[bytes], key: str, work_facto
         chunk = after
 
 
-def open(source: IO[bytes], target: IO[bytes], key: str) -> None:
-    """Decrypt `source` into `target`. Each chunk is authenticated before it is written to `target`.
+def open(stream: IO[bytes], target: IO[bytes], key: str) -> None:
+    """Decrypt `stream` into `target`. Each chunk is authenticated before it is written to `target`.
 
     The caller must discard `target` after an error: the earlier chunks are already there.
 
     Args:
-        source: readable binary stream at the start of an age v1 file.
+        stream: readable binary stream at the start of an age v1 file.
         target: writable binary stream.
         key: passphrase.
 
     Raises: as `chunks_of`.
     """
-    for chunk in chunks_of(source, key):
+    for chunk in chunks_of(stream, key):
         target.write(chunk)
 
 
-def chunks_of(source: IO[bytes], key: str) -> Iterator[bytes]:
+def chunks_of(stream: IO[bytes], key: str) -> Iterator[bytes]:
     """The decrypted content in authenticated parts of 64 KiB or less.
 
     Raises:
@@ -115,15 +115,15 @@ def chunks_of(source: IO[bytes], key: str) -> Iterator[bytes]:
         TruncatedError: the file ends in its header, in its nonce or before its last chunk.
         DamagedError: the header or a chunk fails authentication.
     """
-    file_key = read_header(source, key)
-    nonce = source.read(NONCE_BYTES)
+    file_key = read_header(stream, key)
+    nonce = stream.read(NONCE_BYTES)
     if len(nonce) < NONCE_BYTES:
         raise _truncated()
     cipher = ChaCha20Poly1305(_derive(file_key, nonce, b"payload"))
     size = CHUNK_BYTES + TAG_BYTES
-    counter, chunk = 0, source.read(size)
+    counter, chunk = 0, stream.read(size)
     while True:
-        following = source.read(size) if len(chunk) == size else b""
+        following = stream.read(size) if len(chunk) == size else b""
         plain = _open_chunk(cipher, counter, chunk, last=not following)
         if not plain and counter:
             raise DamagedError("the encrypted file ends in an empty chunk", "copy the file again from where you got it")
@@ -133,10 +133,10 @@ def chunks_of(source: IO[bytes], key: str) -> Iterator[bytes]:
         counter, chunk = counter + 1, following
 
 
-def read_header(source: IO[bytes], key: str) -> bytes:
+def read_header(stream: IO[bytes], key: str) -> bytes:
     """Check the header and return the file key. Raises as `open` does."""
-    _check_magic(source)
-    stanza = re.fullmatch(rb"-> scrypt ([A-Za-z0-9+/]{22}) ([1-9][0-9]?)\n", _line(source))
+    _check_magic(stream)
+    stanza = re.fullmatch(rb"-> scrypt ([A-Za-z0-9+/]{22}) ([1-9][0-9]?)\n", _line(stream))
     if not stanza:
         raise NotAgeError(
             "the age file is not encrypted with a passphrase", "decrypt it with the age program and its identity"
@@ -147,7 +147,7 @@ def read_header(source: IO[bytes], key: str) -> bytes:
             f"scrypt work factor {work_factor} is above {MAX_WORK_FACTOR}",
             "encrypt the file again with a smaller factor",
         )
-    body, mac_line = _line(source), _line(source)
+    body, mac_line = _line(stream), _line(stream)
     mac = re.fullmatch(rb"--- ([A-Za-z0-9+/]{43})\n", mac_line)
     if not mac or not re.fullmatch(rb"[A-Za-z0-9+/]{43}\n", body):
         raise DamagedError("the header of the encrypted file is damaged", "copy the file again from where you got it")
@@ -166,8 +166,8 @@ def read_header(source: IO[bytes], key: str) -> bytes:
     return file_key
 
 
-def _check_magic(source: IO[bytes]) -> None:
-    start = source.read(len(MAGIC))
+def _check_magic(stream: IO[bytes]) -> None:
+    start = stream.read(len(MAGIC))
     if start == MAGIC:
         return
     if start and MAGIC.startswith(start):
@@ -198,8 +198,8 @@ def looks_like_nvidia(start: bytes) -> bool:
     return length <= MAX_NVIDIA_NAME_BYTES and (not length or re.fullmatch(rb"[\w/:.\-]+", name) is not None)
 
 
-def _line(source: IO[bytes]) -> bytes:
-    line = source.readline(MAX_HEADER_BYTES)
+def _line(stream: IO[bytes]) -> bytes:
+    line = stream.readline(MAX_HEADER_BYTES)
     if not line.endswith(b"\n"):
         raise _truncated() if len(line) < MAX_HEADER_BYTES else NotAgeError("not an age v1 file")
     return line

@@ -14,15 +14,15 @@ from secateur.storage.atomic import atomic_file
 from secateur.vault import age
 
 
-def encrypt_file(source: Path | str, target: Path | str, key: str) -> None:
-    """Encrypt the file `source` as `target`, atomically."""
-    with _open_for_reading(source) as stream, atomic_file(target) as out:
+def encrypt_file(path: Path | str, target: Path | str, key: str) -> None:
+    """Encrypt the file `path` as `target`, atomically."""
+    with _open_for_reading(path) as stream, atomic_file(target) as out:
         age.seal(stream, out, key)
 
 
-def decrypt_file(source: Path | str, target: Path | str, key: str) -> None:
-    """Decrypt the file `source` as `target`; after an error there is no `target`. Raises as `age.open` does."""
-    with _open_for_reading(source) as stream, atomic_file(target) as out, naming(source):
+def decrypt_file(path: Path | str, target: Path | str, key: str) -> None:
+    """Decrypt the file `path` as `target`; after an error there is no `target`. Raises as `age.open` does."""
+    with _open_for_reading(path) as stream, atomic_file(target) as out, naming(path):
         age.open(stream, out, key)
 
 
