@@ -75,4 +75,5 @@ include: "rules/report.smk"
 
 onstart:
     with readable_errors():
+        EXPERIMENTS.require_keys()
         EXPERIMENTS.link_results()

@@ -45,8 +45,8 @@ class Run:
     threads: int | None = None
 
     @cached_property
-    def key(self) -> str:
-        """The passphrase. Raises VaultError if there is none."""
+    def key(self) -> str | None:
+        """The passphrase; None if the files are not encrypted. Raises VaultError if the spec needs a key."""
         return key_of(self.spec)
 
     @property
@@ -135,8 +135,9 @@ class Run:
             return self.model("prune")
         if word is Placeholder.EXPORTDIR:
             return self.folder("export") / rest
-        # TAO writes the class map at the top of its results.
-        return self.classmap if rest == self.classmap.name else self.results / rest
+        # TAO writes the class map at the top of its results (V1), or beside the trained model (V2).
+        own = (self.classmap.name, f"train/{self.classmap.name}")
+        return self.classmap if rest in own else self.results / rest
 
 
 def trainings(spec: Spec) -> list[str]:

@@ -20,7 +20,7 @@ from secateur.zoo.build import freeze
 HEAD_NAMES = ("avg_pool", "flatten", "top_dropout", "predictions_dense", "predictions")
 
 
-def build_byom(model_spec: ModelSpec, path: Path | str, classes: int, key: str) -> keras.Model:
+def build_byom(model_spec: ModelSpec, path: Path | str, classes: int, key: str | None) -> keras.Model:
     """The network of a `.tltb` or `.keras` file as a classifier of the spec's images, weights included.
 
     With `retain_head` the network keeps its head; a softmax is added if the network does not end in probabilities.

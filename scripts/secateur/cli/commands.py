@@ -11,12 +11,24 @@ from typing import Any
 
 from secateur.errors import SpecError, VaultError
 from secateur.runtime.quiet import keras_imported_quietly
-from secateur.spec import load_spec
 from secateur.spec.architectures import canonical_arch
-from secateur.spec.effective import effective
+from secateur.spec.tao_releases import CHOICE, CHOSEN
 from secateur.storage.atomic import write_text
 
 KEY_FORMS = "env:NAME|file:PATH"
+# Flags of TAO's command lines (TF1) -> the key that has their value here.
+TAO_FLAGS = {
+    ("--results-dir", "-r"): "results_dir",
+    ("--gpus",): "train.gpus",
+    ("--threshold", "-pth"): "prune.threshold",
+    ("--granularity", "-pg"): "prune.granularity",
+    ("--min-num-filters", "-nf"): "prune.min_num_filters",
+    ("--normalizer", "-n"): "prune.normalizer",
+    ("--equalization-criterion", "-eq"): "prune.equalization_criterion",
+    ("--excluded-layers", "-el"): "prune.excluded_layers",
+    ("--image-dir", "-d"): "inference.image_dir",
+    ("--data-type",): "export.data_type",
+}
 
 
 def add_commands(commands: Any) -> None:
@@ -40,13 +52,32 @@ def _add_specs(commands: Any) -> None:
     check = _command(commands, "check", _check, "validate a spec; print defaults, renamed and ignored keys")
     check.add_argument("spec", metavar="SPEC")
     check.add_argument("overrides", nargs="*", metavar="section.key=value")
+    _add_release(check)
     convert = _command(
         commands, "convert", _convert, "convert a spec of any TAO release (TF1 too) to the current key names"
     )
-    convert.add_argument("spec", metavar="SPEC")
+    convert.add_argument(
+        "words",
+        nargs="+",
+        metavar="SPEC|section.key=value",
+        help="one file, or all files of an experiment (spec, spec_retrain, ...), and values that replace theirs",
+    )
+    _add_release(convert)
+    convert.add_argument("--arch", help="backbone for a spec of classification_pyt")
+    for names, key in TAO_FLAGS.items():
+        convert.add_argument(
+            *names, nargs="+" if key == "prune.excluded_layers" else None, dest=key, help=f"sets {key}", metavar="VALUE"
+        )
+    convert.add_argument("--key-env", metavar="NAME", help="sets key: env:NAME")
     convert.add_argument("-o", "--output", metavar="OUT.yaml", help="file to write; default: print the spec")
     dvc = _command(commands, "dvc", _dvc, "print a dvc.yaml for all experiments in config.yaml")
     dvc.add_argument("config", nargs="?", default="config/config.yaml", metavar="CONFIG")
+
+
+def _add_release(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tao", choices=CHOSEN, help="the TAO release whose defaults count; default: found by the words of the file"
+    )
 
 
 def _add_models(commands: Any) -> None:
@@ -128,7 +159,11 @@ def _new(options: Any) -> None:
 def _convert(options: Any) -> None:
     from secateur.spec.convert import converted
 
-    text = converted(options.spec)
+    specs = [word for word in options.words if "=" not in word or os.path.exists(word)]
+    if not specs:
+        raise SpecError("no spec file is given", "write, for example, secateur convert spec.yaml")
+    options.overrides = [word for word in options.words if word not in specs] + _flags(options)
+    text = converted(specs, _of_release(options), options.arch)
     if options.output is None:
         print(text, end="")
         return
@@ -138,6 +173,15 @@ def _convert(options: Any) -> None:
     print(f"wrote {options.output}", file=sys.stderr)
 
 
+def _flags(options: Any) -> list[str]:
+    """The flags of TAO's command lines as overrides."""
+    given = {key: getattr(options, key) for key in TAO_FLAGS.values()}
+    found = [
+        f"{key}={json.dumps(value) if isinstance(value, list) else value}" for key, value in given.items() if value
+    ]
+    return [*found, *([f"key=env:{options.key_env}"] if options.key_env else [])]
+
+
 def _status(options: Any) -> None:
     from secateur.cli.status import experiments_of, show
 
@@ -145,10 +189,14 @@ def _status(options: Any) -> None:
 
 
 def _check(options: Any) -> None:
-    spec = load_spec(options.spec, options.overrides)
-    print(effective(spec), end="")
-    for notice in spec.notices:
-        print(f"# {notice}")
+    from secateur.cli.check_spec import check
+
+    check(options.spec, _of_release(options), sys.stdout)
+
+
+def _of_release(options: Any) -> list[str]:
+    """The overrides of a command with `--tao`."""
+    return [*options.overrides, *([f"{CHOICE}={options.tao}"] if options.tao else [])]
 
 
 def _weights(options: Any) -> None:
@@ -182,7 +230,7 @@ def _pick(options: Any) -> None:
 
 def _dvc(options: Any) -> None:
     from secateur.cli.dvc import pipeline
-    from secateur.spec.yaml_file import read_spec_text
+    from secateur.spec.spec_file import read_spec_text
 
     print(pipeline(read_spec_text(options.config).values), end="")
 

@@ -49,7 +49,7 @@ def pipeline(config: Mapping[str, Any]) -> str:
                 "outs": [{path: {"persist": True}} for path in _outputs(experiments)],
             }
         },
-        "params": sorted({"config/config.yaml", *experiments.paths.values()}),
+        "params": sorted({"config/config.yaml", *experiments.spec_files}),
         "metrics": _of_all(experiments, _metrics),
         "plots": [{"accuracy": _curves(experiments, "val_accuracy")}, {"loss": _curves(experiments, "val_loss")}],
     }
@@ -60,7 +60,7 @@ def _dependencies(experiments: Experiments) -> list[str]:
     """The workflow, the specs, and every folder, table and file that an experiment reads and no rule writes."""
     paths = [path for spec in experiments.specs.values() for path in _read(spec)]
     found: list[str] = list(OWN)
-    for path in sorted({*experiments.paths.values(), *paths}):
+    for path in sorted({*experiments.spec_files, *paths}):
         if not any(Path(path).is_relative_to(other) for other in found):
             found.append(path)
     return found

@@ -24,7 +24,7 @@ MOST_SAID = 5
 SIDE = 448  # side of each of the two pictures, in pixels
 
 
-def explain(model_path: str, image: str, key: str, output: str, of: str | None = None) -> str:
+def explain(model_path: str, image: str, key: str | None, output: str, of: str | None = None) -> str:
     """Classify an image and write a picture: the image, and beside it the Grad-CAM heat map of a class.
 
     Args:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from secateur.errors import ArtifactError
 from secateur.run import STATUS, Run
-from secateur.spec.yaml_file import read_spec_text
+from secateur.spec.spec_file import read_spec_text
 from secateur.storage.atomic import read_json
 from secateur.storage.locks import process_lives
 from secateur.workflow.experiments import Experiments

@@ -59,8 +59,10 @@ class Exported:
 
 
 def export_name(spec: Spec) -> str:
-    """The file name of the exported model; without an output_path, the name of the arch with suffix .etlt."""
-    return Path(spec.export.output_path).name if spec.export.output_path else f"{spec.model.arch}.etlt"
+    """The file name of the exported model; without an output_path, the arch and `.etlt`, or `.onnx` without a key."""
+    if spec.export.output_path:
+        return Path(spec.export.output_path).name
+    return f"{spec.model.arch}{'.onnx' if spec.plain_files else '.etlt'}"
 
 
 def exported_files(spec: Spec) -> list[Exported]:

@@ -19,7 +19,7 @@ from typing import Any
 from secateur.errors import ArtifactError, UntrustedModelError
 from secateur.models.h5 import HDF5_MAGIC, read_named_weights
 from secateur.models.layer_kinds import ALLOWED_LAYERS, ALLOWED_PARTS, instead_of
-from secateur.vault.files import read_encrypted
+from secateur.vault.files import read_content
 
 CARD, WEIGHTS = "secateur.json", "model.weights.h5"
 MEMBERS = {"config.json", "metadata.json", WEIGHTS, CARD}
@@ -39,7 +39,7 @@ ALLOWED_MODULES = ("keras.initializers", "keras.regularizers", "keras.dtype_poli
 LAYER_MODULES = ("keras.layers", "keras.src.models.functional", "keras.models", "keras")
 
 
-def plain_bytes(path: Path | str, key: str) -> bytes:
+def plain_bytes(path: Path | str, key: str | None) -> bytes:
     """The content of a model file, decrypted with the key if it is encrypted. Raises ArtifactError, VaultError."""
     try:
         with open(path, "rb") as stream:
@@ -50,7 +50,7 @@ def plain_bytes(path: Path | str, key: str) -> bytes:
         raise ArtifactError(
             f"cannot read the model {path}: {error.strerror}", "check model_path in the spec"
         ) from error
-    return read_encrypted(path, key)
+    return read_content(path, key)
 
 
 class Archive:

@@ -20,19 +20,19 @@ from secateur.models.graph import all_layers, copied, require_known_layers
 from secateur.models.h5 import HDF5_MAGIC, NamedWeights, read_named_weights, require_finite
 from secateur.models.h5_sandbox import require_readable
 from secateur.storage.atomic import atomic_file
-from secateur.vault import age
+from secateur.vault.files import write_content
 
 # Numbers that one layer may make of one image: 1 GiB as float32. VGG's first layers make 2^22 of 256 x 256 pixels.
 MAX_ACTIVATIONS = 1 << 28
 
 
-def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, Any]) -> None:
-    """Write a model without its optimizer, encrypted, atomically.
+def save_model(model: keras.Model, path: Path | str, key: str | None, card: dict[str, Any]) -> None:
+    """Write a model without its optimizer, atomically, encrypted if there is a key.
 
     Args:
         model: a functional model.
         path: `.tlt` by convention.
-        key: passphrase.
+        key: passphrase; None writes a plain Keras archive.
         card: plain data about the model, such as `pruned` and `classes`; all of it but `sha256` is stored inside.
 
     Raises:
@@ -47,7 +47,7 @@ def save_model(model: keras.Model, path: Path | str, key: str, card: dict[str, A
         members.writestr(CARD, json.dumps({**kept, "secateur": __version__}))
     archive.seek(0)
     with atomic_file(path, archive.getbuffer().nbytes) as target:
-        age.seal(archive, target, key)
+        write_content(archive, target, key)
 
 
 def _bare(model: keras.Model) -> keras.Model:
@@ -66,7 +66,7 @@ def _with_plain_options(layer: keras.layers.Layer) -> keras.layers.Layer:
     return type(layer).from_config(options)
 
 
-def load_model(path: Path | str, key: str) -> tuple[keras.Model, dict[str, Any]]:
+def load_model(path: Path | str, key: str | None) -> tuple[keras.Model, dict[str, Any]]:
     """Read a model that `save_model` wrote, or a plain Keras archive.
 
     Returns:
@@ -136,7 +136,7 @@ def _check_activations(model: keras.Model, path: Path | str) -> None:
                 )
 
 
-def load_weights(path: Path | str, key: str) -> tuple[NamedWeights, dict[str, Any]]:
+def load_weights(path: Path | str, key: str | None) -> tuple[NamedWeights, dict[str, Any]]:
     """The weights by layer name and the card of a `.tlt`, `.keras`, `.weights.h5` or `.h5`. No network is built.
 
     Raises:

@@ -48,7 +48,7 @@ class Stepwise:
         images: LabelledImages | None,
         train: ShortTraining,
         folder: Path | None = None,
-        key: str = "",
+        key: str | None = "",
         identity: dict[str, Any] | None = None,
     ) -> None:
         self.model, self.prune_spec, self.images, self.train = model, _absolute(model, prune_spec), images, train

@@ -42,9 +42,28 @@ COSMETIC = {
     "secateur.runtime.import_hooks": "how long an import takes",
     "secateur.spec.load": "it makes the values of the spec, and these count",
     "secateur.spec.convert": "as load",
-    "secateur.spec.yaml_file": "as load",
-    "secateur.spec.tao_releases": "as load",
-    "secateur.spec.text_protos": "as load",
+    **dict.fromkeys(
+        (
+            f"secateur.spec.{name}"
+            for name in (
+                "spec_file",
+                "spec_text",
+                "yaml_file",
+                "text_protos",
+                "interpolation",
+                "translate",
+                "tao_keys",
+                "tao_releases",
+                "release_defaults",
+                "joining",
+                "pytorch_spec",
+                "pytorch_convert",
+            )
+        ),
+        "as load",
+    ),
+    "secateur.spec.differences": "words",
+    "secateur.spec.yaml_text": "a spec as text",
     "secateur.spec.notices": "words",
     "secateur.spec.effective": "a spec as text",
     "secateur.spec.effects": "which results are out of date, not their content",

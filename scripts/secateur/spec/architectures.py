@@ -42,6 +42,9 @@ FAMILIES = (
     BYOM,
 )
 
+# Families with several depths, which `n_layers` can name.
+DEPTHS = ("resnet", "vgg", "darknet", "cspdarknet")
+
 _STRIDES = {"use_pooling": (False, "its pooling and strides are part of the network")}
 _NO_PROJECTIONS = {"all_projections": (False, "it has no shortcuts to project")}
 _ALWAYS_BATCH_NORM = {
@@ -100,6 +103,12 @@ def family_name(arch: str) -> str:
     return next(family for family in FAMILIES if arch.startswith(family))
 
 
+def family_of_name(name: str) -> str:
+    """The family of any spelling of an arch; empty if there is none."""
+    folded = re.sub(r"[\s_\-]+", "", name.strip().lower())
+    return next((family for family in FAMILIES if folded.startswith(family.replace("_", ""))), "")
+
+
 def canonical_arch(name: str, n_layers: int | None = None) -> str:
     """The canonical name for any spelling: `resnet` with `n_layers: 18`, `resnet18` and `ResNet-18` become `resnet_18`.
 
@@ -114,6 +123,11 @@ def canonical_arch(name: str, n_layers: int | None = None) -> str:
         folded += str(n_layers)
     if folded in by_folded:
         return by_folded[folded]
+    depths = [arch.rpartition("_")[2] for arch in ARCHITECTURES if arch.startswith(f"{folded}_")]
+    if n_layers is None and len(depths) > 1 and folded in DEPTHS:
+        raise ValueError(f"'{name}' needs n_layers: {', '.join(depths)}")
+    if n_layers is not None:
+        name = f"{name}' with n_layers '{n_layers}"
     near = difflib.get_close_matches(folded, list(by_folded), n=1)
     suggestion = f"; did you mean '{by_folded[near[0]]}'?" if near else ""
     raise ValueError(f"unknown backbone '{name}'{suggestion} The backbones are {', '.join(ARCHITECTURES)}, and {BYOM}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secateur.spec.fields import Fraction, Section, spec_key
+from secateur.spec.fields import Section, spec_key
 
 
 class AugmentSpec(Section):
@@ -12,4 +12,4 @@ class AugmentSpec(Section):
     enable_center_crop: bool = spec_key(True, "centre crop outside training", "cache", "pixels")
     enable_color_augmentation: bool = spec_key(True, "random hue, saturation and contrast in training", "training")
     disable_horizontal_flip: bool = spec_key(False, "no random mirroring in training", "training")
-    mixup_alpha: Fraction = spec_key(0.2, "Beta parameter of mixup; 0 turns mixup off", "training")
+    mixup_alpha: float = spec_key(0.2, "Beta parameter of mixup; 0 turns mixup off", "training", ge=0)

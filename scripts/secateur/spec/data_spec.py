@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from secateur.spec.fields import Bytes, Folded, OptionalPath, Section, Share, spec_key
+from secateur.spec.fields import Bytes, Folded, OptionalPath, Section, Share, numbers, spec_key
 
 
 class SplitSpec(Section):
@@ -38,7 +38,9 @@ class DataSpec(Section):
     preprocess_mode: Annotated[Literal["caffe", "torch", "tf"], Folded] = spec_key(
         "torch", "how pixels are scaled", "pixels"
     )
-    image_mean: list[float] | None = spec_key(None, "mean in BGR order; caffe mode only", "pixels")
+    image_mean: Annotated[list[float] | None, BeforeValidator(numbers)] = spec_key(
+        None, "mean in BGR order; caffe mode only", "pixels"
+    )
     num_classes: int | None = spec_key(None, "checked against the class folders when given", "split", ge=2)
     source: OptionalPath = spec_key(
         None,

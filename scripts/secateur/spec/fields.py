@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
 
 # Effects of a key: the files of one step, or something on which several steps depend.
@@ -36,6 +37,23 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=(), hide_input_in_errors=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_omegaconf(cls, values: Any) -> Any:
+        """A number or a date for a text is that text, and a whole number for a switch is True unless 0, as in TAO."""
+        if not isinstance(values, dict):
+            return values
+        return {name: _fitted(cls.model_fields.get(str(name)), value) for name, value in values.items()}
+
+
+def _fitted(field: FieldInfo | None, value: Any) -> Any:
+    if field is None:
+        return value
+    kinds = {kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)}
+    if kinds & {str, SecretStr} and isinstance(value, bool | int | float | datetime.date):
+        return str(value)
+    return bool(value) if bool in kinds and type(value) is int else value
 
 
 class About:
@@ -103,6 +121,15 @@ def _bytes(value: Any) -> Any:
 def listed(value: Any) -> Any:
     """The list that a text means: TF1 wrote `Conv2D,Dense`; V1 writes a list."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def numbers(value: Any) -> Any:
+    """The list that a number, or a text such as `0.3, 0.6`, means; TLT 2 wrote lists so, and a proto a lone number."""
+    if isinstance(value, str):
+        return listed(value)
+    if isinstance(value, list):
+        return [number for part in value for number in (listed(part) if isinstance(part, str) else [part])]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 Folded = BeforeValidator(_folded)

@@ -1,4 +1,4 @@
-"""Load a YAML file of any TAO release as a typed `Spec`."""
+"""Load a spec file of any TAO release as a typed `Spec`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,31 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from secateur.errors import SpecError
 from secateur.spec.architectures import FIXED, family_name
+from secateur.spec.differences import differences, origins, release_notices
 from secateur.spec.effects import keys_without_effect
-from secateur.spec.model_spec import ModelSpec
+from secateur.spec.joining import joined
 from secateur.spec.notices import Notice
 from secateur.spec.placeholders import Placeholder
-from secateur.spec.prune_spec import BUDGETS
+from secateur.spec.pytorch_spec import refuse_pytorch
 from secateur.spec.spec import Spec
-from secateur.spec.tao_releases import to_v1
+from secateur.spec.spec_file import parse_spec_text, read_spec_text
+from secateur.spec.spec_text import SpecText
+from secateur.spec.tao_releases import V2, Release
 from secateur.spec.tracker_specs import TRACKERS
-from secateur.spec.yaml_file import SpecText, parse_spec_text, read_spec_text
+from secateur.spec.translate import NO_KEY, Translated, to_v1
 
 # The passphrases in TAO's documents and sample specs.
 PUBLIC_DEFAULT_KEYS = ("nvidia_tlt", "tlt_encode")
 
-# Goals of a prune section; only one of them can be set.
-GOALS = ("threshold", *BUDGETS)
+# Options of the model section that only secateur has: a value that cannot act is a mistake.
+OWN_OPTIONS = ("padding", "freeze_blocks")
+
+# Releases whose files need no key.
+KEY_IS_OPTIONAL = (Release.TF1, *V2)
 
 DEPTHWISE = ("efficientnet", "mobilenet_v1", "mobilenet_v2")
 BETTER_FOR_DEPTHWISE = (
@@ -37,67 +42,66 @@ BETTER_FOR_DEPTHWISE = (
 )
 
 
-def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> Spec:
-    """Read, translate and check a spec file.
+def load_spec(path: Path | str | Sequence[str], overrides: Sequence[str] = ()) -> Spec:
+    """Read, translate and check a spec file of any TAO release.
 
     Args:
-        path: YAML file in the words of V0, V1 or V2.
+        path: YAML, JSON of TAO's API, or a text proto of TF1; or several files of one experiment.
         overrides: words `section.key=value` that replace values of the file; the values are YAML.
 
     Raises:
         SpecError: the spec is not valid; the message has file, line, dotted key and the nearest valid key.
     """
-    parsed = read_spec_text(path)
-    for word in overrides:
-        _override(parsed, word)
-    return _typed(parsed)
+    return typed(read_specs(path), overrides)
+
+
+def read_specs(path: Path | str | Sequence[str]) -> SpecText:
+    """Read one file, or join several files of one experiment."""
+    if isinstance(path, Path | str):
+        return read_spec_text(path)
+    files = [read_spec_text(one) for one in path]
+    for parsed in files:
+        refuse_pytorch(parsed)
+    return joined(files) if len(files) > 1 else files[0]
 
 
 def parse_spec(text: str | bytes, name: str = "spec") -> Spec:
     """Load a spec from text, as `load_spec` does; `name` replaces the path in errors."""
-    return _typed(parse_spec_text(text, name))
+    return typed(parse_spec_text(text, name))
 
 
-def _typed(parsed: SpecText) -> Spec:
-    values, renamed = to_v1(parsed)
-    if "prune" in values and values["prune"] is None:
-        values["prune"] = {}  # `prune:` without keys means all defaults
-    explicit = set(_paths(values))
-    remarks = [Notice("renamed", old, f"is {new}") for new, old in renamed.items()]
+def typed(parsed: SpecText, overrides: Sequence[str] = ()) -> Spec:
+    """The typed spec of a parsed file. Raises SpecError as `load_spec` does."""
+    refuse_pytorch(parsed)
+    if "prune" in parsed.values and parsed.values["prune"] is None:
+        parsed.values["prune"] = {}  # `prune:` without keys means all defaults
+    source = to_v1(parsed, overrides)
+    values = source.values
+    remarks = [*release_notices(source), *parsed.notices]
+    remarks += [Notice("renamed", old, f"is {new}") for new, old in source.renamed.items() if old != new]
+    remarks += source.notices
     remarks += _prune_for_placeholder(values)
     retrain = values.pop("retrain", None)
-    spec = _validated(parsed, renamed, values)
+    spec = _validated(source, values)
     if spec.prunes:
         merged = _retrain_values(parsed, values.get("train") or {}, retrain)
-        spec = _validated(parsed, renamed, {**values, "retrain": merged})
+        spec = _validated(source, {**values, "retrain": merged})
     elif retrain is not None:
-        raise SpecError(f"{parsed.at('retrain')}: retrain needs a prune section", "add `prune:` with its threshold")
-    _refuse_foreign_options(parsed, renamed, spec, explicit)
-    remarks += _remarks(spec, explicit, renamed)
-    spec._notices = tuple(remarks)
+        raise SpecError(
+            f"{parsed.at('retrain')}: retrain needs a prune section",
+            "add `prune:` with its threshold, or give prune.threshold=0.5",
+        )
+    remarks += _foreign_options(source, spec)
+    remarks += _remarks(spec, source)
+    remarks += differences(spec, source)
+    plain = spec.key is None and (source.found.release in KEY_IS_OPTIONAL or source.no_key)
+    remarks += _without_key(spec, source, plain)
+    spec = _with_fixed_options(spec)
+    spec._notices = tuple(dict.fromkeys(remarks))
+    spec._origins = origins(source)
+    spec._places = {path: source.where(path) for path in source.explicit}
+    spec._plain_files = plain
     return spec
-
-
-def _override(parsed: SpecText, word: str) -> None:
-    dotted, equals, value = word.partition("=")
-    if not equals or not dotted:
-        raise SpecError(f"'{word}' is not section.key=value", "write, for example, train.num_epochs=10")
-    if dotted in ("key", "encryption_key") and value and not value.startswith(("env:", "file:")):
-        raise SpecError(f"{dotted}: takes env:NAME or file:PATH here", "other users can read command lines")
-    *sections, name = dotted.split(".")
-    holder: Any = parsed.values
-    for section in sections:
-        holder = holder.setdefault(section, {}) if isinstance(holder, dict) else None
-    if not isinstance(holder, dict):
-        raise SpecError(f"'{dotted}' is not a key of a section", "write, for example, train.num_epochs=10")
-    if sections == ["prune"] and name in GOALS:
-        # They exclude each other: the last word counts.
-        for other in GOALS:
-            holder.pop(other, None)
-    try:
-        holder[name] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise SpecError(f"{dotted}: '{value}' is not a YAML value", "quote it") from None
 
 
 def _prune_for_placeholder(values: dict[str, Any]) -> list[Notice]:
@@ -131,22 +135,21 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _validated(parsed: SpecText, renamed: dict[str, str], values: dict[str, Any]) -> Spec:
+def _validated(source: Translated, values: dict[str, Any]) -> Spec:
     try:
         return Spec.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as failure:
-        mistakes = [_mistake(parsed, renamed, error) for error in failure.errors(include_url=False)]
+        mistakes = [_mistake(source, error) for error in failure.errors(include_url=False)]
     raise SpecError(
         "\n".join(dict.fromkeys(text for text, _ in mistakes)),
         next((hint for _, hint in mistakes if hint), "see config/README.md for every key"),
     )
 
 
-def _mistake(parsed: SpecText, renamed: dict[str, str], error: Any) -> tuple[str, str]:
+def _mistake(source: Translated, error: Any) -> tuple[str, str]:
     """The message of one error, and its hint."""
     dotted = ".".join(str(part) for part in error["loc"])
-    written = _written(renamed, dotted)
-    where = f"{parsed.at(written)}: {written}" if written else parsed.name
+    where = source.where(dotted) if dotted else source.parsed.name
     if error["type"] == "extra_forbidden":
         near = _nearest(dotted)
         return f"{where}: unknown key", f"did you mean {near}?" if near else "see config/README.md for every key"
@@ -160,16 +163,6 @@ def _value(error: Any) -> str:
     value = error["input"]
     secret = error["loc"][:1] == ("key",)
     return "" if secret or isinstance(value, dict) or error["type"] == "value_error" else f"{value!r} "
-
-
-def _written(renamed: dict[str, str], dotted: str) -> str:
-    """The path in the file for a path of V1."""
-    parts = dotted.split(".")
-    for end in range(len(parts), 0, -1):
-        head = ".".join(parts[:end])
-        if head in renamed:
-            return ".".join([renamed[head], *parts[end:]])
-    return dotted
 
 
 def _nearest(dotted: str) -> str:
@@ -196,18 +189,12 @@ def _known_paths(section: type[BaseModel], prefix: str) -> Iterator[str]:
                 yield from _known_paths(inner, f"{prefix}{name}.")
 
 
-def _paths(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{key}.")
-
-
-def _remarks(spec: Spec, explicit: set[str], renamed: dict[str, str]) -> Iterator[Notice]:
+def _remarks(spec: Spec, source: Translated) -> Iterator[Notice]:
+    explicit = source.explicit
     for key, reason in keys_without_effect().items():
         if key in explicit:
-            yield Notice("no effect", _written(renamed, key), reason)
-    if "data.preprocess_mode" not in explicit:
+            yield Notice("no effect", source.written(key), reason)
+    if "data.preprocess_mode" not in explicit and source.found.release is Release.SPECIFICATION:
         yield Notice(
             "warning", "data.preprocess_mode", "absent; torch is used (the specification has two different defaults)"
         )
@@ -215,21 +202,17 @@ def _remarks(spec: Spec, explicit: set[str], renamed: dict[str, str]) -> Iterato
         yield Notice("warning", "key", "this is TAO's public default and protects nothing; use env:NAME or file:PATH")
     if spec.wants_engine and importlib.util.find_spec("tensorrt") is None:
         key = "export.engine_file" if spec.export.engine_file else "gen_trt_engine"
-        yield Notice("warning", _written(renamed, key), "TensorRT is not installed on this machine: no engine is built")
+        yield Notice("warning", source.written(key), "TensorRT is not installed on this machine: no engine is built")
     for section, tracker in itertools.product(("train", "retrain"), TRACKERS):
         key = f"{section}.{tracker}"
         if key in explicit and importlib.util.find_spec(tracker) is None:
-            yield Notice("warning", _written(renamed, key), f"the package {tracker} is not installed: nothing is sent")
-    yield from _model_remarks(spec, explicit)
+            yield Notice("warning", source.written(key), f"the package {tracker} is not installed: nothing is sent")
+    yield from _model_remarks(spec, source)
 
 
-def _model_remarks(spec: Spec, explicit: set[str]) -> Iterator[Notice]:
-    fixed = FIXED[family_name(spec.model.arch)]
-    for option, (value, reason) in fixed.items():
-        given = getattr(spec.model, option)
-        if f"model.{option}" in explicit and given not in (None, [], value):
-            yield Notice("no effect", f"model.{option}", f"{spec.model.arch}: {reason}")
-    if "use_batch_norm" not in fixed and "model.use_batch_norm" not in explicit:
+def _model_remarks(spec: Spec, source: Translated) -> Iterator[Notice]:
+    explicit, fixed = source.explicit, FIXED[family_name(spec.model.arch)]
+    if "use_batch_norm" not in fixed and "model.use_batch_norm" not in explicit and not spec.model.use_batch_norm:
         yield Notice(
             "warning",
             "model.use_batch_norm",
@@ -244,15 +227,39 @@ def _model_remarks(spec: Spec, explicit: set[str]) -> Iterator[Notice]:
         yield Notice("no effect", "data.image_mean", "only caffe mode subtracts it")
 
 
-def _refuse_foreign_options(parsed: SpecText, renamed: dict[str, str], spec: Spec, explicit: set[str]) -> None:
-    """Refuse an option that the family does not have, unless its value is the fixed one.
+def _without_key(spec: Spec, source: Translated, plain: bool) -> Iterator[Notice]:
+    """A notice that files are not encrypted. Raises SpecError if an encrypted file is asked for without a key."""
+    if not plain:
+        return
+    output = spec.export.output_path or ""
+    if output.endswith(".etlt"):
+        raise SpecError(
+            f"{source.where('export.output_path')}: {output} is an encrypted file, and the spec has no key",
+            "add `key: env:NAME`, or end the name in .onnx",
+        )
+    yield Notice("warning", "key", f"absent: models and exports are not encrypted; {NO_KEY} says so on purpose")
 
-    The specification's typical values (False, 0) are accepted too: its own table has them with efficientnet-b0.
+
+def _foreign_options(source: Translated, spec: Spec) -> Iterator[Notice]:
+    """Notices about options that the family does not have; an own addition of secateur is an error.
+
+    TAO's own complete specs have such options for every network, and TAO ignores them.
     """
     for option, (value, reason) in FIXED[family_name(spec.model.arch)].items():
-        given, typical = getattr(spec.model, option), ModelSpec.model_fields[option].default
-        if f"model.{option}" in explicit and given not in (value, typical, []):
-            key = _written(renamed, f"model.{option}")
+        key, given = f"model.{option}", getattr(spec.model, option)
+        if key not in source.explicit or given in (None, [], value):
+            continue
+        if option in OWN_OPTIONS:
             raise SpecError(
-                f"{parsed.at(key)}: {key}: {given} is not possible with {spec.model.arch}: {reason}", "remove the key"
+                f"{source.where(key)}: {given} is not possible with {spec.model.arch}: {reason}", "remove the key"
             )
+        yield Notice("no effect", source.written(key), f"{spec.model.arch}: {reason}")
+
+
+def _with_fixed_options(spec: Spec) -> Spec:
+    """The spec with the value that the network has in any case, for each option that its family does not have."""
+    fixed = {option: value for option, (value, _) in FIXED[family_name(spec.model.arch)].items()}
+    changed = {option: value for option, value in fixed.items() if getattr(spec.model, option) != value}
+    if not changed:
+        return spec
+    return spec.model_copy(update={"model": spec.model.model_copy(update=changed)})

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, field_validator, model_validator
 
 from secateur.spec.architectures import BYOM, canonical_arch
-from secateur.spec.fields import Folded, Fraction, OptionalPath, Section, empty_to_none, spec_key
+from secateur.spec.fields import Folded, Fraction, OptionalPath, Section, empty_to_none, numbers, spec_key
 
 MIN_IMAGE_SIDE = 16  # the specification says: X, Y >= 16
 MAX_IMAGE_SIDE = 16384
@@ -34,7 +34,9 @@ class ModelSpec(Section):
     use_batch_norm: bool = spec_key(False, "batch normalisation layers", "training")
     use_bias: bool = spec_key(False, "biases in convolutions", "training")
     all_projections: bool = spec_key(False, "a projection on every shortcut", "training")
-    freeze_blocks: list[int] | None = spec_key(None, "blocks whose convolutions do not train", "training")
+    freeze_blocks: Annotated[list[int] | None, BeforeValidator(numbers)] = spec_key(
+        None, "blocks whose convolutions do not train", "training"
+    )
     freeze_bn: bool = spec_key(False, "batch normalisation keeps its statistics, scale and offset", "training")
     retain_head: bool = spec_key(False, "keep the head of the ImageNet network", "training")
     dropout: Fraction = spec_key(0.0, "dropout rate of VGG and SqueezeNet", "training")

@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+# release: which release the file is of, and the evidence. differs: TAO does something else with the value.
+Kind = Literal["release", "renamed", "no effect", "missing", "differs", "warning"]
+
 
 @dataclass(frozen=True)
 class Notice:
     """One remark about one key.
 
     Attributes:
-        kind: `renamed`, `no effect` or `warning`.
-        key: dotted path in the file.
+        kind: what the remark is about.
+        key: dotted path in the file; empty for the whole file.
         text: the remark.
     """
 
-    kind: Literal["renamed", "no effect", "warning"]
+    kind: Kind
     key: str
     text: str
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.key}: {self.text}"
+        return ": ".join(part for part in (self.kind, self.key, self.text) if part)

@@ -10,17 +10,22 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from secateur.spec.effective import flattened
+from secateur.spec.release_defaults import ALL_DEFAULTS
 from secateur.spec.spec import Spec
-from secateur.spec.tao_releases import KEYS, SECTIONS
+from secateur.spec.tao_keys import KEYS, SECTIONS
+from secateur.spec.tao_releases import Release
 from secateur.spec.train_spec import DistillSpec, RetrainSpec
 
 INTRODUCTION = """# Configuration
 
-`config.yaml` lists the experiments: a name, which becomes `results/<name>`, and a spec file.
+`config.yaml` lists the experiments: a name, which becomes `results/<name>`, and a spec file. A list of files, such as
+TAO's spec.yaml and spec_retrain.yaml, is joined to one experiment.
 
 A spec file describes one experiment. The tables below are generated from the code (`make reference`). Unknown keys
-are errors. `secateur check SPEC` prints a spec with all defaults filled in, what was renamed and what has no effect.
-Specs of other TAO releases are read too; the last column has their names.
+are errors. `secateur check SPEC` prints a spec with all values and where each comes from, what was renamed and what has
+no effect.
+Specs of all TAO releases are read as they are; the last column has their names, and the last table their defaults.
 
 `spec.schema.json` is for editors: with `# yaml-language-server: $schema=../spec.schema.json` as the first line of a
 spec, they complete and check keys while you type.
@@ -46,9 +51,35 @@ sweep:
 """
 
 
+RELEASES = """
+## Defaults of TAO's releases
+
+A file in the words of another release has the defaults of that release. `secateur check` says which release a file is
+of, and prints a line for each key whose default is not taken over. `tao: 5.0` in the spec, or `--tao 5.0`, chooses a
+release by name: 4.0, 5.0 (to 5.3), 5.5 or 6.0. Files in the words of the tables above have the defaults above. An empty
+field: the release has no such key, or no default.
+
+"""
+
+
 def reference() -> str:
     """The whole page."""
-    return INTRODUCTION + "".join(_section(Spec, "")) + "\n"
+    return INTRODUCTION + "".join(_section(Spec, "")) + "".join(_releases())
+
+
+def _releases() -> Iterator[str]:
+    releases = [release for release in ALL_DEFAULTS if release is not Release.SPECIFICATION]
+    yield RELEASES
+    yield f"| key | here | {' | '.join(release.value for release in releases)} |\n|---|{'---|' * (len(releases) + 1)}\n"
+    here = flattened(Spec.model_validate({"prune": {}, "train": {"bn_config": {}}}))
+    for path in dict.fromkeys(path for release in releases for path in ALL_DEFAULTS[release]):
+        values = [ALL_DEFAULTS[release].get(path) for release in releases]
+        own = "" if path.startswith("train.bn_config") else here.get(path)
+        yield f"| `{path}` | {' | '.join(_shown(value) for value in (own, *values))} |\n"
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None or value == "" else f"`{value}`"
 
 
 def _section(model: type[BaseModel], prefix: str) -> Iterator[str]:

@@ -7,9 +7,9 @@ Fields marked `own addition` are not in the specification.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, SecretStr
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
 
 from secateur.spec.augment_spec import AugmentSpec
 from secateur.spec.data_spec import DataSpec
@@ -23,9 +23,16 @@ from secateur.spec.prune_spec import PruneSpec
 from secateur.spec.train_spec import RetrainSpec, TrainSpec
 
 
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, float) else value
+
+
 class Spec(Section):
     """A whole experiment."""
 
+    tao: Annotated[Literal["4.0", "5.0", "5.5", "6.0"] | None, BeforeValidator(_text)] = spec_key(
+        None, "own addition: the TAO release whose defaults count for absent keys; absent: found by the file's words"
+    )
     results_dir: OptionalPath = spec_key(None, "absent: `results/<experiment>`")
     key: SecretStr | None = spec_key(None, "passphrase: literal, env:NAME or file:PATH")
     data: DataSpec = Field(default_factory=DataSpec, description="where the images are")
@@ -48,11 +55,28 @@ class Spec(Section):
     # Whose values, and the values: a copy with other values has its own.
     _plain: tuple[int, dict[str, Any]] = PrivateAttr(default=(0, {}))
     _notices: tuple[Notice, ...] = PrivateAttr(default=())
+    _plain_files: bool = PrivateAttr(default=False)
+    _places: dict[str, str] = PrivateAttr(default_factory=dict)
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def notices(self) -> tuple[Notice, ...]:
         """The renamed keys, the keys without effect, and the warnings of the loader."""
         return self._notices
+
+    @property
+    def plain_files(self) -> bool:
+        """Whether models and exports are not encrypted: the spec has no key, and needs none."""
+        return self._plain_files
+
+    def place(self, path: str) -> str:
+        """`file:line: key` of a dotted path, in the words of the file."""
+        return self._places.get(path, path)
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Dotted path -> where the value comes from: a line of the file or a TAO release; absent for a default."""
+        return self._origins
 
     @property
     def plain(self) -> dict[str, Any]:

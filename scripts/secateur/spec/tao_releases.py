@@ -1,151 +1,174 @@
-"""One table that turns specs of other TAO releases into the words of the specification (V1).
+"""The TAO release that a spec file is of, found by its words.
 
-V0 mirrors the TF1 protobuf sections; V2 is TAO 5 and 6: docs/decisions/spec-releases.md.
+See docs/decisions/spec-releases.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from secateur.errors import SpecError
-from secateur.spec.yaml_file import SpecText
-
-# Old dotted path -> V1 path. Whole sections first: later rows see the section under its new name.
-SECTIONS = {
-    "dataset": "data",
-    "train_config": "train",
-    "model_config": "model",
-    "eval_config": "evaluate",
-    "infer_config": "inference",
-    "prune_config": "prune",
-    "export_config": "export",
-    "encryption_key": "key",
-}
-KEYS = {
-    "data.augmentation": "augment",
-    "num_gpus": "train.gpus",
-    "train.num_gpus": "train.gpus",
-    "train.train_dataset_path": "data.train_dataset_path",
-    "train.val_dataset_path": "data.val_dataset_path",
-    "train.preprocess_mode": "data.preprocess_mode",
-    "train.image_mean": "data.image_mean",
-    "train.enable_random_crop": "augment.enable_random_crop",
-    "train.enable_center_crop": "augment.enable_center_crop",
-    "train.enable_color_augmentation": "augment.enable_color_augmentation",
-    "train.disable_horizontal_flip": "augment.disable_horizontal_flip",
-    "train.mixup_alpha": "augment.mixup_alpha",
-    "train.n_epochs": "train.num_epochs",
-    "train.checkpoint_freq": "train.checkpoint_interval",
-    "train.checkpoint": "train.pretrained_model_path",
-    "model.backbone": "model.arch",
-    "model.batch_norm_config": "train.bn_config",
-    "evaluate.eval_dataset_path": "evaluate.dataset_path",
-    "evaluate.checkpoint": "evaluate.model_path",
-    "inference.checkpoint": "inference.model_path",
-    "prune.checkpoint": "prune.model_path",
-    "prune.pruning_threshold": "prune.threshold",
-    "prune.pruning_granularity": "prune.granularity",
-    "export.checkpoint": "export.model_path",
-    "export.onnx_file": "export.output_path",
-    "gen_trt_engine.trt_engine": "export.engine_file",
-    "gen_trt_engine.tensorrt.data_type": "export.engine_data_type",
-    "gen_trt_engine.tensorrt.calibration.cal_batch_size": "export.batch_size",
-    "gen_trt_engine.tensorrt.calibration.cal_batches": "export.batches",
-    **{
-        f"gen_trt_engine.tensorrt.{key}": f"export.{key.removeprefix('calibration.')}"
-        for key in (
-            "max_workspace_size",
-            "min_batch_size",
-            "opt_batch_size",
-            "max_batch_size",
-            "calibration.cal_image_dir",
-            "calibration.cal_cache_file",
-            "calibration.cal_data_file",
-        )
-    },
-}
-LAYOUTS = {"channels_first": "nchw", "channels_last": "nhwc"}
-# Defaults in TAO's code of the three V2 keys that together are V1's input_image_size.
-V2_SIZE = {"input_channels": 3, "input_height": 256, "input_width": 256}
+from secateur.spec.spec_text import SpecText
 
 
-def to_v1(parsed: SpecText) -> tuple[dict[str, Any], dict[str, str]]:
-    """Rename the keys of other TAO releases to V1.
+class Release(StrEnum):
+    """Releases with different defaults. The value is the name for people."""
 
-    Returns:
-        The values in V1's words, and {V1 path: path in the file} for every renamed key.
+    SPECIFICATION = "the specification"
+    """The specification's own words and tables (V1), and secateur's own files."""
+    TF1 = "TF1"
+    """Text protos of TLT 1 to TAO 5."""
+    V0 = "V0"
+    """The words of the protos in YAML."""
+    TAO_4_0 = "4.0"
+    """The code of TAO 4.0, whose defaults differ from the specification's tables."""
+    TAO_5_0 = "5.0"
+    """TAO 5.0 to 5.3."""
+    TAO_5_5 = "5.5"
+    TAO_6_0 = "6.0"
+    """TAO 6.0 and later."""
+
+    @property
+    def in_words(self) -> str:
+        """The name in a sentence."""
+        names = {Release.SPECIFICATION: self.value, Release.TF1: "TAO's TF1 protos", Release.V0: "TAO's V0 files"}
+        return names.get(self, f"TAO {self.value}")
+
+
+# Releases that a user can choose by name.
+CHOSEN = {"4.0": Release.TAO_4_0, "5.0": Release.TAO_5_0, "5.5": Release.TAO_5_5, "6.0": Release.TAO_6_0}
+V2 = (Release.TAO_5_0, Release.TAO_5_5, Release.TAO_6_0)
+# The key by which a user chooses one.
+CHOICE = "tao"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The release of a file.
+
+    Attributes:
+        release: it.
+        evidence: the words of the file that say so.
+        candidates: the releases that the file can be of, if its words do not settle it.
+    """
+
+    release: Release
+    evidence: tuple[str, ...]
+    candidates: tuple[Release, ...] = ()
+
+
+PROTO_SECTIONS = ("train_config", "model_config", "eval_config", "infer_config", "prune_config", "export_config")
+# Words of one family of releases only.
+V2_WORDS = (
+    "dataset",
+    "encryption_key",
+    "model.backbone",
+    "model.input_width",
+    "model.input_height",
+    "model.input_channels",
+    *(f"{section}.checkpoint" for section in ("train", "evaluate", "inference", "prune", "export")),
+    "export.onnx_file",
+    "gen_trt_engine",
+    "num_gpus",
+)
+V1_WORDS = (
+    "data",
+    "augment",
+    "key",
+    "model.arch",
+    "model.n_layers",
+    "model.input_image_size",
+    "train.pretrained_model_path",
+    *(f"{section}.model_path" for section in ("evaluate", "inference", "prune", "export")),
+    "prune.output_path",
+    "export.output_path",
+    "export.data_type",
+)
+# Words of the weeks between V0 and V1: V1's sections with V0's keys.
+V0_5_WORDS = (
+    "eval",
+    "infer",
+    "evaluate.eval_dataset_path",
+    *(f"train.{key}" for key in ("train_dataset_path", "val_dataset_path", "preprocess_mode", "enable_random_crop")),
+)
+# num_epochs and checkpoint_interval that the API wrote into each spec -> its release.
+API_EPOCHS = {(80, 1): Release.TAO_5_0, (50, 5): Release.TAO_5_5}
+# Words that a release of V2 added.
+SINCE_6_0 = ("train.validation_interval", "model_name", "train.wandb.enable", "train.wandb.group", "train.wandb.run_id")
+SINCE_5_5 = (
+    "num_gpus",
+    "gpu_ids",
+    "mpi_args",
+    "cuda_blocking",
+    "multi_node",
+    "num_processes",
+    "train.resume_training_checkpoint_path",
+)
+
+
+def release_of(parsed: SpecText) -> Found:
+    """The release of a file, by its own choice (`tao`) or by its words.
 
     Raises:
-        SpecError: the file gives the same thing under two names.
+        SpecError: the choice names no release.
     """
-    values = _copied(parsed.values)
-    renamed: dict[str, str] = {}
-    for old, new in {**SECTIONS, **KEYS}.items():
-        _move(parsed, values, renamed, old, new)
-    _join_size(parsed, values, renamed)
-    _layout(parsed, values, renamed)
-    return values, renamed
+    values = parsed.values
+    chosen = values.get(CHOICE)
+    if chosen is not None:
+        if str(chosen) not in CHOSEN:
+            raise SpecError(f"{parsed.at(CHOICE)}: {CHOICE}: '{chosen}' is no release", f"use {', '.join(CHOSEN)}")
+        return Found(CHOSEN[str(chosen)], (CHOICE,))
+    if parsed.release:
+        release = Release(parsed.release)
+        return Found(release, ("joined files",), V2 if release in V2 else ())
+    protos = _present(values, PROTO_SECTIONS)
+    if protos:
+        return Found(Release.TF1 if parsed.form in ("proto", "json") else Release.V0, protos)
+    if parsed.form == "proto":
+        return Found(Release.TF1, tuple(values)[:1])
+    between = _present(values, V0_5_WORDS)
+    if between:
+        return Found(Release.V0, between)
+    v2, v1 = _present(values, V2_WORDS), _present(values, V1_WORDS)
+    mixed = _present(values, ("data", "augment")), _present(values, ("encryption_key", "model.backbone"))
+    if all(mixed):
+        return Found(Release.TAO_4_0, (*mixed[0], *mixed[1]))
+    if len(v2) <= len(v1):
+        return Found(Release.SPECIFICATION, v1)
+    return _which_v2(values, v2, parsed.form == "json")
 
 
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return list(value) if isinstance(value, list) else value
+def _which_v2(values: Mapping[str, Any], evidence: tuple[str, ...], from_api: bool) -> Found:
+    since_6_0, since_5_5 = _present(values, SINCE_6_0), _present(values, SINCE_5_5)
+    if since_6_0:
+        return Found(Release.TAO_6_0, since_6_0)
+    if from_api:
+        epochs = _at(values, "train.num_epochs"), _at(values, "train.checkpoint_interval")
+        if epochs in API_EPOCHS:
+            return Found(API_EPOCHS[epochs], ("train.num_epochs", "train.checkpoint_interval"))
+    candidates = V2[1:] if since_5_5 or _stops_before_5_5(values) else V2
+    return Found(Release.TAO_5_5, since_5_5 or evidence, candidates)
 
 
-def _move(parsed: SpecText, values: dict[str, Any], renamed: dict[str, str], old: str, new: str) -> None:
-    holder, name = _holder(values, old)
-    if holder is None or name not in holder:
-        return
-    written = _as_written(renamed, old)
-    target, new_name = _holder(values, new, make=True)
-    if target is None:
-        return  # the section is no mapping: validation says so
-    if new_name in target:
-        raise SpecError(f"{parsed.at(written)}: {written} and {new} are the same thing", f"keep {new} only")
-    target[new_name] = holder.pop(name)
-    renamed[new] = written
+def _stops_before_5_5(values: Mapping[str, Any]) -> bool:
+    """Whether a file lacks a key without which the releases before 5.5 stop."""
+    trains = bool(_present(values, ("train",)))
+    lacks = not _present(values, ("dataset.num_classes",)) or not _present(values, ("results_dir",))
+    prunes = bool(_present(values, ("prune",)))
+    return (trains and lacks) or (prunes and not _present(values, ("prune.threshold",)))
 
 
-def _as_written(renamed: dict[str, str], path: str) -> str:
-    """The path in the file, also if its section was renamed before."""
-    section, _, key = path.partition(".")
-    return f"{renamed[section]}.{key}" if key and section in renamed else path
+def _present(values: Mapping[str, Any], paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(path for path in paths if _at(values, path) is not None)
 
 
-def _holder(values: dict[str, Any], path: str, make: bool = False) -> tuple[dict[str, Any] | None, str]:
-    *sections, name = path.split(".")
-    holder: Any = values
-    for section in sections:
-        if make and holder.get(section) is None:
-            holder[section] = {}
-        holder = holder.get(section)
-        if not isinstance(holder, dict):
-            return None, name
-    return holder, name
-
-
-def _join_size(parsed: SpecText, values: dict[str, Any], renamed: dict[str, str]) -> None:
-    model = values.get("model")
-    if not isinstance(model, dict) or not set(V2_SIZE) & set(model):
-        return
-    given = [key for key in V2_SIZE if key in model]
-    written = _as_written(renamed, f"model.{given[0]}")
-    if "input_image_size" in model:
-        raise SpecError(f"{parsed.at(written)}: {written} and model.input_image_size are the same thing", "keep one")
-    model["input_image_size"] = [model.pop(key, default) for key, default in V2_SIZE.items()]
-    renamed["model.input_image_size"] = written
-
-
-def _layout(parsed: SpecText, values: dict[str, Any], renamed: dict[str, str]) -> None:
-    for written in ("data_format", "model.data_format"):
-        holder, name = _holder(values, written)
-        if holder is None or name not in holder:
-            continue
-        layout = holder.pop(name)
-        export = values.setdefault("export", {})
-        if not isinstance(layout, str) or layout not in LAYOUTS:
-            raise SpecError(f"{parsed.at(written)}: {written}: '{layout}'", f"use {' or '.join(LAYOUTS)}")
-        if isinstance(export, dict):
-            export.setdefault("layout", LAYOUTS[layout])
-            renamed["export.layout"] = written
+def _at(values: Mapping[str, Any], path: str) -> Any:
+    found: Any = values
+    for name in path.split("."):
+        if not isinstance(found, Mapping) or name not in found:
+            return None
+        found = found[name]
+    return True if found is None else found

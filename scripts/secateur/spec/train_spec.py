@@ -16,6 +16,7 @@ from secateur.spec.fields import (
     Share,
     listed,
     no_effect,
+    numbers,
     spec_key,
 )
 from secateur.spec.tracker_specs import ClearmlSpec, MlflowSpec, WandbSpec
@@ -31,15 +32,25 @@ class LrConfig(Section):
         "cosine", "course of the learning rate", "training"
     )
     learning_rate: float = spec_key(0.05, "base (largest) rate; multiplied by the number of devices", "training", gt=0)
-    soft_start: Fraction = spec_key(0.05, "progress at which the base rate is reached", "training")
-    min_lr_ratio: Fraction = spec_key(3e-5, "cosine: last rate divided by base rate", "training")
-    annealing_points: list[Share] = spec_key([0.33, 0.66, 0.88], "soft_anneal: progress of each drop", "training")
-    annealing_divider: float = spec_key(10.0, "soft_anneal: divisor at each drop", "training", gt=1)
-    step_size: int = spec_key(10, "step: percent of the training between drops", "training", ge=1, lt=100)
-    gamma: float = spec_key(0.1, "step: factor at each drop", "training", gt=0, le=1)
+    soft_start: Share = spec_key(0.05, "progress at which the base rate is reached", "training")
+    min_lr_ratio: Share = spec_key(3e-5, "cosine: last rate divided by base rate", "training")
+    annealing_points: Annotated[list[Share], BeforeValidator(numbers)] = spec_key(
+        [0.33, 0.66, 0.88], "soft_anneal: progress of each drop", "training"
+    )
+    annealing_divider: float = spec_key(10.0, "soft_anneal: divisor at each drop", "training", ge=1)
+    step_size: int = spec_key(10, "step: percent of the training between drops", "training", ge=0, le=100)
+    gamma: float = spec_key(0.1, "step: factor at each drop", "training", ge=0, le=1)
+    compat: Annotated[Literal["documented", "tao"], Folded] = spec_key(
+        "documented",
+        "own addition; tao: the rates of TAO's code: step falls continuously, cosine does not count soft_start, "
+        "soft_anneal starts at 3e-4, and optim_config.decay acts",
+        "training",
+    )
 
     @model_validator(mode="after")
     def _points_in_order(self) -> Self:
+        if self.scheduler == "step" and not self.step_size:
+            raise ValueError("step_size must be 1 to 100, not 0")
         points = self.annealing_points
         if points != sorted(set(points)):
             raise ValueError(f"annealing_points must ascend, not {points}")
@@ -63,7 +74,9 @@ class OptimConfig(Section):
 
     optimizer: Annotated[Literal["sgd", "adam", "rmsprop"], Folded] = spec_key("sgd", "kind of optimizer", "training")
     lr: float = no_effect(0.01, SCHEDULER_SETS_THE_RATE)
-    decay: float = no_effect(0.0, SCHEDULER_SETS_THE_RATE)
+    decay: float = spec_key(
+        0.0, "lr_config.compat tao: the rate is divided by 1 + decay x batches; else no effect", "training", ge=0
+    )
     momentum: Fraction = spec_key(0.9, "sgd: momentum", "training")
     nesterov: bool = spec_key(False, "sgd: Nesterov momentum", "training")
     beta_1: Fraction = spec_key(0.9, "adam: decay of the first moment", "training")
@@ -76,7 +89,7 @@ class BnConfig(Section):
     """Overrides every batch normalisation layer."""
 
     momentum: Share = spec_key(0.9, "momentum of the running statistics", "training")
-    epsilon: float = spec_key(1e-5, "added to the variance", "training", gt=0)
+    epsilon: float = spec_key(1e-5, "added to the variance", "training", ge=0)
 
 
 class TrainSpec(Section):
@@ -97,7 +110,7 @@ class TrainSpec(Section):
     random_seed: int = spec_key(
         42, "another seed gives other first weights, order and augmentation", "training", ge=0, lt=2**31
     )
-    label_smoothing: Fraction = spec_key(0.1, "share of each label that is spread over all classes", "training")
+    label_smoothing: Share = spec_key(0.1, "share of each label that is spread over all classes", "training")
     class_weights: Annotated[Literal["none", "balanced"] | dict[str, PositiveFloat], Folded] = spec_key(
         "none",
         "own addition: loss weight per class: none, balanced, or {class: weight}; classes not listed get 1",

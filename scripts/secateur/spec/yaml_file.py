@@ -1,62 +1,24 @@
-"""Read spec files as plain data, with the line of every key."""
+"""Read YAML as plain data, with the line of every key."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from secateur.errors import SpecError
+from secateur.spec.spec_text import MAX_DEPTH, MAX_VALUES, SpecText
 
-MAX_FILE_BYTES = 1 << 20
-# A spec has a few hundred values; anchors that expand to more values than this are an attack or a mistake.
-MAX_VALUES = 20_000
-MAX_DEPTH = 100
+MERGE = "tag:yaml.org,2002:merge"
 
 
-@dataclass
-class SpecText:
-    """A parsed file.
-
-    Attributes:
-        name: of the file, for errors.
-        values: its content as dicts, lists and scalars.
-        lines: dotted path -> line number, from 1.
-    """
-
-    name: str
-    values: dict[str, Any]
-    lines: dict[str, int] = field(default_factory=dict)
-
-    def at(self, dotted: str) -> str:
-        """`file:line` of a key, or of its nearest parent that is in the file."""
-        path = dotted
-        while path and path not in self.lines:
-            path = path.rpartition(".")[0]
-        return f"{self.name}:{self.lines[path]}" if path else self.name
-
-
-def read_spec_text(path: Path | str) -> SpecText:
-    """Parse a YAML file.
+def parse_yaml(text: bytes | str, name: str) -> SpecText:
+    """Parse YAML text; `name` replaces the path in errors.
 
     Raises:
-        SpecError: the file cannot be read, is not YAML, has duplicate keys or tags, or is not a mapping.
+        SpecError: the text is not YAML, has duplicate keys or tags, or is not a mapping.
     """
-    try:
-        with open(path, "rb") as stream:
-            text = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise SpecError(f"cannot read the spec {path}: {error.strerror or error}", "check the path") from error
-    return parse_spec_text(text, str(path))
-
-
-def parse_spec_text(text: bytes | str, name: str) -> SpecText:
-    """Parse YAML text; `name` replaces the path in errors. Raises as `read_spec_text` does."""
-    if len(text) > MAX_FILE_BYTES:
-        raise SpecError(f"{name}: larger than {MAX_FILE_BYTES} bytes", "a spec is a few kilobytes; check the path")
     try:
         node = _composed(text)
         if not isinstance(node, yaml.MappingNode):
@@ -133,8 +95,12 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
         values: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
+            if key_node.tag == MERGE:
+                merged = {**self._merged(value_node, path, line), **merged}
+                continue
             key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
                 raise SpecError(f"{self.parsed.name}:{line}: a key must be text", "quote it")
@@ -143,4 +109,14 @@ class _Reader:
                 raise SpecError(f"{self.parsed.name}:{line}: {dotted} appears twice", "remove one of them")
             self.parsed.lines.setdefault(dotted, line)
             values[key] = self.read(value_node, dotted)
+        return {**merged, **values}
+
+    def _merged(self, node: yaml.Node, path: str, line: int) -> dict[str, Any]:
+        """The mapping, or the mappings of which the first counts, that `<<` puts in."""
+        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        if not all(isinstance(part, yaml.MappingNode) for part in nodes):
+            raise SpecError(f"{self.parsed.name}:{line}: << needs a mapping", "give the anchor of a mapping")
+        values: dict[str, Any] = {}
+        for part in reversed(nodes):
+            values |= self._mapping(part, path)
         return values

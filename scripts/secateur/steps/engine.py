@@ -31,7 +31,7 @@ from secateur.steps.context import step_context
 from secateur.steps.export_parity import parity_of
 from secateur.steps.exported_model import load_final_model
 from secateur.storage.atomic import write_bytes, write_json
-from secateur.vault.files import read_encrypted
+from secateur.vault.files import read_content
 
 # Imported package -> the package that installs it.
 PACKAGES = {"tensorrt": "tensorrt", "cuda.bindings": "cuda-python"}
@@ -67,7 +67,7 @@ def build_engine(run: Run, stream: IO[str]) -> dict[str, Any]:
     with step_context(run, "engine") as status:
         file, options = engine_source(spec), engine_options(spec)
         exported = run.export_file(file.name)
-        content = read_encrypted(exported, run.key) if file.encrypted else exported.read_bytes()
+        content = read_content(exported, run.key) if file.encrypted else exported.read_bytes()
         engine = serialized_engine(content, options)
         with engine_runner(engine, spec, options) as runner:
             file_of_engine = Exported(target.name, options.data_type, "tensorrt")

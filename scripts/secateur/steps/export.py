@@ -24,7 +24,7 @@ from secateur.steps.export_parity import parity_of
 from secateur.steps.export_targets import TARGETS
 from secateur.steps.exported_model import load_final_model, onnx_metadata
 from secateur.storage.atomic import atomic_file, require_space, write_json
-from secateur.vault import age
+from secateur.vault.files import write_content
 
 
 def export(run: Run, stream: IO[str], name: str) -> dict[str, Any]:
@@ -117,4 +117,4 @@ def _write_model(content: bytes, target: Path, run: Run) -> None:
         if target.suffix == ".onnx":
             stream.write(content)
         else:
-            age.seal(io.BytesIO(content), stream, run.key)
+            write_content(io.BytesIO(content), stream, run.key)

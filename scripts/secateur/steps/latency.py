@@ -16,7 +16,7 @@ from secateur.run import Run
 from secateur.steps.context import step_context
 from secateur.steps.exported_model import load_final_model
 from secateur.storage.atomic import write_json
-from secateur.vault.files import read_encrypted
+from secateur.vault.files import read_content
 
 BATCHES = (1, 8)
 
@@ -60,7 +60,7 @@ def _networks(run: Run) -> dict[str, bytes]:
     """Name -> serialised ONNX: the unpruned network in fp32, the pruned network in fp32, and the exported file."""
     file = exported_files(run.spec)[0]
     path = run.export_file(file.name)
-    exported = read_encrypted(path, run.key) if file.encrypted else path.read_bytes()
+    exported = read_content(path, run.key) if file.encrypted else path.read_bytes()
     final = load_final_model(run)
     found = {}
     if run.spec.prunes:

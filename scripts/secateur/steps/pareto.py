@@ -93,7 +93,7 @@ def _metrics(run: Run, stage: str, sha256: str) -> dict[str, Any]:
 
 def _exported(run: Run) -> bytes:
     path = run.export_file(export_name(run.spec))
-    return path.read_bytes() if path.suffix == ".onnx" else vault_files.read_encrypted(path, run.key)
+    return path.read_bytes() if path.suffix == ".onnx" else vault_files.read_content(path, run.key)
 
 
 def _table(networks: list[Measured], spec: Spec, max_drop: float) -> pd.DataFrame:

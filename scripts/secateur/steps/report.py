@@ -77,7 +77,9 @@ def _content(run: Run, facts: Facts, model: keras.Model, chain: list[dict[str, A
 
 
 def _key_words(run: Run) -> str:
-    """The place of the key, for a command. A literal key in the spec is not shown."""
+    """The place of the key, for a command. A literal key in the spec is not shown. Empty for plain files."""
+    if run.spec.plain_files:
+        return ""
     text = run.spec.key.get_secret_value() if run.spec.key else ""
     return text if text.startswith(("env:", "file:")) else "env:SECATEUR_KEY"
 

@@ -5,6 +5,7 @@ See docs/decisions/checkpoints.md.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ import numpy as np
 
 from secateur.errors import DamagedError, NotAgeError, SpecError, TruncatedError, WrongKeyError
 from secateur.storage.atomic import atomic_file
-from secateur.vault import age
 from secateur.vault import files as vault_files
 
 # The checkpoint before the last is kept in case the last is damaged.
@@ -57,6 +57,7 @@ class TrainingState:
     seconds: float = 0.0
 
 
+DIGEST_BYTES = hashlib.sha256().digest_size
 PLAIN = ("epoch", "batch", "logs", "history", "best_epoch", "best_score", "seconds")
 
 
@@ -65,12 +66,14 @@ class Checkpoints:
 
     Args:
         folder: for the checkpoints only.
-        key: their passphrase.
+        key: their passphrase; None for files that are not encrypted.
         identity: plain data by name that must be the same in a run that resumes: sections, class map, digests.
         writes: false in the processes of other hosts, which only read.
     """
 
-    def __init__(self, folder: Path, key: str, identity: dict[str, Any] | None = None, writes: bool = True) -> None:
+    def __init__(
+        self, folder: Path, key: str | None, identity: dict[str, Any] | None = None, writes: bool = True
+    ) -> None:
         self.folder, self.key, self.writes = folder, key, writes
         # In the form that JSON gives back: tuples become lists.
         self.identity = json.loads(json.dumps(identity or {}))
@@ -92,7 +95,7 @@ class Checkpoints:
         groups = {"variables": variables, "metrics": state.metrics, "best_weights": state.best_weights}
         plain = _packed(groups, state, self.identity)
         with atomic_file(self.folder / f"checkpoint_{number:06d}.age", plain.getbuffer().nbytes) as target:
-            age.seal(plain, target, self.key)
+            self._write(plain, target)
         for old in self.files()[KEPT:]:
             old.unlink(missing_ok=True)
 
@@ -129,7 +132,7 @@ class Checkpoints:
         groups = {"best_weights": state.best_weights, "last_weights": state.last_weights}
         plain = _packed(groups, state, self.identity)
         with atomic_file(self.folder / FINISHED, plain.getbuffer().nbytes) as target:
-            age.seal(plain, target, self.key)
+            self._write(plain, target)
         self._drop(self.files())
 
     def finished(self) -> TrainingState | None:
@@ -138,7 +141,7 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
-            with np.load(io.BytesIO(vault_files.read_encrypted(path, self.key)), allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(self._content(path)), allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].tobytes())
                 if about["identity"] == self.identity:
                     return _unpacked(about, arrays, ("best_weights", "last_weights"))
@@ -152,6 +155,21 @@ class Checkpoints:
         """Remove all files, the result too."""
         self._drop([*self.files(), self.folder / FINISHED])
 
+    def _write(self, plain: io.BytesIO, target: IO[bytes]) -> None:
+        """Encrypt the content. Without a key its digest is before it, since damage must be noticed."""
+        if self.key is None:
+            target.write(hashlib.sha256(plain.getbuffer()).digest())
+        vault_files.write_content(plain, target, self.key)
+
+    def _content(self, path: Path) -> bytes:
+        content = vault_files.read_content(path, self.key)
+        if self.key is not None:
+            return content
+        digest, plain = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+        if hashlib.sha256(plain).digest() != digest:
+            raise DamagedError(f"{path}: the file was changed after it was written")
+        return plain
+
     def _drop(self, files: list[Path]) -> None:
         """Remove files, the newest last, so that an older file never becomes the newest."""
         for path in reversed(files):
@@ -161,7 +179,7 @@ class Checkpoints:
         failure = None
         for path in self.files():
             try:
-                content = vault_files.read_encrypted(path, self.key)
+                content = self._content(path)
             # Damage in the salt of a header looks like a wrong key; the checkpoint before shows which of the two it is.
             except (WrongKeyError, DamagedError, TruncatedError, NotAgeError) as error:
                 failure = failure or type(error)(error.message, f"delete {self.folder} to start again")

@@ -78,7 +78,7 @@ def _first(names: list[str], count: int = 5) -> str:
 
 
 def start_from(
-    model: keras.Model, path: Path | str, key: str, model_spec: ModelSpec
+    model: keras.Model, path: Path | str, key: str | None, model_spec: ModelSpec
 ) -> tuple[keras.Model, WeightReport]:
     """Load weights by layer name and shape. A pruned network in the file replaces the model.
 

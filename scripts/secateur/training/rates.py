@@ -12,8 +12,13 @@ from secateur.training.schedules import learning_rate
 
 
 def rate_of_batch(train_spec: TrainSpec, batch: int, batches: int) -> float:
-    """The rate of a batch. Batches are counted from 0 over all epochs of `batches` batches each."""
-    return learning_rate(train_spec.lr_config, batch / (batches * train_spec.num_epochs), train_spec.gpus)
+    """The rate of a batch. Batches are counted from 0 over all epochs of `batches` batches each.
+
+    With `lr_config.compat: tao` the optimizer's decay divides it, as the optimizers of Keras 2 do.
+    """
+    rate = learning_rate(train_spec.lr_config, batch / (batches * train_spec.num_epochs), train_spec.gpus)
+    decay = train_spec.optim_config.decay if train_spec.lr_config.compat == "tao" else 0.0
+    return rate / (1 + decay * batch)
 
 
 class RateTable(keras.optimizers.schedules.LearningRateSchedule):

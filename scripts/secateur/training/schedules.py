@@ -9,7 +9,7 @@ import math
 
 from secateur.spec import LrConfig
 
-SOFT_ANNEAL_START = 3e-4  # TAO's first rate of soft_anneal; here it is never above the base rate
+SOFT_ANNEAL_START = 3e-4  # TAO's first rate of soft_anneal; only with compat: tao it can be above the base rate
 # Progress is a quotient of whole numbers: 3/10 must count as three drops of 10 % in spite of rounding.
 ROUNDING = 1e-9
 
@@ -34,12 +34,13 @@ def learning_rate(lr_config: LrConfig, progress: float, devices: int = 1) -> flo
 
 
 def _step(config: LrConfig, base: float, progress: float) -> float:
-    """A staircase with one drop every `step_size` percent."""
-    return float(base * config.gamma ** math.floor(progress * 100 / config.step_size + ROUNDING))
+    """A staircase with one drop every `step_size` percent; TAO's code falls a little at each batch instead."""
+    drops = progress * 100 / config.step_size
+    return float(base * config.gamma ** (drops if config.compat == "tao" else math.floor(drops + ROUNDING)))
 
 
 def _soft_anneal(config: LrConfig, base: float, progress: float) -> float:
-    start = min(SOFT_ANNEAL_START, base)
+    start = SOFT_ANNEAL_START if config.compat == "tao" else min(SOFT_ANNEAL_START, base)
     if progress < config.soft_start:
         return start + (base - start) * progress / config.soft_start
     drops = sum(progress > point for point in config.annealing_points)
@@ -47,9 +48,13 @@ def _soft_anneal(config: LrConfig, base: float, progress: float) -> float:
 
 
 def _cosine(config: LrConfig, base: float, progress: float) -> float:
-    """A warm-up, then half a cosine that ends at `min_lr_ratio` of the base rate."""
+    """A warm-up, then half a cosine that ends at `min_lr_ratio` of the base rate.
+
+    TAO's code does not divide the phase by the part after the warm-up, so that its last rate is higher.
+    """
     least = base * config.min_lr_ratio
     if progress < config.soft_start:
         return least + (base - least) * progress / config.soft_start
-    phase = (progress - config.soft_start) / (1 - config.soft_start)
+    after = progress - config.soft_start
+    phase = after if config.compat == "tao" else after / (1 - config.soft_start) if config.soft_start < 1 else 0.0
     return least + (base - least) * (1 + math.cos(math.pi * phase)) / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,29 @@ def rekey_file(path: Path | str, key: str, new_key: str) -> None:
         with naming(path), atomic_file(path) as out:
             age.seal_chunks((chunk for chunk in age.chunks_of(stream, key) if chunk), out, new_key)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def write_content(content: IO[bytes], target: IO[bytes], key: str | None) -> None:
+    """Write content encrypted; without a key as it is."""
+    if key is None:
+        shutil.copyfileobj(content, target)
+    else:
+        age.seal(content, target, key)
+
+
+def read_content(path: Path | str, key: str | None) -> bytes:
+    """The content of a file that `write_content` wrote.
+
+    Raises:
+        VaultError: as `age.open`, with the name of the file; or there is no key and the file is encrypted.
+    """
+    if key is not None:
+        return read_encrypted(path, key)
+    with _open_for_reading(path) as stream:
+        content = stream.read()
+    if content.startswith(age.MAGIC):
+        raise VaultError(f"{path} is encrypted, and the spec has no key", "add its key to the spec: key: env:NAME")
+    return content
 
 
 def require_key(path: Path | str, key: str) -> None:

@@ -18,14 +18,18 @@ MAX_KEY_FILE_CHARACTERS = 1 << 16
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def key_of(spec: Spec) -> str:
-    """The passphrase of a spec.
+def key_of(spec: Spec) -> str | None:
+    """The passphrase of a spec; None if its files are not encrypted.
 
     Raises:
         VaultError: the spec has no key, or the variable or file that it names has none.
     """
+    if spec.plain_files:
+        return None
     if spec.key is None or not spec.key.get_secret_value():
-        raise VaultError("the spec has no key", "add `key: env:SECATEUR_KEY` and set that variable")
+        raise VaultError(
+            "the spec has no key", "add `key: env:SECATEUR_KEY` and set that variable, or `key: none` for plain files"
+        )
     return resolve_key(spec.key.get_secret_value())
 
 

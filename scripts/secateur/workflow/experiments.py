@@ -15,22 +15,15 @@ from secateur.errors import SecateurError, SpecError, format_error
 from secateur.export.exported_files import export_name
 from secateur.run import EXPERIMENT_NAME, Run
 from secateur.spec import Spec, load_spec
+from secateur.spec.translate import value_at
 from secateur.step_table import COMMON_STEPS, STEPS
 from secateur.storage.atomic import require_writable
+from secateur.vault.keys import key_of
+from secateur.workflow.missing_files import FILE_HINTS, Missing, missing_files
 from secateur.workflow.outputs import job_files, jobs_of, result_files
 from secateur.workflow.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
 RESULTS, WORK = Path("results"), Path("work")
-OF_THIS_RUN = "write EVALMODEL for the model of this run, or remove the key"
-# Key that names a model file -> hint if that file does not exist.
-MODEL_HINTS = {
-    "train.pretrained_model_path": "give the path of a model file, or remove the key to start from random weights",
-    "model.byom_model": "make the file first: secateur byom MODEL.onnx -o FILE.tltb --key env:NAME",
-    "prune.model_path": "remove the key to prune the model that train makes",
-    "evaluate.model_path": OF_THIS_RUN,
-    "inference.model_path": OF_THIS_RUN,
-    "export.model_path": OF_THIS_RUN,
-}
 
 
 class Experiments:
@@ -52,7 +45,11 @@ class Experiments:
             raise SpecError(
                 "the configuration names no experiments", "write `experiments:` and `name: spec.yaml` below it"
             )
-        self.paths = {str(name): str(path) for name, path in paths.items()}
+        # A list of files is joined to one spec.
+        self.paths: dict[str, str | list[str]] = {
+            str(name): [str(one) for one in path] if isinstance(path, list) else str(path)
+            for name, path in paths.items()
+        }
         for name in [*self.paths, *self.sweeps]:
             if not EXPERIMENT_NAME.fullmatch(name):
                 raise SpecError(f"'{name}' cannot name an experiment", "use letters, digits, - and _")
@@ -107,14 +104,17 @@ class Experiments:
         """Refuse model files that do not exist, or that the run makes itself, before anything runs."""
         for name, spec in self.specs.items():
             run = self.run(name)
-            for key, path in _model_paths(spec).items():
-                file = run.resolve(path, Path())
-                if path and file in _made_later(run, key):
-                    raise SpecError(
-                        f"{self.paths[name]}: {key}: {path} is made by this step or a later one", MODEL_HINTS[key]
-                    )
-                if path and not file.is_relative_to(self.results) and not file.exists():
-                    raise SpecError(f"{self.paths[name]}: {key}: there is no file {file}", MODEL_HINTS[key])
+            for key, hint in FILE_HINTS.items():
+                path = value_at(spec.plain, key)
+                if path and run.resolve(path, Path()) in _made_later(run, key):
+                    raise SpecError(f"{spec.place(key)}: {path} is made by this step or a later one", hint)
+            _refuse_missing(missing_files(run, self.results))
+
+    @property
+    def spec_files(self) -> list[str]:
+        """All spec files."""
+        entries = [path if isinstance(path, list) else [path] for path in self.paths.values()]
+        return sorted({path for entry in entries for path in entry})
 
     def run(self, name: str) -> Run:
         """The run of one experiment, with the paths of the workflow."""
@@ -198,6 +198,11 @@ class Experiments:
             "sweeps": list(self.sweeps),
         }
 
+    def require_keys(self) -> None:
+        """Raise VaultError if an experiment has no key and needs one, or if its variable or file is missing."""
+        for spec in self.specs.values():
+            key_of(spec)
+
     def link_results(self) -> None:
         """Make `results/<experiment>` a link to the results_dir of the spec, if it has one.
 
@@ -248,13 +253,14 @@ def _is_compared(spec: Spec, step: str, wildcards: Mapping[str, str]) -> bool:
     return step not in ("inference", "engine", "calibrate", "latency", "bundle")
 
 
-def _model_paths(spec: Spec) -> dict[str, str | None]:
-    values = spec.plain
-    found = {}
-    for key in MODEL_HINTS:
-        section, _, name = key.partition(".")
-        found[key] = (values[section] or {}).get(name)
-    return found
+def _refuse_missing(missing: list[Missing]) -> None:
+    """Raise SpecError that names all files, with one hint for each."""
+    if len(missing) == 1:
+        raise SpecError(str(missing[0]), missing[0].hint)
+    if missing:
+        raise SpecError(
+            "\n".join(map(str, missing)), "; ".join(f"{one.place.rpartition(': ')[2]}: {one.hint}" for one in missing)
+        )
 
 
 def _made_later(run: Run, key: str) -> list[Path]:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pyrage
 import pytest
-from secateur.errors import ArtifactError, UntrustedModelError, WrongKeyError
+from secateur.errors import ArtifactError, UntrustedModelError, VaultError, WrongKeyError
 from secateur.models.file import load_model, save_model
 from secateur.spec import ModelSpec
 from secateur.vault import files as vault_files
@@ -45,6 +45,21 @@ def test_a_plain_keras_archive_is_read_too(model, tmp_path):
     assert set(card) == {"sha256"}
     assert not again.compiled
     np.testing.assert_array_equal(model.get_weights()[0], again.get_weights()[0])
+
+
+def test_without_a_key_the_file_is_a_plain_keras_archive(model, tmp_path):
+    save_model(model, tmp_path / "m.tlt", None, {"classes": ["a"]})
+    again, card = load_model(tmp_path / "m.tlt", None)
+    assert card["classes"] == ["a"]
+    np.testing.assert_array_equal(model.get_weights()[0], again.get_weights()[0])
+    (tmp_path / "m.keras").write_bytes((tmp_path / "m.tlt").read_bytes())
+    assert keras.saving.load_model(tmp_path / "m.keras").count_params() == model.count_params()
+
+
+def test_an_encrypted_model_needs_its_key(model, tmp_path):
+    save_model(model, tmp_path / "m.tlt", "k", {})
+    with pytest.raises(VaultError, match="is encrypted, and the spec has no key"):
+        load_model(tmp_path / "m.tlt", None)
 
 
 def rewritten(model, path, change):

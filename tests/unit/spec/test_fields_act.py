@@ -8,11 +8,12 @@ import pytest
 from secateur.cli.main import main
 from secateur.data.splitting import image_roots
 from secateur.export.engine_options import engine_options
-from secateur.spec import LrConfig, ModelSpec, OptimConfig, Spec, load_spec, parse_spec
+from secateur.spec import LrConfig, ModelSpec, OptimConfig, Spec, TrainSpec, load_spec, parse_spec
 from secateur.spec.effects import all_keys, keys_without_effect, nested_section
 from secateur.spec.fields import Section, about
 from secateur.tracking.services import SERVICES
 from secateur.training.optimizers import optimizer_of
+from secateur.training.rates import rate_of_batch
 from secateur.training.schedules import learning_rate
 from secateur.zoo import build
 
@@ -36,7 +37,7 @@ export:
    batch_size: 4}
 """
 # Functions that read a spec: what they look at is not used yet.
-READING = ("_typed", "_validated", "model_dump", "_remarks", "_model_remarks")
+READING = ("typed", "model_dump")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,8 @@ def other_ways(folder):
     spec = parse_spec("prune: {target_latency_ms: 1000}\nmodel: {arch: resnet_10, input_image_size: [3, 32, 32]}\n")
     prune(build(spec.model, 2), spec.prune)
     engine_options(spec)
+    by_tao = parse_spec("train: {lr_config: {compat: tao}, optim_config: {decay: 0.1}}").train
+    assert rate_of_batch(by_tao, 10, 100) < rate_of_batch(TrainSpec(), 10, 100)
     split_already = "data: {train_dataset_path: a, val_dataset_path: b}\nevaluate: {dataset_path: c}\n"
     assert len(image_roots(parse_spec(split_already))) == 3
     spec = load_spec(folder / "one.yaml", ["gen_trt_engine={}", "export.engine_file=m.engine"])
@@ -142,6 +145,9 @@ def test_a_key_acts(path, chain):
     section, name, _ = KEYS[path]
     if any(f".{tracker}." in path for tracker in TRACKED):
         pytest.skip("a tracker's own process has it: see the test below")
+    if path == "tao":
+        assert parse_spec("tao: 5.5").train.optim_config.momentum != Spec().train.optim_config.momentum
+        return
     place = owner(section, name), name
     if place in READ_WITH_ANOTHER:
         arch, depth, meant = READ_WITH_ANOTHER[place]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from secateur.errors import SpecError
 from secateur.spec import parse_spec
 from secateur.spec.spec import Spec
-from secateur.spec.tao_releases import KEYS, SECTIONS
+from secateur.spec.tao_keys import KEYS, SECTIONS
 
 WORDS = [*Spec.model_fields, *SECTIONS, "data_format"]
 NAMES = sorted(

@@ -94,7 +94,7 @@ def test_misplaced_key_names_its_section():
 
 def test_errors_use_the_words_of_the_file():
     assert (
-        "my.yaml:1: dataset.augmentation.mixup_alpha" in mistake("dataset: {augmentation: {mixup_alpha: 1.5}}").message
+        "my.yaml:1: dataset.augmentation.mixup_alpha" in mistake("dataset: {augmentation: {mixup_alpha: -1}}").message
     )
 
 
@@ -229,20 +229,32 @@ def test_depth_beside_the_family(family, depth):
 
 
 @pytest.mark.parametrize(
+    ("model", "option", "said"),
+    [
+        ("{arch: efficientnet-b0, use_pooling: True}", "use_pooling", "part of the network"),
+        ("{arch: efficientnet-b0, all_projections: True}", "all_projections", "identities"),
+        ("{arch: squeezenet, use_batch_norm: True}", "use_batch_norm", "it has no batch normalisation"),
+        ("{arch: alexnet, freeze_bn: True}", "freeze_bn", "it has no batch normalisation"),
+        ("{arch: resnet_18, dropout: 0.5}", "dropout", "VGG and SqueezeNet only"),
+        ("{arch: vgg_16, all_projections: True}", "all_projections", "no shortcuts"),
+        ("{backbone: byom, byom_model: m.tltb, use_bias: True}", "use_bias", "as it is in its file"),
+    ],
+)
+def test_an_option_that_the_family_lacks_is_a_notice(model, option, said):
+    spec = parse_spec(f"key: x\nmodel: {model}")
+    (notice,) = [notice for notice in spec.notices if notice.key == f"model.{option}" and notice.kind == "no effect"]
+    assert said in notice.text
+    assert getattr(spec.model, option) in (False, 0), "the spec says what the network does"
+
+
+@pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("{arch: efficientnet-b0, use_pooling: True}", "use_pooling: True is not possible with efficientnet-b0"),
-        ("{arch: efficientnet-b0, all_projections: True}", "identities"),
-        ("{arch: squeezenet, use_batch_norm: True}", "it has no batch normalisation"),
-        ("{arch: alexnet, freeze_bn: True}", "it has no batch normalisation"),
-        ("{arch: resnet_18, dropout: 0.5}", "VGG and SqueezeNet only"),
-        ("{arch: vgg_16, all_projections: True}", "no shortcuts"),
         ("{arch: darknet_53, padding: symmetric}", "its padding"),
-        ("{backbone: byom, byom_model: m.tltb, use_bias: True}", "as it is in its file"),
         ("{arch: byom, byom_model: m.tltb, freeze_blocks: [1]}", "no numbered blocks"),
     ],
 )
-def test_an_option_that_the_family_lacks_is_refused(model, said):
+def test_an_own_option_that_the_family_lacks_is_refused(model, said):
     error = mistake(f"key: x\nmodel: {model}")
     assert said in error.message
     assert error.message.startswith("my.yaml:2: model.")

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from secateur.errors import InterruptedRunError, ModelError, WrongKeyError
+from secateur.errors import DamagedError, InterruptedRunError, ModelError, VaultError, WrongKeyError
 from secateur.quantization.aware import FakeQuantize, quantisation_aware
 from secateur.runtime.signals import STOP_SIGNALS
 from secateur.spec import ModelSpec, TrainSpec
@@ -190,6 +190,25 @@ def test_all_damaged_says_how_to_start_again(tmp_path):
     assert error.value.exit_code == 4
 
 
+@pytest.mark.parametrize("damage", ["byte", "half", "empty"])
+def test_damage_is_noticed_without_a_key_too(tmp_path, damage):
+    checkpoints = Checkpoints(tmp_path, None)
+    checkpoints.write([keras.Variable(np.arange(4.0))], TrainingState())
+    (path,) = checkpoints.files()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes({"half": content[: len(content) // 2], "empty": b""}.get(damage, content))
+    with pytest.raises(DamagedError) as error:
+        checkpoints.read([keras.Variable(np.zeros(4))], io.StringIO())
+    assert error.value.hint == f"delete {tmp_path} to start again"
+
+
+def test_an_encrypted_checkpoint_needs_its_key(tmp_path):
+    Checkpoints(tmp_path, "k").write([keras.Variable(np.arange(4.0))], TrainingState())
+    with pytest.raises(VaultError, match="is encrypted, and the spec has no key"):
+        Checkpoints(tmp_path, None).read([keras.Variable(np.zeros(4))], io.StringIO())
+
+
 def test_another_key_is_no_damage(tmp_path):
     two_checkpoints(tmp_path)
     work = trainer(tmp_path)
@@ -250,13 +269,14 @@ def test_no_room_is_said_before_training(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_state_survives_the_file(tmp_path):
+@pytest.mark.parametrize("key", ["k", None])
+def test_the_state_survives_the_file(tmp_path, key):
     state = TrainingState(2, 3, [np.float32([1, 2])], {"loss": 0.5}, [{"epoch": 1, "val": None}], 1, (0.5, -1.0))
     state.best_weights = [np.ones((2, 2), np.float32)]
     variable = keras.Variable(np.arange(4.0))
-    Checkpoints(tmp_path, "k").write([variable], state)
+    Checkpoints(tmp_path, key).write([variable], state)
     variable.assign(np.zeros(4))
-    again = Checkpoints(tmp_path, "k").read([variable], io.StringIO())
+    again = Checkpoints(tmp_path, key).read([variable], io.StringIO())
     np.testing.assert_array_equal(np.asarray(variable), np.arange(4.0))
     assert (again.epoch, again.batch, again.logs, again.history) == (2, 3, {"loss": 0.5}, [{"epoch": 1, "val": None}])
     assert (again.best_epoch, again.best_score) == (1, (0.5, -1.0))

@@ -3,7 +3,8 @@
 import math
 
 import pytest
-from secateur.spec import LrConfig
+from secateur.spec import LrConfig, OptimConfig, TrainSpec
+from secateur.training.rates import rate_of_batch
 from secateur.training.schedules import learning_rate
 
 COSINE = LrConfig(scheduler="cosine", learning_rate=0.05, min_lr_ratio=3e-5, soft_start=0.05)
@@ -66,3 +67,39 @@ def test_base_rate_grows_with_devices(config):
 def test_progress_outside_is_refused(progress):
     with pytest.raises(ValueError, match="progress"):
         learning_rate(COSINE, progress)
+
+
+def of_tao(config):
+    return config.model_copy(update={"compat": "tao"})
+
+
+@pytest.mark.parametrize(
+    ("progress", "rate"),
+    [(0.05, 0.05), (0.25, 0.0452255681), (0.5, 0.0289114943), (0.75, 0.0103065595), (1, 3.09282251e-4)],
+)
+def test_tao_does_not_count_the_warm_up_of_cosine(progress, rate):
+    assert learning_rate(of_tao(COSINE), progress) == pytest.approx(rate, rel=1e-8)
+
+
+@pytest.mark.parametrize(("batch", "rate"), [(50, 0.00189737), (100, 6e-4), (150, 1.89737e-4), (1000, 6e-13)])
+def test_step_of_tao_falls_at_each_batch(batch, rate):
+    assert learning_rate(of_tao(STEP), batch / 1000) == pytest.approx(rate, rel=1e-5)
+
+
+def test_soft_anneal_of_tao_starts_above_a_small_base():
+    small = LrConfig(scheduler="soft_anneal", learning_rate=1e-4, soft_start=0.1)
+    assert learning_rate(small, 0) == pytest.approx(1e-4)
+    assert learning_rate(of_tao(small), 0) == pytest.approx(3e-4)
+
+
+def test_decay_acts_only_as_in_tao():
+    section = TrainSpec(num_epochs=2, optim_config=OptimConfig(decay=1e-3))
+    documented = rate_of_batch(section, 1000, 1000)
+    compatible = section.model_copy(update={"lr_config": of_tao(section.lr_config)})
+    plain = compatible.model_copy(update={"optim_config": OptimConfig(decay=0)})
+    assert documented == pytest.approx(learning_rate(section.lr_config, 0.5))
+    assert rate_of_batch(compatible, 1000, 1000) == pytest.approx(rate_of_batch(plain, 1000, 1000) / 2)
+
+
+def test_a_warm_up_of_the_whole_training_ends_at_the_base():
+    assert learning_rate(LrConfig(soft_start=1.0, learning_rate=0.1), 1) == pytest.approx(0.1)

@@ -1,0 +1,277 @@
+"""Join the spec files of one TAO experiment: spec, spec_retrain, spec_retrain_qat, and files of single tasks.
+
+See docs/decisions/joined-specs.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secateur.errors import SpecError
+from secateur.spec.notices import Notice
+from secateur.spec.placeholders import MODELS, Placeholder
+from secateur.spec.spec_text import SpecText
+from secateur.spec.tao_releases import Release
+from secateur.spec.translate import Translated, to_v1, value_at
+
+# Names that TAO gives to its models: `resnet_18_080.tlt`, `model_th=0.68_eq=union.tlt`.
+MODEL_OF_TAO = re.compile(r"(.*_\d{3}|model_th=.*)\.(tlt|hdf5|h5|keras|onnx)")
+PRUNED = re.compile(r"pruned|model_th=|PRUNEDMODEL", re.IGNORECASE)
+# Sections that cannot differ between the trainings of one experiment.
+SHARED = ("data", "augment", "model")
+# Sections that a later file decides.
+LATER = ("evaluate", "inference", "export", "gen_trt_engine")
+MODEL_KEYS = tuple(f"{section}.model_path" for section in ("evaluate", "inference", "export", "prune"))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file.
+
+    Attributes:
+        source: its content in V1's words, with the defaults of its release.
+        role: what it is for.
+    """
+
+    source: Translated
+    role: str
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return Path(self.source.parsed.name).name
+
+
+def joined(files: Sequence[SpecText]) -> SpecText:
+    """One spec in V1's words from several files.
+
+    The file that trains from new weights is the base; one that trains from a pruned model gives `retrain`; evaluate,
+    inference and export come from the last stage that has them. Notices name everything that cannot be joined.
+
+    Raises:
+        SpecError: two files have the same role, contradict each other about images, or are of TF1 and of another
+            release.
+    """
+    sources = [to_v1(parsed) for parsed in files]
+    _require_one_family(sources)
+    parts = [Part(source, _role(source, sources)) for source in sources]
+    base = _only(parts, "train") or _only(parts, "retrain") or parts[0]
+    whole = SpecText(base.source.parsed.name, explicit_values(base.source), release=base.source.found.release)
+    _note_places(whole, base, "")
+    _drop_key(whole)
+    _join_prune(whole, base, parts)
+    _join_retrain(whole, base, parts)
+    for part in _in_order(parts):
+        if part is not base:
+            _join_rest(whole, base, part)
+    _drop_models_of_tao(whole)
+    whole.notices[:0] = [notice for part in parts for notice in _own_notices(part)]
+    return whole
+
+
+def explicit_values(source: Translated) -> dict[str, Any]:
+    """The values that a file sets itself, in V1's words."""
+
+    def kept(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        found = {}
+        for name, value in values.items():
+            path = f"{prefix}{name}"
+            inner = kept(value, f"{path}.") if isinstance(value, dict) else value
+            if inner if isinstance(value, dict) else path in source.explicit:
+                found[name] = inner
+        return found
+
+    return kept(source.values, "")
+
+
+def _require_one_family(sources: Sequence[Translated]) -> None:
+    families = {source.found.release is Release.TF1 for source in sources}
+    if len(families) > 1:
+        names = ", ".join(f"{source.parsed.name} ({source.found.release.in_words})" for source in sources)
+        raise SpecError(f"these files are not of one experiment: {names}", "join files of one release")
+
+
+def _role(source: Translated, sources: Sequence[Translated]) -> str:
+    """`train`, `retrain`, `qat` (a retraining for int8), or `task` for a file without training images."""
+    explicit = source.explicit
+    if not {"data.train_dataset_path", "data.source"} & explicit or "train" not in explicit:
+        return "task"
+    start = value_at(source.values, "train.pretrained_model_path") or ""
+    outputs = [value_at(other.values, "prune.output_path") for other in sources if other is not source]
+    if not (PRUNED.search(str(start)) or (start and start in outputs)):
+        return "train"
+    return "qat" if value_at(source.values, "train.qat") and _also_without_qat(source, sources) else "retrain"
+
+
+def _also_without_qat(source: Translated, sources: Sequence[Translated]) -> bool:
+    """Whether another file retrains without qat: then this one is a second way to retrain."""
+    return any(
+        PRUNED.search(str(value_at(other.values, "train.pretrained_model_path") or ""))
+        and not value_at(other.values, "train.qat")
+        for other in sources
+        if other is not source
+    )
+
+
+def _only(parts: Sequence[Part], role: str) -> Part | None:
+    found = [part for part in parts if part.role == role]
+    if len(found) > 1:
+        names = " and ".join(part.source.parsed.name for part in found)
+        raise SpecError(f"{names} both {role} a network", "join one of them; the other is an experiment of its own")
+    return found[0] if found else None
+
+
+def _in_order(parts: Sequence[Part]) -> list[Part]:
+    return sorted(parts, key=lambda part: ("train", "task", "retrain", "qat").index(part.role))
+
+
+def _drop_key(whole: SpecText) -> None:
+    """A literal key is not copied: the loader says what is missing."""
+    key = whole.values.get("key")
+    if key is not None and not str(key).startswith(("env:", "file:")):
+        del whole.values["key"]
+
+
+def _values_of(part: Part, base: Part) -> dict[str, Any]:
+    """What a file adds: its own values; with its defaults too if its release has others than the base's."""
+    same = part.source.found.release is base.source.found.release
+    return explicit_values(part.source) if same else part.source.values
+
+
+def _note_places(whole: SpecText, part: Part, section: str) -> None:
+    for path in part.source.explicit:
+        if not section or path == section or path.startswith(f"{section}."):
+            whole.origin[path] = part.source.where(path)
+
+
+def _own_notices(part: Part) -> Iterator[Notice]:
+    yield Notice("release", "", f"{part.name} ({part.role}): {part.source.found.release.in_words}")
+    for notice in (*part.source.parsed.notices, *part.source.notices):
+        yield Notice(notice.kind, f"{part.name}: {notice.key}", notice.text)
+
+
+def _join_prune(whole: SpecText, base: Part, parts: Sequence[Part]) -> None:
+    for part in parts:
+        section = _values_of(part, base).get("prune")
+        if part is base or not isinstance(section, dict):
+            continue
+        before = whole.values.get("prune")
+        if isinstance(before, dict):
+            _tell_conflicts(whole, part, "prune", before, section)
+        whole.values["prune"] = {**(before if isinstance(before, dict) else {}), **section}
+        _note_places(whole, part, "prune")
+
+
+def _join_retrain(whole: SpecText, base: Part, parts: Sequence[Part]) -> None:
+    retrain, qat = _only(parts, "retrain"), _only(parts, "qat")
+    for part in (retrain, qat):
+        if part is not None and part is not base:
+            _tell_shared(whole, base, part)
+    if retrain is None or retrain is base:
+        return
+    differing = _differing(base.source.values.get("train", {}), retrain.source.values.get("train", {}))
+    differing.pop("pretrained_model_path", None)
+    whole.values["retrain"] = differing
+    for path in retrain.source.explicit:
+        if path.startswith("train."):
+            whole.origin[f"re{path}"] = retrain.source.where(path)
+    if qat is not None:
+        text = "trains it for int8 as well: set retrain.qat: True for that, in an experiment of its own"
+        whole.notices.append(Notice("warning", qat.name, text))
+
+
+def _differing(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `other` that `base` does not have."""
+    found: dict[str, Any] = {}
+    for name, value in other.items():
+        here = base.get(name)
+        if isinstance(value, dict) and isinstance(here, dict):
+            inner = _differing(here, value)
+            if inner:
+                found[name] = inner
+        elif value != here:
+            found[name] = value
+    return found
+
+
+def _tell_shared(whole: SpecText, base: Part, part: Part) -> None:
+    """Name what a retraining file says about images and network: TAO takes both from the pruned model's training."""
+    for section in SHARED:
+        here, there = base.source.values.get(section, {}), part.source.values.get(section, {})
+        if isinstance(here, dict) and isinstance(there, dict):
+            _tell_conflicts(whole, part, section, there, here)
+
+
+def _tell_conflicts(
+    whole: SpecText, part: Part, section: str, dropped: Mapping[str, Any], kept: Mapping[str, Any]
+) -> None:
+    """Name each value that another one replaces; paths of models are told when they are dropped."""
+    for path, value in _leaves(_differing(kept, dropped), f"{section}."):
+        used = value_at({section: dict(kept)}, path)
+        if used is not None and not path.endswith(".model_path"):
+            whole.notices.append(Notice("warning", f"{part.name}: {path}", f"{value!r} is not used; {used!r} is"))
+
+
+def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _join_rest(whole: SpecText, base: Part, part: Part) -> None:
+    """Take evaluate, inference and export from this file, and of the other sections what the files before lack."""
+    for section, values in _values_of(part, base).items():
+        if section in ("train", "prune", "key", "tao", "results_dir"):
+            continue
+        before = whole.values.get(section)
+        if not isinstance(before, dict) or not isinstance(values, dict):
+            whole.values.setdefault(section, values)
+        elif section in LATER:
+            _require_same_images(whole, part, section, before, values)
+            _tell_conflicts(whole, part, section, before, values)
+            whole.values[section] = {**before, **values}
+        else:
+            whole.values[section] = {**values, **before}
+        if section in LATER:
+            _note_places(whole, part, section)
+
+
+def _require_same_images(
+    whole: SpecText, part: Part, section: str, before: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
+    here, there = before.get("dataset_path"), values.get("dataset_path")
+    if here and there and here != there:
+        raise SpecError(
+            f"{part.source.where(f'{section}.dataset_path')}: {there}, but {whole.at(f'{section}.dataset_path')} says "
+            f"{here}",
+            "evaluate one set of images",
+        )
+
+
+def _drop_models_of_tao(whole: SpecText) -> None:
+    """Remove the paths of models that a stage of this experiment makes."""
+    for path in MODEL_KEYS:
+        section, _, name = path.partition(".")
+        holder = whole.values.get(section)
+        value = holder.get(name) if isinstance(holder, dict) else None
+        if isinstance(value, str) and isinstance(holder, dict) and (_is_of_tao(value) or value in MODELS):
+            del holder[name]
+            whole.notices.append(Notice("warning", path, f"{value} is a model of a stage before: this run's is used"))
+    train = whole.values.get("train")
+    start = train.get("pretrained_model_path") if isinstance(train, dict) else None
+    if (
+        isinstance(train, dict)
+        and isinstance(start, str)
+        and (PRUNED.search(start) or start == Placeholder.PRUNEDMODEL)
+    ):
+        del train["pretrained_model_path"]
+
+
+def _is_of_tao(path: str) -> bool:
+    return MODEL_OF_TAO.fullmatch(Path(path).name) is not None
