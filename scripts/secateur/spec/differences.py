@@ -16,6 +16,8 @@ from secateur.spec.translate import Translated, value_at
 
 # Releases that leave out the last batch of an epoch if it is not full.
 WHOLE_BATCHES = (Release.TF1, Release.V0, Release.TAO_4_0)
+# Keys that only secateur has: with one of them a file is no file of TAO.
+OWN_WORDS = {"retrain", "data.source", "data.split", "prune.target_macs", "prune.target_params", "tao"}
 TAO_SCHEDULE = "train.lr_config.compat: tao does as TAO"
 # TAO's first rate of soft_anneal.
 SOFT_ANNEAL_START = 3e-4
@@ -26,7 +28,9 @@ def release_notices(source: Translated) -> Iterator[Notice]:
     found = source.found
     evidence = ", ".join(found.evidence[:4]) or "no word of another release"
     if found.release is Release.SPECIFICATION:
-        yield Notice("release", "", f"the specification's words ({evidence}); its tables give the defaults")
+        if not source.explicit & OWN_WORDS:
+            text = f"the specification's words ({evidence}); its tables give the defaults, tao: 4.0 those of TAO's code"
+            yield Notice("release", "", text)
         return
     filled = [path for path in DEFAULTS[found.release] if path not in source.explicit]
     yield Notice(
