@@ -52,6 +52,7 @@ STORY = {
     "secateur rekey FILES --key env:OLD --new-key env:NEW": "OLD=$SECATEUR_KEY NEW=another-pass-phrase "
     "secateur rekey models/mynet.tltb --key env:OLD --new-key env:NEW",
     "secateur convert old/classification_spec.cfg -o config/specs/mine.yaml": None,
+    "secateur convert old/spec.yaml old/spec_retrain.yaml -o config/specs/one.yaml": None,
     "secateur convert OLD -o NEW.yaml": "secateur convert config/specs/pets.yaml -o again.yaml",
     "cp old/spec.yaml config/specs/mine.yaml": None,
     "secateur check config/specs/mine.yaml": None,
@@ -62,6 +63,9 @@ STORY = {
 }  # fmt: skip
 
 ELSEWHERE = {
+    "secateur convert spec.yaml --arch resnet_18 -o config/specs/mine.yaml": (
+        "tests/unit/spec/test_pytorch_convert.py"
+    ),
     "secateur pick sizes --max-drop 0.02": "tests/e2e/test_sweep.py",
     "secateur pick sizes --max-drop 0.02 --by latency_ms": "tests/e2e/test_sweep.py",
     "snakemake --cores all": "above, with GPUs",
@@ -158,6 +162,8 @@ def test_the_story(few, tmp_path, repository):
         f"for section, keys in {QUICK!r}.items(): spec[section].update(keys)\n"
         "spec['model'].update(arch='resnet_10', input_image_size=[3, 32, 32])\n"
         "path.write_text(yaml.safe_dump(spec)); pathlib.Path('old/spec.yaml').write_text(yaml.safe_dump(spec))\n"
+        "spec['train']['pretrained_model_path'] = 'PRUNEDMODEL'; del spec['retrain']\n"
+        "pathlib.Path('old/spec_retrain.yaml').write_text(yaml.safe_dump(spec))\n"
     )
     script = "\n".join(f"echo '>>> {number}' >&2\n{run or said}" for number, (said, run) in enumerate(STORY.items()))
     bins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -175,7 +175,8 @@ def _join_retrain(whole: SpecText, base: Part, parts: Sequence[Part]) -> None:
         return
     differing = _differing(base.source.values.get("train", {}), retrain.source.values.get("train", {}))
     differing.pop("pretrained_model_path", None)
-    whole.values["retrain"] = differing
+    own = whole.values.get("retrain")
+    whole.values["retrain"] = {**(own if isinstance(own, dict) else {}), **differing}
     for path in retrain.source.explicit:
         if path.startswith("train."):
             whole.origin[f"re{path}"] = retrain.source.where(path)
