@@ -125,9 +125,8 @@ def canonical_arch(name: str, n_layers: int | None = None) -> str:
         return by_folded[folded]
     depths = [arch.rpartition("_")[2] for arch in ARCHITECTURES if arch.startswith(f"{folded}_")]
     if n_layers is None and len(depths) > 1 and folded in DEPTHS:
-        raise ValueError(f"'{name}' needs n_layers: {', '.join(depths)}")
-    if n_layers is not None:
-        name = f"{name}' with n_layers '{n_layers}"
+        raise ValueError(f"'{name}' needs n_layers {' or '.join(depths)}")
+    shown = f"'{name}'" if n_layers is None else f"'{name}' with n_layers {n_layers}"
     near = difflib.get_close_matches(folded, list(by_folded), n=1)
     suggestion = f"; did you mean '{by_folded[near[0]]}'?" if near else ""
-    raise ValueError(f"unknown backbone '{name}'{suggestion} The backbones are {', '.join(ARCHITECTURES)}, and {BYOM}")
+    raise ValueError(f"unknown backbone {shown}{suggestion} The backbones are {', '.join(ARCHITECTURES)}, and {BYOM}")

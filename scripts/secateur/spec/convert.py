@@ -8,12 +8,14 @@ from typing import Any
 
 from secateur.spec.effective import flattened
 from secateur.spec.load import read_specs, typed
-from secateur.spec.pytorch_convert import converted_pytorch
-from secateur.spec.pytorch_spec import is_pytorch
+from secateur.spec.pytorch.pytorch_convert import converted_pytorch
+from secateur.spec.pytorch.pytorch_forms import is_pytorch
 from secateur.spec.spec import Spec
 from secateur.spec.spec_file import read_spec_text
 from secateur.spec.spec_text import SpecText
-from secateur.spec.translate import NO_KEY, Translated, to_v1
+from secateur.spec.special_keys import NO_KEY
+from secateur.spec.translate import to_v1
+from secateur.spec.translated import Translated
 from secateur.spec.yaml_text import yaml_text
 
 KEY_FROM = "env:SECATEUR_KEY"

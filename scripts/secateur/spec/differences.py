@@ -12,7 +12,7 @@ from secateur.spec.notices import Notice
 from secateur.spec.release_defaults import ALL_DEFAULTS, DEFAULTS, REQUIRED_BY_TF1, THREADS, open_rows
 from secateur.spec.spec import Spec
 from secateur.spec.tao_releases import CHOSEN, V2, Release
-from secateur.spec.translate import Translated, value_at
+from secateur.spec.translated import Translated, value_at
 
 # Releases that leave out the last batch of an epoch if it is not full.
 WHOLE_BATCHES = (Release.TF1, Release.V0, Release.TAO_4_0)

@@ -16,7 +16,8 @@ from secateur.spec.notices import Notice
 from secateur.spec.placeholders import MODELS, Placeholder
 from secateur.spec.spec_text import SpecText
 from secateur.spec.tao_releases import Release
-from secateur.spec.translate import Translated, to_v1, value_at
+from secateur.spec.translate import to_v1
+from secateur.spec.translated import Translated, value_at
 
 # Names that TAO gives to its models: `resnet_18_080.tlt`, `model_th=0.68_eq=union.tlt`.
 MODEL_OF_TAO = re.compile(r"(.*_\d{3}|model_th=.*)\.(tlt|hdf5|h5|keras|onnx)")

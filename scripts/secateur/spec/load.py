@@ -16,15 +16,18 @@ from secateur.spec.architectures import FIXED, family_name
 from secateur.spec.differences import differences, origins, release_notices
 from secateur.spec.effects import keys_without_effect
 from secateur.spec.joining import joined
+from secateur.spec.model_spec import OF_ARCH
 from secateur.spec.notices import Notice
 from secateur.spec.placeholders import Placeholder
-from secateur.spec.pytorch_spec import refuse_pytorch
+from secateur.spec.pytorch.pytorch_forms import refuse_pytorch
 from secateur.spec.spec import Spec
 from secateur.spec.spec_file import parse_spec_text, read_spec_text
 from secateur.spec.spec_text import SpecText
+from secateur.spec.special_keys import NO_KEY
 from secateur.spec.tao_releases import V2, Release
 from secateur.spec.tracker_specs import TRACKERS
-from secateur.spec.translate import NO_KEY, Translated, to_v1
+from secateur.spec.translate import to_v1
+from secateur.spec.translated import Translated
 
 # The passphrases in TAO's documents and sample specs.
 PUBLIC_DEFAULT_KEYS = ("nvidia_tlt", "tlt_encode")
@@ -34,6 +37,8 @@ OWN_OPTIONS = ("padding", "freeze_blocks")
 
 # Releases whose files need no key.
 KEY_IS_OPTIONAL = (Release.TF1, *V2)
+
+ALL_KEYS = "see config/README.md for every key"
 
 DEPTHWISE = ("efficientnet", "mobilenet_v1", "mobilenet_v2")
 BETTER_FOR_DEPTHWISE = (
@@ -139,20 +144,35 @@ def _validated(source: Translated, values: dict[str, Any]) -> Spec:
     try:
         return Spec.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as failure:
-        mistakes = [_mistake(source, error) for error in failure.errors(include_url=False)]
+        errors = sorted(failure.errors(include_url=False), key=lambda error: _line(source, error))
+        mistakes = [_mistake(source, error) for error in errors]
+    hints = [hint for _, hint in mistakes if hint]
     raise SpecError(
         "\n".join(dict.fromkeys(text for text, _ in mistakes)),
-        next((hint for _, hint in mistakes if hint), "see config/README.md for every key"),
+        next((hint for hint in hints if hint != ALL_KEYS), ALL_KEYS),
     )
+
+
+def _dotted(error: Any) -> str:
+    """The path of V1 that an error is about."""
+    dotted = ".".join(str(part) for part in error["loc"])
+    return f"{dotted}.arch" if error["type"] == OF_ARCH else dotted
+
+
+def _line(source: Translated, error: Any) -> int:
+    return source.parsed.line(source.written(_dotted(error))) or 0
 
 
 def _mistake(source: Translated, error: Any) -> tuple[str, str]:
     """The message of one error, and its hint."""
-    dotted = ".".join(str(part) for part in error["loc"])
+    dotted = _dotted(error)
     where = source.where(dotted) if dotted else source.parsed.name
     if error["type"] == "extra_forbidden":
+        name = str(error["loc"][-1])
+        if "." in name:
+            return f"{where}: unknown key", f"write {name.rpartition('.')[2]} below {name.rpartition('.')[0]}:"
         near = _nearest(dotted)
-        return f"{where}: unknown key", f"did you mean {near}?" if near else "see config/README.md for every key"
+        return f"{where}: unknown key", f"did you mean {near}?" if near else ALL_KEYS
     if error["type"] in ("model_type", "dict_type"):
         return f"{where}: must be a section of keys", ""
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from secateur.spec.architectures import BYOM, canonical_arch
 from secateur.spec.fields import Folded, Fraction, OptionalPath, Section, empty_to_none, numbers, spec_key
 
 MIN_IMAGE_SIDE = 16  # the specification says: X, Y >= 16
 MAX_IMAGE_SIDE = 16384
+# The type of pydantic's error about the name of a backbone.
+OF_ARCH = "arch"
 
 
 class ModelSpec(Section):
@@ -73,7 +76,10 @@ class ModelSpec(Section):
             return values
         depth = values.get("n_layers")
         arch = values.get("arch", cls.model_fields["arch"].default)
-        return {**values, "arch": canonical_arch(arch, depth if isinstance(depth, int) else None)}
+        try:
+            return {**values, "arch": canonical_arch(arch, depth if isinstance(depth, int) else None)}
+        except ValueError as error:
+            raise PydanticCustomError(OF_ARCH, "{reason}", {"reason": str(error)}) from None
 
     @model_validator(mode="after")
     def _byom_has_a_model(self) -> Self:

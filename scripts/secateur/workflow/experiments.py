@@ -15,7 +15,7 @@ from secateur.errors import SecateurError, SpecError, format_error
 from secateur.export.exported_files import export_name
 from secateur.run import EXPERIMENT_NAME, Run
 from secateur.spec import Spec, load_spec
-from secateur.spec.translate import value_at
+from secateur.spec.translated import value_at
 from secateur.step_table import COMMON_STEPS, STEPS
 from secateur.storage.atomic import require_writable
 from secateur.vault.keys import key_of

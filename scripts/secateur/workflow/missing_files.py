@@ -8,7 +8,7 @@ from pathlib import Path
 
 from secateur.data.filesystem import is_url
 from secateur.run import Run
-from secateur.spec.translate import value_at
+from secateur.spec.translated import value_at
 from secateur.workflow.staleness import is_digits
 
 OF_THIS_RUN = "write EVALMODEL for the model of this run, or remove the key"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from secateur.errors import SpecError
 from secateur.spec import Spec, parse_spec
-from secateur.spec.pytorch_convert import converted_pytorch
-from secateur.spec.pytorch_spec import Era, era_of, is_pytorch, refuse_pytorch
+from secateur.spec.pytorch.pytorch_convert import converted_pytorch
+from secateur.spec.pytorch.pytorch_forms import Era, era_of, is_pytorch, refuse_pytorch
 from secateur.spec.spec_file import parse_spec_text
 
 SIX_SMALL = """

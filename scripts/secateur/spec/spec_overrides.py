@@ -1,0 +1,80 @@
+"""Words `section.key=value` of the command line that replace values of a spec file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from secateur.errors import SpecError
+from secateur.spec.prune_spec import BUDGETS
+from secateur.spec.release_defaults import DEFAULTS
+from secateur.spec.tao_keys import KEYS, LAYOUTS, SECTIONS, SIZE_KEYS
+from secateur.spec.tao_releases import Release
+from secateur.spec.translated import Translated, holder_of
+
+# Goals of a prune section; only one of them can be set.
+GOALS = ("threshold", *BUDGETS)
+
+
+def read_override(word: str) -> tuple[str, Any]:
+    """The dotted path and the value of a word `section.key=value`; the value is YAML.
+
+    Raises:
+        SpecError: the word is not of this form, or holds a key that other users could read in a list of processes.
+    """
+    dotted, equals, text = word.partition("=")
+    if not equals or not all(dotted.split(".")):
+        raise SpecError(f"'{word}' is not section.key=value", "write, for example, train.num_epochs=10")
+    if dotted in ("key", "encryption_key") and text and not text.startswith(("env:", "file:")):
+        raise SpecError(f"{dotted}: takes env:NAME or file:PATH here", "other users can read command lines")
+    try:
+        return dotted, yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        raise SpecError(f"{dotted}: '{text}' is not a YAML value", "quote it") from None
+
+
+def v1_path(path: str) -> str:
+    """The path of V1 for a path in the words of any release."""
+    section, dot, rest = path.partition(".")
+    path = SECTIONS.get(section, section) + dot + rest
+    for old, new in KEYS.items():
+        if path == old or path.startswith(f"{old}."):
+            path = new + path.removeprefix(old)
+    return path
+
+
+def override(spec: Translated, dotted: str, value: Any) -> None:
+    """Set a value, whose path is in the words of any release. Raises SpecError if there is no such section."""
+    path = v1_path(dotted)
+    section, _, name = path.rpartition(".")
+    if section == "model" and name in SIZE_KEYS:
+        _override_side(spec, SIZE_KEYS.index(name), value)
+        return
+    if path in ("data_format", "model.data_format"):
+        path, value = "export.layout", LAYOUTS.get(value, value)
+    holder, key = holder_of(spec.values, path, make=True)
+    if holder is None:
+        raise SpecError(f"'{dotted}' is not a key of a section", "write, for example, train.num_epochs=10")
+    if section == "prune" and name in GOALS:
+        # They exclude each other: the last word counts.
+        for other in GOALS:
+            holder.pop(other, None)
+    holder[key] = value
+    spec.overridden.add(path)
+
+
+def _override_side(spec: Translated, place: int, value: Any) -> None:
+    model = spec.values.setdefault("model", {})
+    size = model.get("input_image_size") if isinstance(model, dict) else None
+    sides = size.split(",") if isinstance(size, str) else size
+    if not isinstance(sides, list) or len(sides) != len(SIZE_KEYS):
+        sides = list(_sides_of(spec))
+    model["input_image_size"] = [value if index == place else side for index, side in enumerate(sides)]
+    spec.overridden.add("model.input_image_size")
+
+
+def _sides_of(spec: Translated) -> list[int]:
+    """The default size of the release; the specification's in a file of its words."""
+    release = spec.found.release if "model.input_image_size" in DEFAULTS[spec.found.release] else Release.TAO_4_0
+    return list(DEFAULTS[release]["model.input_image_size"])

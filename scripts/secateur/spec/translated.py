@@ -1,0 +1,110 @@
+"""A spec in V1's words, and its connection with the words of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from secateur.spec.notices import Notice
+from secateur.spec.spec_text import SpecText
+from secateur.spec.tao_releases import Found
+
+
+@dataclass
+class Translated:
+    """A spec in V1's words.
+
+    Attributes:
+        parsed: the file.
+        found: the release that it is of.
+        values: sections and keys of V1, with the defaults of the release.
+        explicit: dotted paths of V1 that the file sets.
+        renamed: path of V1 -> path in the file, for keys with another name there.
+        overridden: dotted paths of V1 that the command line sets.
+        no_key: whether the file says that there is no key.
+        notices: remarks about the keys of the file.
+    """
+
+    parsed: SpecText
+    found: Found
+    values: dict[str, Any]
+    explicit: set[str] = field(default_factory=set)
+    renamed: dict[str, str] = field(default_factory=dict)
+    overridden: set[str] = field(default_factory=set)
+    no_key: bool = False
+    notices: list[Notice] = field(default_factory=list)
+
+    def written(self, dotted: str) -> str:
+        """The path in the file for a path of V1."""
+        parts = dotted.split(".")
+        for end in range(len(parts), 0, -1):
+            head = ".".join(parts[:end])
+            if head in self.renamed:
+                return ".".join([self.renamed[head], *parts[end:]])
+        return dotted
+
+    def where(self, dotted: str) -> str:
+        """`file:line: key` for a path of V1, in the words of the file."""
+        if dotted in self.overridden:
+            return f"command line: {dotted}"
+        if dotted in self.parsed.origin:
+            return self.parsed.origin[dotted]
+        written = self.written(dotted)
+        return f"{self.parsed.at(written)}: {written}"
+
+    def note(self, kind: Any, dotted: str, text: str) -> None:
+        """Add a remark about a key."""
+        self.notices.append(Notice(kind, self.written(dotted), text))
+
+
+def holder_of(values: dict[str, Any], path: str, make: bool = False) -> tuple[dict[str, Any] | None, str]:
+    """The section that holds a dotted path, and the name of the key there; None if a section is absent.
+
+    Args:
+        values: the root.
+        path: the dotted path.
+        make: create absent sections.
+    """
+    *sections, name = path.split(".")
+    holder: Any = values
+    for section in sections:
+        if make and holder.get(section) is None:
+            holder[section] = {}
+        holder = holder.get(section)
+        if not isinstance(holder, dict):
+            return None, name
+    return holder, name
+
+
+def value_at(values: dict[str, Any], path: str) -> Any:
+    """The value at a dotted path; None if a section or the key is absent."""
+    holder, name = holder_of(values, path)
+    return None if holder is None else holder.get(name)
+
+
+def pop_at(values: dict[str, Any], path: str) -> Any:
+    """Remove the value at a dotted path and return it; None if it is absent."""
+    holder, name = holder_of(values, path)
+    return None if holder is None else holder.pop(name, None)
+
+
+def plain_copy(value: Any) -> Any:
+    """A copy of nested dicts and lists."""
+    if isinstance(value, dict):
+        return {key: plain_copy(item) for key, item in value.items()}
+    return [plain_copy(item) for item in value] if isinstance(value, list) else value
+
+
+def paths_of(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted paths of all sections and keys."""
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from paths_of(value, f"{prefix}{key}.")
+
+
+def as_written(renamed: dict[str, str], path: str) -> str:
+    """The path in the file, also if its section was renamed before."""
+    section, _, key = path.partition(".")
+    return f"{renamed[section]}.{key}" if key and section in renamed else path
