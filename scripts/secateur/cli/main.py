@@ -23,6 +23,7 @@ from secateur.runtime.onednn import use_onednn
 from secateur.runtime.quiet import keras_imported_quietly
 from secateur.runtime.signals import stoppable
 from secateur.spec import load_spec
+from secateur.spec.notices import shown_by_steps
 from secateur.step_table import STEPS
 from secateur.training.hosts import hosts_of, join
 from secateur.workflow.job import on_gpus
@@ -106,9 +107,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _step(options: Any) -> None:
     spec = load_spec(options.spec, options.overrides)
-    for notice in spec.notices:
-        if notice.kind == "warning":
-            print(notice, file=sys.stderr)
+    for notice in shown_by_steps(spec.notices):
+        print(notice, file=sys.stderr)
     if options.step in ("prune", "retrain") and not spec.prunes:
         raise SpecError(f"the spec has no prune section, so there is nothing to {options.step}", "add `prune:`")
     hosts = hosts_of(os.environ)

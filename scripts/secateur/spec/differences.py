@@ -33,11 +33,8 @@ def release_notices(source: Translated) -> Iterator[Notice]:
             yield Notice("release", "", text)
         return
     filled = [path for path in DEFAULTS[found.release] if path not in source.explicit]
-    yield Notice(
-        "release",
-        "",
-        f"{found.release.in_words} ({evidence}); {len(filled)} values are its defaults, marked in the spec above",
-    )
+    defaults = f"{len(filled)} values are its defaults; `secateur check` shows all"
+    yield Notice("release", "", f"{found.release.in_words} ({evidence}); {defaults}")
     if len(found.candidates) > 1:
         choices = " or ".join(f"tao: {name}" for name in CHOSEN if CHOSEN[name] in found.candidates)
         for path, values in open_rows(source.explicit, found.candidates).items():

@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 from secateur.errors import SpecError
 from secateur.spec.notices import Notice
-from secateur.spec.spec_text import SpecText
+from secateur.spec.spec_text import MAX_VALUES, SpecText
 
 MISSING = "???"
 ENVIRONMENT = ("oc.env", "env")
 # The innermost `${...}`; a backslash before it makes it plain text.
 REFERENCE = re.compile(r"(\\?)\$\{([^${}]*)\}")
 # References to references, and characters of a value: real specs have one and a hundred.
-MAX_ROUNDS = 50
+MAX_ROUNDS = 20
 MAX_CHARACTERS = 10_000
 
 
@@ -33,13 +34,31 @@ def resolve(parsed: SpecText) -> None:
     """
     if parsed.form == "proto":
         return
-    for holder, key, path in list(_texts(parsed.values, "")):
-        if "${" in holder[key]:
+    # A reference to a section puts its references here, so one pass is not enough.
+    for _ in range(MAX_ROUNDS):
+        open_texts = [entry for entry in _texts(parsed.values, "") if _is_open(entry[0][entry[1]])]
+        for holder, key, path in open_texts:
             holder[key] = _resolved(parsed, holder[key], path)
+        if not open_texts:
+            break
+        _require_few_values(parsed)
+    else:
+        raise SpecError(f"{parsed.name}: the references in it have no end", "write the values themselves")
+    for holder, key, _ in _texts(parsed.values, ""):
+        holder[key] = REFERENCE.sub(lambda match: match[0].removeprefix("\\"), holder[key])
     for holder, key, path in list(_texts(parsed.values, "")):
         if holder[key] == MISSING and isinstance(holder, dict):
             del holder[key]
             parsed.notices.append(Notice("missing", path, "has no value (???)"))
+
+
+def _is_open(text: str) -> bool:
+    return any(not match[1] for match in REFERENCE.finditer(text))
+
+
+def _require_few_values(parsed: SpecText) -> None:
+    if sum(1 for _ in _texts(parsed.values, "")) > MAX_VALUES:
+        raise SpecError(f"{parsed.name}: more than {MAX_VALUES} values", "write fewer references to sections")
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
@@ -57,10 +76,10 @@ def _resolved(parsed: SpecText, text: str, path: str) -> Any:
     for _ in range(MAX_ROUNDS):
         found = next((match for match in REFERENCE.finditer(text) if not match[1]), None)
         if found is None:
-            return REFERENCE.sub(lambda match: match[0].removeprefix("\\"), text)
+            return text
         value = _referred(parsed, found[2].strip(), path)
-        if found[0] == text and not (isinstance(value, str) and "${" in value):
-            return value
+        if found[0] == text and not isinstance(value, str):
+            return deepcopy(value)
         if isinstance(value, dict | list):
             raise SpecError(
                 f"{parsed.at(path)}: {path}: {found[0]} is a section, not a value", "write the whole path of a key"
@@ -89,6 +108,8 @@ def _referred(parsed: SpecText, reference: str, path: str) -> Any:
             value = value[int(part)]
         else:
             raise SpecError(f"{parsed.at(path)}: {path}: there is no key {absolute} in the file", "write the value")
+    if path.startswith(f"{absolute}.") or path == absolute:
+        raise SpecError(f"{parsed.at(path)}: {path}: {absolute} refers to itself", "write the value")
     if value == MISSING:
         raise SpecError(f"{parsed.at(path)}: {path}: {absolute} has no value (???)", f"give {absolute} a value")
     return value

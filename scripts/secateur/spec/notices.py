@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,3 +26,15 @@ class Notice:
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.kind, self.key, self.text) if part)
+
+
+def shown_by_steps(notices: Iterable[Notice]) -> Iterator[Notice]:
+    """The remarks that a step prints: warnings, missing values, and which release the file is of.
+
+    `secateur check` prints all.
+    """
+    releases = 0
+    for notice in notices:
+        releases += notice.kind == "release"
+        if notice.kind in ("warning", "missing") or (notice.kind == "release" and releases == 1):
+            yield notice

@@ -18,8 +18,11 @@ from secateur.runtime.import_hooks import skip_unused_imports
 from secateur.runtime.onednn import use_onednn
 from secateur.runtime.signals import stoppable
 from secateur.runtime.threads import use_threads
+from secateur.spec.notices import shown_by_steps
 from secateur.step_table import COMMON_STEPS, STEPS
 
+# The step that prints the remarks about the spec, so that they stand once in the output of a run.
+FIRST_STEP = "split"
 # Lines without the experiment's name: errors, which name their file or key and their log, and continued lines.
 UNNAMED = ("error:", "hint:", "log:", " ")
 
@@ -114,6 +117,9 @@ def run_step(snakemake: Any, step: str, **wildcards: str) -> None:
         wildcards: more arguments of the step, such as `stage`.
     """
     with job(snakemake) as (run, stream):
+        if step == FIRST_STEP:
+            for notice in shown_by_steps(run.spec.notices):
+                print(notice, file=stream, flush=True)
         STEPS[step].load()(run, stream, **wildcards)
 
 

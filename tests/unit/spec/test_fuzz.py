@@ -8,6 +8,8 @@ from secateur.spec import parse_spec
 from secateur.spec.spec import Spec
 from secateur.spec.tao_keys import KEYS, SECTIONS
 
+from tests.unit.spec.tao_corpus import ACCEPTED
+
 WORDS = [*Spec.model_fields, *SECTIONS, "data_format"]
 NAMES = sorted(
     {name for field in Spec.model_fields.values() for name in getattr(field.annotation, "model_fields", ())}
@@ -40,3 +42,11 @@ def test_any_bytes(text):
 @given(SPECS)
 def test_any_mapping_of_known_words(values):
     check(yaml.safe_dump(values, allow_unicode=True))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(ACCEPTED)), st.integers(0, 4000), st.integers(0, 60), st.text(max_size=6))
+def test_specs_of_all_releases_with_a_part_replaced(name, start, length, text):
+    spec = ACCEPTED[name]
+    start = min(start, len(spec))
+    check(spec[:start] + text + spec[start + length :])
