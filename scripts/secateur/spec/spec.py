@@ -34,7 +34,10 @@ class Spec(Section):
         None, "own addition: the TAO release whose defaults count for absent keys; absent: found by the file's words"
     )
     results_dir: OptionalPath = spec_key(None, "absent: `results/<experiment>`")
-    key: SecretStr | None = spec_key(None, "passphrase: literal, env:NAME or file:PATH")
+    key: SecretStr | None = spec_key(
+        None,
+        "passphrase: literal, env:NAME or file:PATH; none: files are not encrypted, as absent in files of TF1 and V2",
+    )
     data: DataSpec = Field(default_factory=DataSpec, description="where the images are")
     augment: AugmentSpec = Field(default_factory=AugmentSpec, description="augmentation in training")
     model: ModelSpec = Field(default_factory=ModelSpec, description="backbone and input")
