@@ -20,6 +20,8 @@ EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 STATUS = "status.json"
 # The stage of evaluate for a model file that `evaluate.model_path` names.
 EXTERNAL = "external"
+# TAO writes the class map at the top of its results (V1), or beside the trained model (V2).
+TAO_CLASSMAPS = ("classmap.json", "train/classmap.json")
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,9 @@ class Run:
             return default
         found = split_placeholder(path)
         if found is None:
-            return Path(path)
+            # TAO's own class map of this experiment, after the notebook has put the results folder into the spec.
+            own = self.spec.results_dir and Path(path) in (Path(self.spec.results_dir) / name for name in TAO_CLASSMAPS)
+            return self.classmap if own else Path(path)
         word, rest = found
         if word is Placeholder.EVALMODEL:
             return self.model(self.final_step)
@@ -135,9 +139,7 @@ class Run:
             return self.model("prune")
         if word is Placeholder.EXPORTDIR:
             return self.folder("export") / rest
-        # TAO writes the class map at the top of its results (V1), or beside the trained model (V2).
-        own = (self.classmap.name, f"train/{self.classmap.name}")
-        return self.classmap if rest in own else self.results / rest
+        return self.classmap if rest in TAO_CLASSMAPS else self.results / rest
 
 
 def trainings(spec: Spec) -> list[str]:

@@ -176,6 +176,9 @@ def _convert(options: Any) -> None:
 def _flags(options: Any) -> list[str]:
     """The flags of TAO's command lines as overrides."""
     given = {key: getattr(options, key) for key in TAO_FLAGS.values()}
+    swallowed = [word for word in given["prune.excluded_layers"] or () if os.path.exists(word)]
+    if swallowed:
+        raise SpecError(f"--excluded-layers has the file {swallowed[0]}", "write the spec files before the flags")
     found = [
         f"{key}={json.dumps(value) if isinstance(value, list) else value}" for key, value in given.items() if value
     ]

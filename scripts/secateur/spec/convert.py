@@ -71,9 +71,9 @@ def converted_text(parsed: SpecText, heading: Sequence[str], overrides: Sequence
         remarks.append(f"the key was in the file and is not copied: set the variable {KEY_FROM.removeprefix('env:')}")
     release = source.found.release
     comments = {
-        path: f"{release.in_words}'s default" for path in spec.origins if spec.origins[path] == release.in_words
+        path: f"default of {release.in_words}" for path in spec.origins if spec.origins[path] == release.in_words
     }
-    head = "".join(f"# {line}\n" for line in [*heading, *remarks])
+    head = "".join(f"# {' '.join(line.splitlines())}\n" for line in [*heading, *remarks])
     return head + yaml_text(_escaped(_ordered(values)), comments)
 
 
@@ -105,7 +105,7 @@ def _without_own_defaults(source: Translated, spec: Spec) -> dict[str, Any]:
                 inner = kept(value, f"{path}.")
                 if inner or path in source.explicit:
                     found[name] = inner
-            elif path in source.explicit or typed_values.get(path) != here.get(path):
+            elif value is not None and (path in source.explicit or typed_values.get(path) != here.get(path)):
                 found[name] = value
         return found
 

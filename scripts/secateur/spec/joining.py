@@ -13,15 +13,17 @@ from typing import Any
 
 from secateur.errors import SpecError
 from secateur.spec.notices import Notice
-from secateur.spec.placeholders import MODELS, Placeholder
+from secateur.spec.placeholders import MODELS
 from secateur.spec.spec_text import SpecText
+from secateur.spec.special_keys import NO_KEY
 from secateur.spec.tao_releases import Release
+from secateur.spec.train_spec import TrainSpec
 from secateur.spec.translate import to_v1
 from secateur.spec.translated import Translated, value_at
 
 # Names that TAO gives to its models: `resnet_18_080.tlt`, `model_th=0.68_eq=union.tlt`.
 MODEL_OF_TAO = re.compile(r"(.*_\d{3}|model_th=.*)\.(tlt|hdf5|h5|keras|onnx)")
-PRUNED = re.compile(r"pruned|model_th=|PRUNEDMODEL", re.IGNORECASE)
+PRUNED = re.compile(r"(?<!un)pruned|model_th=", re.IGNORECASE)
 # Sections that cannot differ between the trainings of one experiment.
 SHARED = ("data", "augment", "model")
 # Sections that a later file decides.
@@ -63,11 +65,12 @@ def joined(files: Sequence[SpecText]) -> SpecText:
     base = _only(parts, "train") or _only(parts, "retrain") or parts[0]
     whole = SpecText(base.source.parsed.name, explicit_values(base.source), release=base.source.found.release)
     _note_places(whole, base, "")
-    _drop_key(whole)
-    _join_prune(whole, base, parts)
+    _join_key(whole, parts)
+    _join_prune(whole, base, _in_order(parts))
     _join_retrain(whole, base, parts)
     for part in _in_order(parts):
-        if part is not base:
+        # A second way to retrain is only named.
+        if part is not base and not (part.role == "qat" and _only(parts, "retrain")):
             _join_rest(whole, base, part)
     _drop_models_of_tao(whole)
     whole.notices[:0] = [notice for part in parts for notice in _own_notices(part)]
@@ -82,7 +85,7 @@ def explicit_values(source: Translated) -> dict[str, Any]:
         for name, value in values.items():
             path = f"{prefix}{name}"
             inner = kept(value, f"{path}.") if isinstance(value, dict) else value
-            if inner if isinstance(value, dict) else path in source.explicit:
+            if path in source.explicit or (isinstance(value, dict) and inner):
                 found[name] = inner
         return found
 
@@ -101,9 +104,9 @@ def _role(source: Translated, sources: Sequence[Translated]) -> str:
     explicit = source.explicit
     if not {"data.train_dataset_path", "data.source"} & explicit or "train" not in explicit:
         return "task"
-    start = value_at(source.values, "train.pretrained_model_path") or ""
+    start = str(value_at(source.values, "train.pretrained_model_path") or "")
     outputs = [value_at(other.values, "prune.output_path") for other in sources if other is not source]
-    if not (PRUNED.search(str(start)) or (start and start in outputs)):
+    if not (PRUNED.search(start) or (start and start in outputs)):
         return "train"
     return "qat" if value_at(source.values, "train.qat") and _also_without_qat(source, sources) else "retrain"
 
@@ -127,14 +130,21 @@ def _only(parts: Sequence[Part], role: str) -> Part | None:
 
 
 def _in_order(parts: Sequence[Part]) -> list[Part]:
-    return sorted(parts, key=lambda part: ("train", "task", "retrain", "qat").index(part.role))
+    """By role, then by name, so that the order in which the files are given does not count."""
+    return sorted(parts, key=lambda part: (("train", "task", "retrain", "qat").index(part.role), part.name))
 
 
-def _drop_key(whole: SpecText) -> None:
-    """A literal key is not copied: the loader says what is missing."""
-    key = whole.values.get("key")
-    if key is not None and not str(key).startswith(("env:", "file:")):
-        del whole.values["key"]
+def _join_key(whole: SpecText, parts: Sequence[Part]) -> None:
+    """The one key of all files; `none` if a file says that there is none. Raises SpecError for two keys."""
+    keys = {str(part.source.values["key"]): part for part in parts if part.source.values.get("key") is not None}
+    if len(keys) > 1:
+        places = " and ".join(part.source.where("key") for part in keys.values())
+        raise SpecError(f"{places} are different keys", "join files with the same key")
+    whole.values.pop("key", None)
+    if keys:
+        whole.values["key"] = next(iter(keys))
+    elif any(part.source.no_key for part in parts):
+        whole.values["key"] = NO_KEY
 
 
 def _values_of(part: Part, base: Part) -> dict[str, Any]:
@@ -162,7 +172,7 @@ def _join_prune(whole: SpecText, base: Part, parts: Sequence[Part]) -> None:
             continue
         before = whole.values.get("prune")
         if isinstance(before, dict):
-            _tell_conflicts(whole, part, "prune", before, section)
+            _tell_replaced(whole, "prune", before, section)
         whole.values["prune"] = {**(before if isinstance(before, dict) else {}), **section}
         _note_places(whole, part, "prune")
 
@@ -174,7 +184,7 @@ def _join_retrain(whole: SpecText, base: Part, parts: Sequence[Part]) -> None:
             _tell_shared(whole, base, part)
     if retrain is None or retrain is base:
         return
-    differing = _differing(base.source.values.get("train", {}), retrain.source.values.get("train", {}))
+    differing = _differing(_with_defaults(base), _with_defaults(retrain))
     differing.pop("pretrained_model_path", None)
     own = whole.values.get("retrain")
     whole.values["retrain"] = {**(own if isinstance(own, dict) else {}), **differing}
@@ -184,6 +194,20 @@ def _join_retrain(whole: SpecText, base: Part, parts: Sequence[Part]) -> None:
     if qat is not None:
         text = "trains it for int8 as well: set retrain.qat: True for that, in an experiment of its own"
         whole.notices.append(Notice("warning", qat.name, text))
+
+
+def _with_defaults(part: Part) -> dict[str, Any]:
+    """The train section of a file, with secateur's defaults for keys that its release does not have."""
+    values = part.source.values.get("train")
+    return _merged(TrainSpec().model_dump(mode="json"), values if isinstance(values, dict) else {})
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in over.items():
+        here = merged.get(name)
+        merged[name] = _merged(here, value) if isinstance(here, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _differing(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,17 +229,19 @@ def _tell_shared(whole: SpecText, base: Part, part: Part) -> None:
     for section in SHARED:
         here, there = base.source.values.get(section, {}), part.source.values.get(section, {})
         if isinstance(here, dict) and isinstance(there, dict):
-            _tell_conflicts(whole, part, section, there, here)
+            for path, value in _leaves(_differing(here, there), f"{section}."):
+                used = value_at({section: here}, path)
+                said = "" if used is None else f"; {used!r} is"
+                whole.notices.append(Notice("warning", part.source.where(path), f"{value!r} is not used{said}"))
 
 
-def _tell_conflicts(
-    whole: SpecText, part: Part, section: str, dropped: Mapping[str, Any], kept: Mapping[str, Any]
-) -> None:
-    """Name each value that another one replaces; paths of models are told when they are dropped."""
-    for path, value in _leaves(_differing(kept, dropped), f"{section}."):
-        used = value_at({section: dict(kept)}, path)
+def _tell_replaced(whole: SpecText, section: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Name each value that a later file replaces; paths of models are told when they are dropped."""
+    for path, value in _leaves(_differing(after, before), f"{section}."):
+        used = value_at({section: dict(after)}, path)
         if used is not None and not path.endswith(".model_path"):
-            whole.notices.append(Notice("warning", f"{part.name}: {path}", f"{value!r} is not used; {used!r} is"))
+            place = whole.origin.get(path, path)
+            whole.notices.append(Notice("warning", place, f"{value!r} is not used; {used!r} is"))
 
 
 def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -232,15 +258,17 @@ def _join_rest(whole: SpecText, base: Part, part: Part) -> None:
         if section in ("train", "prune", "key", "tao", "results_dir"):
             continue
         before = whole.values.get(section)
+        if section in SHARED and before is not None and part.role != "task":
+            continue
         if not isinstance(before, dict) or not isinstance(values, dict):
             whole.values.setdefault(section, values)
         elif section in LATER:
             _require_same_images(whole, part, section, before, values)
-            _tell_conflicts(whole, part, section, before, values)
+            _tell_replaced(whole, section, before, values)
             whole.values[section] = {**before, **values}
         else:
             whole.values[section] = {**values, **before}
-        if section in LATER:
+        if section in LATER or before is None:
             _note_places(whole, part, section)
 
 
@@ -265,14 +293,6 @@ def _drop_models_of_tao(whole: SpecText) -> None:
         if isinstance(value, str) and isinstance(holder, dict) and (_is_of_tao(value) or value in MODELS):
             del holder[name]
             whole.notices.append(Notice("warning", path, f"{value} is a model of a stage before: this run's is used"))
-    train = whole.values.get("train")
-    start = train.get("pretrained_model_path") if isinstance(train, dict) else None
-    if (
-        isinstance(train, dict)
-        and isinstance(start, str)
-        and (PRUNED.search(start) or start == Placeholder.PRUNEDMODEL)
-    ):
-        del train["pretrained_model_path"]
 
 
 def _is_of_tao(path: str) -> bool:

@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +25,7 @@ from secateur.spec.spec import Spec
 from secateur.spec.spec_file import parse_spec_text, read_spec_text
 from secateur.spec.spec_text import SpecText
 from secateur.spec.special_keys import NO_KEY
-from secateur.spec.tao_releases import V2, Release
+from secateur.spec.tao_releases import PROTO_SECTIONS, V2, V2_WORDS, Release
 from secateur.spec.tracker_specs import TRACKERS
 from secateur.spec.translate import to_v1
 from secateur.spec.translated import Translated
@@ -38,6 +39,9 @@ OWN_OPTIONS = ("padding", "freeze_blocks")
 # Releases whose files need no key.
 KEY_IS_OPTIONAL = (Release.TF1, *V2)
 
+OF_PROTOS = (Release.TF1, Release.V0)
+PROTO_WORDS = (*PROTO_SECTIONS, *(f"train_config.{key}" for key in ("n_epochs", "checkpoint_freq")))
+MAX_MISTAKES = 30
 ALL_KEYS = "see config/README.md for every key"
 
 DEPTHWISE = ("efficientnet", "mobilenet_v1", "mobilenet_v2")
@@ -144,7 +148,7 @@ def _validated(source: Translated, values: dict[str, Any]) -> Spec:
     try:
         return Spec.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as failure:
-        errors = sorted(failure.errors(include_url=False), key=lambda error: _line(source, error))
+        errors = sorted(failure.errors(include_url=False), key=lambda error: _line(source, error))[:MAX_MISTAKES]
         mistakes = [_mistake(source, error) for error in errors]
     hints = [hint for _, hint in mistakes if hint]
     raise SpecError(
@@ -171,7 +175,7 @@ def _mistake(source: Translated, error: Any) -> tuple[str, str]:
         name = str(error["loc"][-1])
         if "." in name:
             return f"{where}: unknown key", f"write {name.rpartition('.')[2]} below {name.rpartition('.')[0]}:"
-        near = _nearest(dotted)
+        near = _word_of_release(source, dotted) or _nearest(dotted)
         return f"{where}: unknown key", f"did you mean {near}?" if near else ALL_KEYS
     if error["type"] in ("model_type", "dict_type"):
         return f"{where}: must be a section of keys", ""
@@ -185,9 +189,23 @@ def _value(error: Any) -> str:
     return "" if secret or isinstance(value, dict) or error["type"] == "value_error" else f"{value!r} "
 
 
+def _word_of_release(source: Translated, dotted: str) -> str:
+    """The nearest word of the file's own release in the same section; empty if there is none."""
+    words = V2_WORDS if source.found.release in V2 else PROTO_WORDS if source.found.release in OF_PROTOS else ()
+    section, _, name = source.written(dotted).rpartition(".")
+    siblings = {word.rpartition(".")[2]: word for word in words if word.rpartition(".")[0] == section}
+    near = difflib.get_close_matches(name, list(siblings), n=1)
+    return siblings[near[0]] if near else ""
+
+
+@lru_cache
+def _all_known_paths() -> tuple[str, ...]:
+    return tuple(_known_paths(Spec, ""))
+
+
 def _nearest(dotted: str) -> str:
     """The known key nearest to `dotted`: by spelling in the same section, else by name in another section."""
-    known = list(_known_paths(Spec, ""))
+    known = _all_known_paths()
     section, _, name = dotted.rpartition(".")
     same_name = [path for path in known if path.rpartition(".")[2] == name]
     if same_name:

@@ -72,12 +72,13 @@ class ModelSpec(Section):
     @model_validator(mode="before")
     @classmethod
     def _canonical_arch(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or not isinstance(values.get("arch", ""), str):
+        if not isinstance(values, dict) or not isinstance(values.get("arch", ""), str | int | float):
             return values
         depth = values.get("n_layers")
-        arch = values.get("arch", cls.model_fields["arch"].default)
+        whole = str(depth).strip().isdecimal() and not isinstance(depth, bool)
+        arch = str(values.get("arch", cls.model_fields["arch"].default))
         try:
-            return {**values, "arch": canonical_arch(arch, depth if isinstance(depth, int) else None)}
+            return {**values, "arch": canonical_arch(arch, int(str(depth)) if whole else None)}
         except ValueError as error:
             raise PydanticCustomError(OF_ARCH, "{reason}", {"reason": str(error)}) from None
 

@@ -25,7 +25,9 @@ class Notice:
     text: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.kind, self.key, self.text) if part)
+        words = ": ".join(part for part in (self.kind, self.key, self.text) if part)
+        # A line break in a value must not begin a line of its own in a converted file.
+        return " ".join(words.splitlines())
 
 
 def shown_by_steps(notices: Iterable[Notice]) -> Iterator[Notice]:

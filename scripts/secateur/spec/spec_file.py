@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from secateur.errors import SpecError
 from secateur.spec.interpolation import resolve
@@ -55,11 +56,13 @@ def _parsed(content: bytes | str, name: str) -> SpecText:
     text = content.decode("utf-8-sig", "replace") if isinstance(content, bytes) else content.removeprefix("\ufeff")
     start = SKIPPED.sub("", text, count=1)
     if OPENS_MESSAGE.match(start):
+        _require_utf8(content, name)
         return parse_proto(text, name)
     if start.startswith("{") and _is_json(text):
         # JSON is YAML except for its tabs, which are blanks there. The YAML reader knows the lines.
         parsed = parse_yaml(text.replace("\t", " "), name)
         parsed.form = "json"
+        parsed.values = _joined_surrogates(parsed.values, name)
         return _default_of_schema(parsed)
     if OPENS_EITHER.match(start):
         return _either(text, name)
@@ -72,6 +75,27 @@ def _is_json(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _require_utf8(content: bytes | str, name: str) -> None:
+    try:
+        content.encode() if isinstance(content, str) else content.decode()
+    except UnicodeError:
+        raise SpecError(f"{name}: not UTF-8 text", "save the file as UTF-8 text") from None
+
+
+def _joined_surrogates(value: Any, name: str) -> Any:
+    """The values with the characters that JSON writes as two escapes, such as an emoji."""
+    if isinstance(value, dict):
+        return {_joined_surrogates(key, name): _joined_surrogates(inner, name) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_joined_surrogates(inner, name) for inner in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeError:
+        raise SpecError(f"{name}: a text has half of a character", "write the character itself") from None
 
 
 def _default_of_schema(parsed: SpecText) -> SpecText:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -15,6 +16,7 @@ from secateur.spec.translated import Translated, holder_of
 
 # Goals of a prune section; only one of them can be set.
 GOALS = ("threshold", *BUDGETS)
+CHOSEN_MESSAGE = re.compile(r"train\.(lr_config|optimizer)\.(step|soft_anneal|cosine|sgd|adam|rmsprop)\.(\w+)$")
 
 
 def read_override(word: str) -> tuple[str, Any]:
@@ -30,16 +32,19 @@ def read_override(word: str) -> tuple[str, Any]:
         raise SpecError(f"{dotted}: takes env:NAME or file:PATH here", "other users can read command lines")
     try:
         return dotted, yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise SpecError(f"{dotted}: '{text}' is not a YAML value", "quote it") from None
 
 
 def v1_path(path: str) -> str:
     """The path of V1 for a path in the words of any release."""
+    if path.startswith("retrain."):
+        found = v1_path(path.removeprefix("re"))
+        return f"re{found}" if found.startswith("train.") else path
     section, dot, rest = path.partition(".")
     path = SECTIONS.get(section, section) + dot + rest
     for old, new in KEYS.items():
-        if path == old or path.startswith(f"{old}."):
+        if (path == old or path.startswith(f"{old}.")) and not CHOSEN_MESSAGE.match(path):
             path = new + path.removeprefix(old)
     return path
 
@@ -47,6 +52,14 @@ def v1_path(path: str) -> str:
 def override(spec: Translated, dotted: str, value: Any) -> None:
     """Set a value, whose path is in the words of any release. Raises SpecError if there is no such section."""
     path = v1_path(dotted)
+    message = CHOSEN_MESSAGE.match(path)
+    if message:
+        # The words of a proto: the name of a message is a choice, and its fields are options of the choice.
+        section, key = ("lr_config", "scheduler") if message[1] == "lr_config" else ("optim_config", "optimizer")
+        override(spec, f"train.{section}.{key}", message[2])
+        path = f"train.{section}.{message[3]}"
+    if dotted.startswith("gen_trt_engine."):
+        spec.values.setdefault("gen_trt_engine", {})
     section, _, name = path.rpartition(".")
     if section == "model" and name in SIZE_KEYS:
         _override_side(spec, SIZE_KEYS.index(name), value)

@@ -11,6 +11,7 @@ MAX_FILE_BYTES = 1 << 20
 # A spec has a few hundred values; anchors that expand to more values than this are an attack or a mistake.
 MAX_VALUES = 20_000
 MAX_DEPTH = 100
+MAX_INTEGER = 2**63
 
 Form = Literal["yaml", "json", "proto"]
 

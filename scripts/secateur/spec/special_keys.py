@@ -119,7 +119,8 @@ def _key(spec: Translated) -> None:
         del spec.values["key"]
     elif KEY_PLACEHOLDER.fullmatch(key.strip()):
         raise SpecError(
-            f"{spec.where('key')}: {key} is a placeholder, not a passphrase", "write env:NAME, and set that variable"
+            f"{spec.where('key')}: the value is a placeholder such as ENC_KEY or $KEY, not a passphrase",
+            "write env:NAME, and set that variable",
         )
 
 

@@ -147,8 +147,9 @@ def _which_v2(values: Mapping[str, Any], evidence: tuple[str, ...], from_api: bo
         return Found(Release.TAO_6_0, since_6_0)
     if from_api:
         epochs = _at(values, "train.num_epochs"), _at(values, "train.checkpoint_interval")
-        if epochs in API_EPOCHS:
-            return Found(API_EPOCHS[epochs], ("train.num_epochs", "train.checkpoint_interval"))
+        release = next((release for known, release in API_EPOCHS.items() if known == epochs), None)
+        if release is not None:
+            return Found(release, ("train.num_epochs", "train.checkpoint_interval"))
     candidates = V2[1:] if since_5_5 or _stops_before_5_5(values) else V2
     return Found(Release.TAO_5_5, since_5_5 or evidence, candidates)
 

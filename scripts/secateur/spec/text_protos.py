@@ -60,7 +60,7 @@ class _Reader:
             line = self.tokens.ParseError("").GetLine()
             key = self.tokens.ConsumeIdentifier()
             dotted = f"{path}.{key}" if path else key
-            self.parsed.lines.setdefault(dotted, line or 1)
+            self.parsed.lines[dotted] = line or 1
             self.tokens.TryConsume(":")
             self._field(fields, key, dotted, depth)
             self.tokens.TryConsume(",") or self.tokens.TryConsume(";")

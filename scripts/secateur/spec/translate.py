@@ -11,7 +11,7 @@ from typing import Any
 
 from secateur.errors import SpecError
 from secateur.spec.notices import Notice
-from secateur.spec.release_defaults import DEFAULTS, OPTIONAL_SECTIONS
+from secateur.spec.release_defaults import ALL_DEFAULTS, DEFAULTS, ONE_IMAGE, OPTIONAL_SECTIONS
 from secateur.spec.spec_overrides import override, read_override
 from secateur.spec.spec_text import SpecText
 from secateur.spec.special_keys import model_of_release, special_keys
@@ -55,6 +55,7 @@ def to_v1(parsed: SpecText, overrides: Sequence[str] = ()) -> Translated:
     spec.explicit = set(paths_of(spec.values))
     model_of_release(spec)
     _fill(spec)
+    _complete_calibration(spec)
     return spec
 
 
@@ -184,6 +185,14 @@ def _fill(spec: Translated) -> None:
         holder, name = holder_of(spec.values, path, make=True)
         if holder is not None and holder.get(name) is None:
             holder[name] = plain_copy(_of_partial_message(spec, path, value))
+
+
+def _complete_calibration(spec: Translated) -> None:
+    """The number of calibration images is a product: with one factor in the file, the other is the release's."""
+    export = spec.values.get("export")
+    if isinstance(export, dict) and len(set(ONE_IMAGE) & spec.explicit) == 1:
+        for path in ONE_IMAGE:
+            export.setdefault(path.partition(".")[2], ALL_DEFAULTS[spec.found.release].get(path))
 
 
 def _of_partial_message(spec: Translated, path: str, value: Any) -> Any:

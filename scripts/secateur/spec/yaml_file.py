@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from secateur.errors import SpecError
-from secateur.spec.spec_text import MAX_DEPTH, MAX_VALUES, SpecText
+from secateur.spec.spec_text import MAX_DEPTH, MAX_INTEGER, MAX_VALUES, SpecText
 
 MERGE = "tag:yaml.org,2002:merge"
 
@@ -89,6 +89,8 @@ class _Reader:
             value = self.constructor.construct_object(node)  # type: ignore[no-untyped-call]
         except (ValueError, OverflowError, AttributeError, KeyError, TypeError):
             raise SpecError(f"{where}: a value cannot be read", "correct or quote the value") from None
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            raise SpecError(f"{where}: the number has too many digits", "write a smaller number")
         if isinstance(value, bytes):
             raise SpecError(f"{where}: a spec has no binary values", "write words or numbers")
         return value

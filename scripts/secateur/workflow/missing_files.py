@@ -63,9 +63,22 @@ def missing_files(run: Run, results: Path) -> list[Missing]:
         path = value_at(run.spec.plain, key)
         if path:
             file = run.resolve(path, Path())
-            if not file.is_relative_to(results) and not file.is_relative_to(run.results) and not file.exists():
+            if not file.is_relative_to(results) and not _is_made_here(run, file) and not _exists(file):
                 found.append(Missing(key, run.spec.place(key), str(file), hint))
     return found
+
+
+def _is_made_here(run: Run, file: Path) -> bool:
+    """Whether a step of the run writes the file."""
+    models = [run.model(step) for step in ("train", "prune", "retrain")]
+    return file in (*models, run.classmap) or file.is_relative_to(run.folder("export"))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False  # a name that no file can have, or an unknown home
 
 
 def missing_images(run: Run) -> Iterator[Missing]:
@@ -73,5 +86,5 @@ def missing_images(run: Run) -> Iterator[Missing]:
     for key, hint in IMAGE_HINTS.items():
         value = value_at(run.spec.plain, key)
         for path in value if isinstance(value, list) else [value]:
-            if path and not is_url(path) and not is_digits(path) and not Path(path).expanduser().exists():
+            if path and not is_url(path) and not is_digits(path) and not _exists(Path(path)):
                 yield Missing(key, run.spec.place(key), path, hint)

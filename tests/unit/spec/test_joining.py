@@ -81,7 +81,7 @@ def test_the_order_of_the_files_does_not_count(folder, files):
 
 def test_what_cannot_be_joined_is_named(folder):
     spec = load_spec(FILES)
-    assert said(spec, "spec_retrain.yaml: model.freeze_blocks: [] is not used; [0, 1] is")
+    assert said(spec, "model.freeze_blocks: [] is not used; [0, 1] is")
     assert said(spec, "evaluate.batch_size: 256 is not used; 16 is")
     assert said(spec, "efficientnet-b0_080.tlt is a model of a stage before")
 
@@ -161,3 +161,66 @@ def test_the_workflow_takes_a_list(folder):
     assert experiments.specs["one"].retrain.num_epochs == 40
     assert experiments.spec_files == sorted(FILES)
     assert json.loads(json.dumps(experiments.described("one")))["spec"] == FILES
+
+
+def test_the_key_of_the_files_is_kept_and_convert_does_not_copy_it(folder):
+    for name in FILES:
+        (folder / name).write_text((folder / name).read_text().replace("env:K", "mysecretword"))
+    spec = load_spec(FILES)
+    assert spec.key.get_secret_value() == "mysecretword" and not spec.plain_files
+    text = converted(FILES)
+    assert "mysecretword" not in text and "key: env:SECATEUR_KEY" in text
+
+
+def test_two_keys_are_an_error_and_none_is_kept(folder):
+    (folder / "spec_retrain.yaml").write_text(RETRAIN.replace("env:K", "env:OTHER"))
+    with pytest.raises(SpecError, match="are different keys"):
+        load_spec(FILES)
+    for name, text in zip(FILES, (SPEC, RETRAIN), strict=True):
+        (folder / name).write_text(text.replace("env:K", "none"))
+    assert load_spec(FILES).plain_files
+
+
+def test_a_retraining_file_changes_nothing_of_the_first_training(folder):
+    more = "width: 256, use_batch_norm: False, use_pooling: False, use_bias: True, resize_interpolation_method: bicubic"
+    (folder / "spec_retrain.yaml").write_text(
+        RETRAIN.replace("width: 256", more).replace("color", "random_crop: False, x")
+    )
+    text = RETRAIN.replace("width: 256", more).replace("{enable_color", "{mixup_alpha: 0.3, enable_color")
+    (folder / "spec_retrain.yaml").write_text(text)
+    joined, alone = load_spec(FILES), load_spec("spec.yaml")
+    assert (joined.model, joined.augment, joined.data) == (alone.model, alone.augment, alone.data)
+    assert said(joined, "augment.mixup_alpha: 0.3 is not used; 0.0 is") or said(joined, "mixup_alpha: 0.3 is not used")
+
+
+def test_a_retraining_in_the_specifications_words_has_its_own_defaults(folder):
+    head = "key: env:K\ndata: {train_dataset_path: a, val_dataset_path: b}\nmodel: {arch: resnet_18}\nprune: {}\n"
+    (folder / "a.yaml").write_text(
+        head + "train: {qat: True, batch_size_per_gpu: 64, lr_config: {scheduler: step}, bn_config: {momentum: 0.5}}\n"
+    )
+    (folder / "b.yaml").write_text(head + "train: {pretrained_model_path: PRUNEDMODEL, num_epochs: 20}\n")
+    retrain = load_spec(["a.yaml", "b.yaml"]).retrain
+    assert (retrain.qat, retrain.batch_size_per_gpu, retrain.lr_config.scheduler) == (False, 32, "cosine")
+    assert (retrain.num_epochs, retrain.bn_config) == (20, None)
+
+
+def test_unpruned_is_not_pruned(folder):
+    start = "checkpoint: /data/resnet_18_unpruned/resnet_18.hdf5"
+    (folder / "spec.yaml").write_text(SPEC.replace("checkpoint: ''", start))
+    assert load_spec(FILES).train.pretrained_model_path == "/data/resnet_18_unpruned/resnet_18.hdf5"
+
+
+def test_empty_sections_stay(folder):
+    (folder / "spec.yaml").write_text(SPEC[: SPEC.index("prune:")] + "prune: {}\n")
+    assert load_spec(FILES).prune.threshold == 0.1
+
+
+def test_the_second_retraining_gives_no_export(folder):
+    text = RETRAIN.replace("qat: False", "qat: True") + "gen_trt_engine: {tensorrt: {data_type: int8}}\n"
+    (folder / "spec_retrain_qat.yaml").write_text(text)
+    assert load_spec([*FILES, "spec_retrain_qat.yaml"]).export.engine_data_type is None
+
+
+def test_a_flag_does_not_swallow_a_file(folder, capsys):
+    assert main(["convert", "spec.yaml", "-el", "conv1", "spec_retrain.yaml"]) == 2
+    assert "write the spec files before the flags" in capsys.readouterr().err
