@@ -105,8 +105,8 @@ def test_s3_read_as_documented():
 CONTRADICTORY = {
     "image too small": "model: {input_image_size: [3, 15, 15]}",
     "two channels": "model: {input_image_size: [2, 32, 32]}",
-    "mixup beyond 1": "augment: {mixup_alpha: 1.5}",
-    "soft_start 1": "train: {lr_config: {scheduler: cosine, soft_start: 1.0}}",
+    "mixup below 0": "augment: {mixup_alpha: -0.1}",
+    "soft_start above 1": "train: {lr_config: {scheduler: cosine, soft_start: 1.5}}",
     "soft_anneal unsorted": "train: {lr_config: {scheduler: soft_anneal, annealing_points: [0.8, 0.3]}}",
     "16 bit colour": "model: {input_image_size: [3, 32, 32], input_image_depth: 16}",
     "shares above 1": "data: {source: x, split: {train: 0.9, val: 0.3, test: 0.1}}",

@@ -236,6 +236,10 @@ def _remarks(spec: Spec, source: Translated) -> Iterator[Notice]:
         yield Notice(
             "warning", "data.preprocess_mode", "absent; torch is used (the specification has two different defaults)"
         )
+    own = source.found.release is Release.SPECIFICATION
+    if own and spec.train.optim_config.decay and spec.train.lr_config.compat != "tao":
+        key = "train.optim_config.decay"
+        yield Notice("no effect", source.written(key), "the scheduler sets the learning rate, unless compat is tao")
     if spec.key is not None and spec.key.get_secret_value() in PUBLIC_DEFAULT_KEYS:
         yield Notice("warning", "key", "this is TAO's public default and protects nothing; use env:NAME or file:PATH")
     if spec.wants_engine and importlib.util.find_spec("tensorrt") is None:

@@ -72,7 +72,7 @@ class ModelSpec(Section):
     @model_validator(mode="before")
     @classmethod
     def _canonical_arch(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or not isinstance(values.get("arch", ""), str | int | float):
+        if not isinstance(values, dict) or isinstance(values.get("arch", ""), dict | list | None):
             return values
         depth = values.get("n_layers")
         whole = str(depth).strip().isdecimal() and not isinstance(depth, bool)
