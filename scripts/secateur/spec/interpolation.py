@@ -34,14 +34,18 @@ def resolve(parsed: SpecText) -> None:
     """
     if parsed.form == "proto":
         return
+    copied = 0
     # A reference to a section puts its references here, so one pass is not enough.
     for _ in range(MAX_ROUNDS):
         open_texts = [entry for entry in _texts(parsed.values, "") if _is_open(entry[0][entry[1]])]
         for holder, key, path in open_texts:
             holder[key] = _resolved(parsed, holder[key], path)
+            # Counted at once: sections that refer to each other can double with each reference.
+            copied += sum(1 for _ in _texts({"": holder[key]}, ""))
+            if copied > MAX_VALUES:
+                raise SpecError(f"{parsed.name}: more than {MAX_VALUES} values", "write fewer references to sections")
         if not open_texts:
             break
-        _require_few_values(parsed)
     else:
         raise SpecError(f"{parsed.name}: the references in it have no end", "write the values themselves")
     for holder, key, _ in _texts(parsed.values, ""):
@@ -54,11 +58,6 @@ def resolve(parsed: SpecText) -> None:
 
 def _is_open(text: str) -> bool:
     return any(not match[1] for match in REFERENCE.finditer(text))
-
-
-def _require_few_values(parsed: SpecText) -> None:
-    if sum(1 for _ in _texts(parsed.values, "")) > MAX_VALUES:
-        raise SpecError(f"{parsed.name}: more than {MAX_VALUES} values", "write fewer references to sections")
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[Any, Any, str]]:

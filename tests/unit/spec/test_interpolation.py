@@ -23,7 +23,7 @@ def values(text):
         ("b: ${oc.env:NOT_SET,default}", "default"),
         ("b: ${oc.env:NOT_SET, null}", None),
         (r"b: \${a}", "${a}"),
-        ("s: {a: 1, c: ${.a}}\nb: ${s.c}", 1),
+        ("s: {a: 1, c: '${.a}'}\nb: ${s.c}", 1),
         ("s: {a: {x: 1}}\nb: ${s.a}", {"x": 1}),
     ],
 )
@@ -38,9 +38,9 @@ def test_a_reference_is_the_value(text, wanted, monkeypatch):
     [
         ("a: 1\nb: ${c}", "my.yaml:2: b: there is no key c"),
         ("b: ${b}", "refers to itself"),
-        ("b: {c: ${b}}", "refers to itself"),
-        ("a: ${b}\nb: ${a}", "no end"),
-        ("a: {x: ${b}}\nb: {y: ${a}}", "no end|refers to itself"),
+        ("b: {c: '${b}'}", "refers to itself"),
+        ("a: ${b}\nb: ${a}", "no end|refers to itself"),
+        ("a: {x: '${b}'}\nb: {y: '${a}'}", "no end|refers to itself|more than"),
         ("a: {c: 1}\nb: x${a}", "is a section, not a value"),
         ("b: ${oc.env:NOT_SET}", "variable NOT_SET is not set"),
         ("b: ${oc.create:1}", "is not known here"),
@@ -66,7 +66,7 @@ def test_sections_that_grow_without_end_are_refused():
 
 
 def test_a_missing_value_is_no_value_and_a_notice():
-    parsed = parse_spec_text("results_dir: ???\ntrain: {num_epochs: ???, batch_size_per_gpu: 4}", "my.yaml")
+    parsed = parse_spec_text("results_dir: ???\ntrain:\n  num_epochs: ???\n  batch_size_per_gpu: 4", "my.yaml")
     assert parsed.values == {"train": {"batch_size_per_gpu": 4}}
     assert [notice.key for notice in parsed.notices] == ["results_dir", "train.num_epochs"]
 
