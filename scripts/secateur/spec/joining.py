@@ -19,7 +19,7 @@ from secateur.spec.special_keys import NO_KEY
 from secateur.spec.tao_releases import Release
 from secateur.spec.train_spec import TrainSpec
 from secateur.spec.translate import to_v1
-from secateur.spec.translated import Translated, value_at
+from secateur.spec.translated import Translated, merged, value_at
 
 # Names that TAO gives to its models: `resnet_18_080.tlt`, `model_th=0.68_eq=union.tlt`.
 MODEL_OF_TAO = re.compile(r"(.*_\d{3}|model_th=.*)\.(tlt|hdf5|h5|keras|onnx)")
@@ -125,7 +125,7 @@ def _only(parts: Sequence[Part], role: str) -> Part | None:
     found = [part for part in parts if part.role == role]
     if len(found) > 1:
         names = " and ".join(part.source.parsed.name for part in found)
-        raise SpecError(f"{names} both {role} a network", "join one of them; the other is an experiment of its own")
+        raise SpecError(f"{names} both {role} a network", "join one of them; the other is another experiment")
     return found[0] if found else None
 
 
@@ -192,22 +192,14 @@ def _join_retrain(whole: SpecText, base: Part, parts: Sequence[Part]) -> None:
         if path.startswith("train."):
             whole.origin[f"re{path}"] = retrain.source.where(path)
     if qat is not None:
-        text = "trains it for int8 as well: set retrain.qat: True for that, in an experiment of its own"
+        text = "trains it for int8 as well: set retrain.qat: True for that, in another experiment"
         whole.notices.append(Notice("warning", qat.name, text))
 
 
 def _with_defaults(part: Part) -> dict[str, Any]:
     """The train section of a file, with secateur's defaults for keys that its release does not have."""
     values = part.source.values.get("train")
-    return _merged(TrainSpec().model_dump(mode="json"), values if isinstance(values, dict) else {})
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for name, value in over.items():
-        here = merged.get(name)
-        merged[name] = _merged(here, value) if isinstance(here, dict) and isinstance(value, dict) else value
-    return merged
+    return merged(TrainSpec().model_dump(mode="json"), values if isinstance(values, dict) else {})
 
 
 def _differing(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,7 +228,7 @@ def _tell_shared(whole: SpecText, base: Part, part: Part) -> None:
 
 
 def _tell_replaced(whole: SpecText, section: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Name each value that a later file replaces; paths of models are told when they are dropped."""
+    """Name each value that a later file replaces; paths of models have their own notice."""
     for path, value in _leaves(_differing(after, before), f"{section}."):
         used = value_at({section: dict(after)}, path)
         if used is not None and not path.endswith(".model_path"):

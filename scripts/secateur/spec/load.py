@@ -28,7 +28,7 @@ from secateur.spec.special_keys import NO_KEY
 from secateur.spec.tao_releases import PROTO_SECTIONS, V2, V2_WORDS, Release
 from secateur.spec.tracker_specs import TRACKERS
 from secateur.spec.translate import to_v1
-from secateur.spec.translated import Translated
+from secateur.spec.translated import Translated, merged
 
 # The passphrases in TAO's documents and sample specs.
 PUBLIC_DEFAULT_KEYS = ("nvidia_tlt", "tlt_encode")
@@ -133,15 +133,7 @@ def _retrain_values(parsed: SpecText, train: dict[str, Any], retrain: Any) -> di
     if retrain is not None and not isinstance(retrain, dict):
         raise SpecError(f"{parsed.at('retrain')}: retrain must be a section", "write keys of train below it")
     inherited = {key: value for key, value in train.items() if key != "pretrained_model_path"}
-    return _merged(inherited, retrain or {})
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
+    return merged(inherited, retrain or {})
 
 
 def _validated(source: Translated, values: dict[str, Any]) -> Spec:

@@ -26,7 +26,7 @@ class Notice:
 
     def __str__(self) -> str:
         words = ": ".join(part for part in (self.kind, self.key, self.text) if part)
-        # A line break in a value must not begin a line of its own in a converted file.
+        # A line break in a value must not begin a new line in a converted file.
         return " ".join(words.splitlines())
 
 

@@ -57,7 +57,7 @@ RELEASES = """
 A file in the words of another release has the defaults of that release. `secateur check` says which release a file is
 of, and prints a line for each key whose default is not taken over. `tao: 5.0` in the spec, or `--tao 5.0`, chooses a
 release by name: 4.0, 5.0 (to 5.3), 5.5 or 6.0. Files in the words of the tables above have the defaults above. An empty
-field: the release has no such key, or no default.
+field: the release does not have the key, or no default for it.
 
 """
 

@@ -50,7 +50,7 @@ def v1_path(path: str) -> str:
 
 
 def override(spec: Translated, dotted: str, value: Any) -> None:
-    """Set a value, whose path is in the words of any release. Raises SpecError if there is no such section."""
+    """Set a value, whose path is in the words of any release. Raises SpecError if the section does not exist."""
     path = v1_path(dotted)
     message = CHOSEN_MESSAGE.match(path)
     if message:

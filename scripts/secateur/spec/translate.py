@@ -34,7 +34,7 @@ def to_v1(parsed: SpecText, overrides: Sequence[str] = ()) -> Translated:
         overrides: words `section.key=value`, in the words of any release, that replace values of the file.
 
     Raises:
-        SpecError: the file gives two values for the same thing, or the release has no such value.
+        SpecError: the file gives two values for the same thing, or a value that no release has.
     """
     replaced = [read_override(word) for word in overrides]
     for path, value in replaced:

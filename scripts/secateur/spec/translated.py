@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ class Translated:
 
     Attributes:
         parsed: the file.
-        found: the release that it is of.
+        found: its release, and the evidence.
         values: sections and keys of V1, with the defaults of the release.
         explicit: dotted paths of V1 that the file sets.
         renamed: path of V1 -> path in the file, for keys with another name there.
@@ -108,3 +108,12 @@ def as_written(renamed: dict[str, str], path: str) -> str:
     """The path in the file, also if its section was renamed before."""
     section, _, key = path.partition(".")
     return f"{renamed[section]}.{key}" if key and section in renamed else path
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `base` with those of `over` in their place, section by section."""
+    found = dict(base)
+    for name, value in over.items():
+        here = found.get(name)
+        found[name] = merged(here, value) if isinstance(here, dict) and isinstance(value, dict) else value
+    return found

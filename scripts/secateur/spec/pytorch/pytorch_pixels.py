@@ -61,7 +61,7 @@ def _sides(draft: Draft, path: str) -> tuple[int, int] | None:
 
 
 def _size_mm(draft: Draft) -> Side:
-    """The first size in the file, in the order of the network's input; other sizes are told."""
+    """The first size in the file, in the order of the network's input; a comment names other sizes."""
     found = [*_crop_sizes(draft), *_export_size(draft)]
     if not found:
         return f"{TRAIN}.pipeline", (224, 224)
@@ -170,7 +170,7 @@ def _pipelines(draft: Draft) -> None:
 
 
 def _flips(draft: Draft, entry: str) -> bool:
-    """Whether an augmentation flips images horizontally; another share than a half is told."""
+    """Whether an augmentation flips images horizontally; a comment names another share than a half."""
     shares = [draft.file.number(f"{entry}.{name}") for name in ("prob", "flip_prob")]
     share = next((share for share in shares if share is not None), 0.5)
     direction = draft.file.value(f"{entry}.direction") or "horizontal"
