@@ -14,6 +14,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 from secateur.runtime.onednn import use_onednn
 
@@ -23,6 +24,9 @@ from tests.shared import SMALL, made_once
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 use_onednn(os.environ)
 REPOSITORY = Path(__file__).parent.parent
+# The same examples in every run, so that a change is judged by what it changed; others: --hypothesis-profile=default.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -183,8 +183,8 @@ def mutated_archive(draw: Any, corpus: list[bytes]) -> bytes:
     return out.getvalue()
 
 
-def fuzz(target: str, seconds: float) -> dict[str, Any]:
-    """Feed one reader for so long.
+def fuzz(target: str, seconds: float, examples: int = EXAMPLES_A_ROUND) -> dict[str, Any]:
+    """Feed one reader rounds of examples for so long, at least one round.
 
     Returns:
         Numbers of inputs, of those that were read, refused, and stopped by a limit, and the slowest in seconds.
@@ -215,9 +215,9 @@ def fuzz(target: str, seconds: float) -> dict[str, Any]:
             raise TimeoutError(f"took {taken} s")
 
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while not counts["inputs"] or time.monotonic() < end:
         run = settings(
-            max_examples=EXAMPLES_A_ROUND,
+            max_examples=examples,
             deadline=None,
             database=None,
             phases=[Phase.generate, Phase.shrink],

@@ -6,8 +6,10 @@ import datetime
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
+
+from secateur.spec.spec_text import MAX_INTEGER
 
 # Effects of a key: the files of one step, or something on which several steps depend.
 #   pixels    the network input outside training: every step that reads images
@@ -45,6 +47,14 @@ class Section(BaseModel):
         if not isinstance(values, dict):
             return values
         return {name: _fitted(cls.model_fields.get(str(name)), value) for name, value in values.items()}
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _of_64_bits(cls, value: Any) -> Any:
+        """A float such as 1e19, given for a whole number, is one that the YAML reader refuses."""
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            raise ValueError("the number has too many digits")
+        return value
 
 
 def _fitted(field: FieldInfo | None, value: Any) -> Any:

@@ -169,6 +169,8 @@ def _mistake(source: Translated, error: Any) -> tuple[str, str]:
             return f"{where}: unknown key", f"write {name.rpartition('.')[2]} below {name.rpartition('.')[0]}:"
         near = _word_of_release(source, dotted) or _nearest(dotted)
         return f"{where}: unknown key", f"did you mean {near}?" if near else ALL_KEYS
+    if error["type"] == "int_parsing_size":
+        return f"{where}: the number has too many digits", "write a smaller number"
     if error["type"] in ("model_type", "dict_type"):
         return f"{where}: must be a section of keys", ""
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")

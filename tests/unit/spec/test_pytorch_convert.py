@@ -529,6 +529,11 @@ def altered(draw):
     return values
 
 
+def test_no_number_that_the_new_spec_cannot_hold():
+    with pytest.raises(SpecError, match=r"num_classes.*too many digits"):
+        convert(MMCLS_MINIMAL.replace("num_classes: 3", "num_classes: 9.223372036854778e+18"))
+
+
 @settings(max_examples=300, deadline=None)
 @given(altered())
 def test_any_file_gives_a_spec_or_one_error(values):
