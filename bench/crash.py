@@ -3,7 +3,7 @@
     .venv/bin/python bench/crash.py --work WORK [--kills 200] [--minutes 60] [--out bench/results/crash.json]
 
 A small network on 64 images of noise goes through train, prune, retrain and export by the command line, one process a
-step, as the workflow starts them. Each process is killed by SIGKILL at a random moment of its work; then the same
+step, as the workflow starts them; only that a process is the fork of one that has imported Keras. Each process is killed by SIGKILL at a random moment of its work; then the same
 command is given again, and killed again, until it ends. After each kill every file with a final name is opened: models,
 tables, JSON, checkpoints. At the end the weights of both models are compared bit by bit with those of a run that nobody
 killed. WORK keeps the progress of the script: a second run resumes.
@@ -18,10 +18,11 @@ import os
 import platform
 import random
 import shutil
-import subprocess
 import sys
 import time
 from importlib.metadata import version
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 import numpy as np
 import pandas as pd
 from PIL import Image
+from secateur.cli.main import main as command_line
 from secateur.models.archive import Archive, plain_bytes
 from secateur.models.h5 import read_named_weights
 from secateur.vault.files import read_encrypted
@@ -41,7 +43,7 @@ SPEC = f"""
 key: {KEY}
 data: {{source: images, preprocess_mode: tf}}
 model: {{arch: squeezenet, dropout: 0.2, input_image_size: [3, 32, 32]}}
-train: {{num_epochs: 24, batch_size_per_gpu: 4, checkpoint_minutes: 0.002, n_workers: 1,
+train: {{num_epochs: 16, batch_size_per_gpu: 4, checkpoint_minutes: 0.02, n_workers: 1,
   optim_config: {{optimizer: adam}}, lr_config: {{learning_rate: 0.001}}}}
 prune: {{target_macs: 0.5}}
 retrain: {{num_epochs: 12}}
@@ -49,9 +51,8 @@ export: {{output_path: EXPORTDIR/m.etlt}}
 """
 STEPS = ("train", "prune", "retrain", "export")
 MODELS = ("results/one/train/model.tlt", "results/one/retrain/model.tlt")
-COMMAND = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from secateur.cli.main import main; sys.exit(main(sys.argv[2:]))"
-)
+FORKS = get_context("forkserver")
+FORKS.set_forkserver_preload(["keras"])
 
 
 def main() -> None:
@@ -94,11 +95,20 @@ def prepared(folder: Path) -> None:
     (folder / "one.yaml").write_text(SPEC)
 
 
-def started(folder: Path, step: str) -> subprocess.Popen[bytes]:
+def started(folder: Path, step: str) -> ForkServerProcess:
     """A step's process."""
-    with open(folder / "printed", "ab") as printed:
-        command = [sys.executable, "-c", COMMAND, str(SCRIPTS), step, "-e", "one.yaml"]
-        return subprocess.Popen(command, cwd=folder, stdout=printed, stderr=printed)
+    process = FORKS.Process(target=run, args=(folder, step))
+    process.start()
+    return process
+
+
+def run(folder: Path, step: str) -> None:
+    """Do what the command line does."""
+    printed = os.open(folder / "printed", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    os.chdir(folder)
+    sys.exit(command_line([step, "-e", "one.yaml"]))
 
 
 def uninterrupted(folder: Path) -> dict[str, float]:
@@ -109,17 +119,18 @@ def uninterrupted(folder: Path) -> dict[str, float]:
         process = started(folder, step)
         at_work(folder, step, process, 1)
         begun = time.monotonic()
-        if process.wait():
+        process.join()
+        if process.exitcode:
             raise SystemExit(f"{step} failed: {folder / 'printed'}")
         seconds[step] = time.monotonic() - begun
     (folder / "done").write_text("")
     return seconds
 
 
-def at_work(folder: Path, step: str, process: subprocess.Popen[bytes], count: int) -> None:
+def at_work(folder: Path, step: str, process: ForkServerProcess, count: int) -> None:
     """Wait until the step says that it has started for the `count`th time."""
     status = folder / "results/one/status.json"
-    while process.poll() is None:
+    while process.is_alive():
         lines = status.read_text().splitlines() if status.exists() else []
         if sum(f'"step": "{step}"' in line and '"STARTED"' in line for line in lines) >= count:
             return
@@ -137,14 +148,13 @@ def one_round(folder: Path, whole: Path, seconds: dict[str, float], number: int,
         for attempt in range(attempts):
             process = started(folder, step)
             at_work(folder, step, process, attempt + 1)
-            try:
-                code = process.wait(rng.uniform(0, 0.5) * seconds[step] if attempt < attempts - 1 else None)
-                if code:
-                    raise SystemExit(f"{step} failed with {code}: {folder / 'printed'}")
+            process.join(rng.uniform(0, 0.5) * seconds[step] if attempt < attempts - 1 else None)
+            if process.exitcode == 0:
                 break
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            if process.exitcode:
+                raise SystemExit(f"{step} failed with {process.exitcode}: {folder / 'printed'}")
+            process.kill()
+            process.join()
             row["kills"] += 1
             row["in_step"][step] += 1
             row["corrupt"] += broken(folder)

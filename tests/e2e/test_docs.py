@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.programs import programs
 from tests.workflows import PARTS, copied_to
 
 PROGRAMS = re.compile(
@@ -166,7 +167,7 @@ def test_the_story(few, tmp_path, repository):
         "pathlib.Path('old/spec_retrain.yaml').write_text(yaml.safe_dump(spec))\n"
     )
     script = "\n".join(f"echo '>>> {number}' >&2\n{run or said}" for number, (said, run) in enumerate(STORY.items()))
-    bins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    bins = os.pathsep.join([str(programs()), str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SECATEUR", "SNAKEMAKE"))}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import write_class_folders
-from tests.programs import run_module
+from tests.programs import programs, run_module
 from tests.shared import SMALL
 from tests.workflows import PARTS, copied_to
 
@@ -25,7 +25,7 @@ class Repository:
 
     def __init__(self, folder, site):
         self.folder = folder
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        path = os.pathsep.join([str(programs()), str(Path(sys.executable).parent), os.environ["PATH"]])
         people = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         self.environment = {**os.environ, **people, "PATH": path, "DVC_SITE_CACHE_DIR": str(site)}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)

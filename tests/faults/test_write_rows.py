@@ -172,14 +172,14 @@ def waited_for(folder, text):
 
 @pytest.mark.slow
 def test_w2_killed_at_random_and_resumed_to_the_same_end(tmp_path, repository):
-    """The short form of bench/crash.py: rounds of at most eight kills over train, prune, retrain and export."""
+    """The short form of bench/crash.py: rounds of kills over train, prune, retrain and export."""
     script = repository / "bench/crash.py"
-    command = [sys.executable, str(script), "--work", str(tmp_path), "--kills", "8", "--attempts", "3"]
+    command = [sys.executable, str(script), "--work", str(tmp_path), "--kills", "5", "--attempts", "3"]
     done = subprocess.run([*command, "--out", str(tmp_path / "out.json")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "out.json").read_text())
     # A step that was quicker than its kill goes uncounted; another round follows where that left too few.
-    assert found["kills"] >= 8
+    assert found["kills"] >= 5
     assert (found["lost"], found["corrupt"], found["different_ends"]) == (0, 0, 0)
     assert found["trainings_resumed"]
 
