@@ -3,10 +3,11 @@
     .venv/bin/python bench/crash.py --work WORK [--kills 200] [--minutes 60] [--out bench/results/crash.json]
 
 A small network on 64 images of noise goes through train, prune, retrain and export by the command line, one process a
-step, as the workflow starts them; only that a process is the fork of one that has imported Keras. Each process is killed by SIGKILL at a random moment of its work; then the same
-command is given again, and killed again, until it ends. After each kill every file with a final name is opened: models,
-tables, JSON, checkpoints. At the end the weights of both models are compared bit by bit with those of a run that nobody
-killed. WORK keeps the progress of the script: a second run resumes.
+step, as the workflow starts them; only that a process is the fork of one that has imported Keras. Each process is
+killed by SIGKILL at a random moment of its work; then the same command is given again, and killed again, until it ends.
+After each kill every file with a final name is opened: models, tables, JSON, checkpoints. At the end the weights of
+both models are compared bit by bit with those of a run that nobody killed. WORK keeps the progress of the script:
+a second run resumes.
 """
 
 from __future__ import annotations
