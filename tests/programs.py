@@ -9,6 +9,7 @@ how a process starts, take the real programs.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -17,7 +18,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
@@ -89,6 +93,7 @@ def _serve(place: str) -> None:
     listener.bind(place)
     listener.listen()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.freeze()
     print("ready", flush=True)
     while True:
         client, _ = listener.accept()
@@ -169,8 +174,29 @@ def _short(execute, module):  # type: ignore[no-untyped-def]
     module.SECONDS = TIMING_S
 
 
+def _ended() -> int:
+    """Run it to its end, with what Python does then; but the imported libraries are not torn down, which takes long."""
+    try:
+        _run()
+        code: object = 0
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    return code & 255
+
+
 if __name__ == "__main__":
     sys.path.pop(0)
     _PROGRAMS = Path(sys.argv[1]).parent
     _serve(sys.argv[1])
-    _run()
+    os._exit(_ended())
