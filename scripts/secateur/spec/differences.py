@@ -22,6 +22,12 @@ TAO_SCHEDULE = "train.lr_config.compat: tao does as TAO"
 # TAO's first rate of soft_anneal.
 SOFT_ANNEAL_START = 3e-4
 
+# Scheduler -> key -> what TF1 does if it is absent.
+WITHOUT_A_DEFAULT = {
+    "step": {"step_size": "0 if absent, and the training ends with a division by zero"},
+    "soft_anneal": {"annealing_divider": "0 if absent, and the training ends with a division by zero"},
+}
+
 
 def release_notices(source: Translated) -> Iterator[Notice]:
     """The release of the file, the evidence for it, and the defaults that its words do not settle."""
@@ -73,6 +79,7 @@ def differences(spec: Spec, source: Translated) -> Iterator[Notice]:
         return
     for key, tao, here in (
         *_schedule(spec),
+        *_absent_of_tf1(spec, source, release),
         *_training(spec, source, release),
         *_data(spec, source, release),
         *_evaluation(spec, source, release),
@@ -106,6 +113,16 @@ def _schedule(spec: Spec) -> Iterator[Difference]:
             f"the rate is divided by 1 + {optimizer.decay:g} x batches, though documented as not useful",
             f"no effect; {TAO_SCHEDULE}",
         )
+
+
+def _absent_of_tf1(spec: Spec, source: Translated, release: Release) -> Iterator[Difference]:
+    """Values of a schedule that TF1 does not fill in, so that its training fails."""
+    lr_config = spec.train.lr_config
+    if release is not Release.TF1:
+        return
+    for key, effect in WITHOUT_A_DEFAULT.get(lr_config.scheduler, {}).items():
+        if f"train.lr_config.{key}" not in source.explicit:
+            yield f"train.lr_config.{key}", effect, f"{getattr(lr_config, key):g}"
 
 
 def _training(spec: Spec, source: Translated, release: Release) -> Iterator[Difference]:

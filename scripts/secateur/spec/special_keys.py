@@ -13,7 +13,7 @@ from secateur.errors import SpecError
 from secateur.spec.architectures import DEPTHS, family_of_name
 from secateur.spec.notices import Notice
 from secateur.spec.placeholders import Placeholder
-from secateur.spec.release_defaults import DEPTH_OF_TF1
+from secateur.spec.release_defaults import ALL_DEFAULTS, DEPTH_OF_TF1
 from secateur.spec.tao_releases import Release
 from secateur.spec.translated import Translated, as_written, holder_of, pop_at, value_at
 
@@ -22,6 +22,8 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 # Fixed in TF1's SqueezeNet.
 SQUEEZENET_DROPOUT = 1e-3
 CSPDARKNET_WORDS = ("relu", "mish")
+# Releases with a centre crop in the section of the training and one in that of the evaluation.
+TWO_CROPS = (Release.TF1, Release.V0)
 # What migrated notebooks of TLT 2 write out where the file of TLT had a word only: its defaults are not known.
 ASSUMED_OF_TLT = {"momentum": 0.9, "beta_1": 0.9, "beta_2": 0.999}
 # Families whose networks have other activations in TAO if the spec names one.
@@ -148,21 +150,35 @@ def _texts_for_null(spec: Translated) -> None:
 
 
 def _one_center_crop(spec: Translated) -> None:
-    """TF1 and V0 have a centre crop for the validation while training and one for evaluation; here one is for both."""
+    """TF1 and V0 have a centre crop for the validation while training and one for evaluation; here one is for both.
+
+    That of evaluation counts, also if it is the release's default.
+    """
     evaluation = pop_at(spec.values, "evaluate.enable_center_crop")
-    if evaluation is None:
-        return
     augment = spec.values.setdefault("augment", {})
-    if not isinstance(augment, dict):
+    if not isinstance(augment, dict) or not isinstance(spec.values.get("evaluate", {}), dict):
         return
     training = augment.get("enable_center_crop")
-    written = as_written(spec.renamed, "evaluate.enable_center_crop")
-    if training is not None and training != evaluation:
-        text = f"{evaluation} counts for the validation in training too, where the file says {training}"
+    default = ALL_DEFAULTS[spec.found.release].get("augment.enable_center_crop")
+    if evaluation is None and (
+        spec.found.release not in TWO_CROPS or training is None or not spec.values.get("evaluate")
+    ):
+        return
+    key = "augment.enable_center_crop" if evaluation is None else "evaluate.enable_center_crop"
+    written = as_written(spec.renamed, key) if evaluation is not None else spec.written(key)
+    absent = ", the default," if evaluation is None else ""
+    counts = default if evaluation is None else evaluation
+    before = default if training is None and spec.found.release in TWO_CROPS else training
+    if before is not None and before != counts:
+        where = "where the default is" if training is None else "where the file says"
+        text = f"{counts}{absent} of evaluation counts for the validation in training too, {where} {before}"
         spec.notices.append(Notice("differs", written, text))
-    elif training is None:
+    if training is None:
         spec.renamed["augment.enable_center_crop"] = written
-    augment["enable_center_crop"] = evaluation
+    if evaluation is None:
+        del augment["enable_center_crop"]  # what fills in the defaults fills it in
+    else:
+        augment["enable_center_crop"] = evaluation
 
 
 def model_of_release(spec: Translated) -> None:

@@ -93,6 +93,12 @@ TF1 = {
     "tf1_two_center_crops.cfg": proto(
         train="enable_center_crop: true", rest='eval_config { eval_dataset_path: "c" enable_center_crop: false }'
     ),
+    "tf1_center_crop_of_training.cfg": proto(
+        train="enable_center_crop: true", rest='eval_config { eval_dataset_path: "c" }'
+    ),
+    "tf1_step_without_size.cfg": proto(train="lr_config { step { learning_rate: 0.2 gamma: 0.5 } }").replace(
+        "step_size: 10", ""
+    ),
     "tf1_gray.cfg": proto('input_image_size: "1,32,40"', 'image_mean { key: "l" value: 99 }').replace("torch", "caffe"),
     "tf1_mean_twice.cfg": proto(
         train='image_mean { key: "b" value: 1 } image_mean { key: "g" value: 2 } image_mean { key: "r" value: 3 }'
@@ -167,6 +173,7 @@ V0 = {
     "v0_imagenet_head.yaml": V0_MINIMAL + "model_config: {arch: resnet, n_layers: 34, use_imagenet_head: True}\n",
     "v0_depth_without_arch.yaml": V0_MINIMAL + "model_config: {n_layers: 34}\n",
     "v0_checkpoint_freq.yaml": V0_MINIMAL.replace("b}", "b, checkpoint_freq: 5}"),
+    "v0_center_crop_of_evaluation.yaml": V0_MINIMAL + "eval_config: {enable_center_crop: False}\n",
     "v0_two_center_crops.yaml": V0_MINIMAL.replace("b}", "b, enable_center_crop: False}")
     + "eval_config: {enable_center_crop: True}\n",
     "v0_channels_first.yaml": V0_MINIMAL + "data_format: channels_first\n",

@@ -106,6 +106,12 @@ WANTED = {
         {"augment.enable_center_crop": False},
         [("differs", "eval_config.enable_center_crop", "")],
     ),
+    "tf1_center_crop_of_training.cfg": (
+        TF1,
+        {"augment.enable_center_crop": False},
+        [("differs", "train_config.enable_center_crop", "False, the default, of evaluation")],
+    ),
+    "tf1_step_without_size.cfg": (TF1, {f"{LR}.step_size": 10}, [("differs", "step_size", "division by zero")]),
     "tf1_gray.cfg": (TF1, {"model.input_image_size": (1, 32, 40), "data.image_mean": [99]}, []),
     "tf1_mean_twice.cfg": (TF1, {"data.image_mean": [4, 2, 3]}, []),
     "tf1_crlf.cfg": (TF1, {"train.num_epochs": 2}, []),
@@ -175,6 +181,11 @@ WANTED = {
     "v0_imagenet_head.yaml": (OLD, {"model.arch": "resnet_34", "model.retain_head": True}, []),
     "v0_depth_without_arch.yaml": (OLD, {"model.arch": "resnet_34"}, []),
     "v0_checkpoint_freq.yaml": (OLD, {"train.checkpoint_interval": 5, "train.validation_interval": 5}, []),
+    "v0_center_crop_of_evaluation.yaml": (
+        OLD,
+        {"augment.enable_center_crop": False},
+        [("differs", "eval_config.enable_center_crop", "where the default is True")],
+    ),
     "v0_two_center_crops.yaml": (OLD, {"augment.enable_center_crop": True}, [("differs", "enable_center_crop", "")]),
     "v0_channels_first.yaml": (OLD, {"export.layout": "nchw"}, []),
     "v0_5.yaml": (
