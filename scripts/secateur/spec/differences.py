@@ -153,6 +153,10 @@ def _data(spec: Spec, source: Translated, release: Release) -> Iterator[Differen
     mode = value_at(source.parsed.values, source.written("data.preprocess_mode"))
     if isinstance(mode, str) and mode not in ("tf", "torch", "caffe") and release is not Release.TF1:
         yield "data.preprocess_mode", f"{mode} is read as caffe, since only lower case counts", mode.lower()
+    if release in (Release.TAO_5_5, Release.TAO_6_0) and spec.data.num_classes is None:
+        yield "data.num_classes", "20 if absent", "as many as there are classes in the images"
+    if release in (Release.V0, Release.TAO_4_0) and spec.model.resize_interpolation_method == "bicubic":
+        yield "model.resize_interpolation_method", "bilinear while training, whatever is set", "bicubic"
     if spec.augment.enable_color_augmentation and not spec.augment.enable_random_crop:
         yield "augment.enable_color_augmentation", "no effect without enable_random_crop", "it acts"
 

@@ -174,6 +174,7 @@ V0 = {
     "v0_depth_without_arch.yaml": V0_MINIMAL + "model_config: {n_layers: 34}\n",
     "v0_checkpoint_freq.yaml": V0_MINIMAL.replace("b}", "b, checkpoint_freq: 5}"),
     "v0_center_crop_of_evaluation.yaml": V0_MINIMAL + "eval_config: {enable_center_crop: False}\n",
+    "v0_bicubic.yaml": V0_MINIMAL + "model_config: {resize_interpolation_method: BICUBIC}\n",
     "v0_two_center_crops.yaml": V0_MINIMAL.replace("b}", "b, enable_center_crop: False}")
     + "eval_config: {enable_center_crop: True}\n",
     "v0_channels_first.yaml": V0_MINIMAL + "data_format: channels_first\n",

@@ -186,6 +186,11 @@ WANTED = {
         {"augment.enable_center_crop": False},
         [("differs", "eval_config.enable_center_crop", "where the default is True")],
     ),
+    "v0_bicubic.yaml": (
+        OLD,
+        {"model.resize_interpolation_method": "bicubic"},
+        [("differs", "model_config.resize_interpolation_method", "bilinear while training")],
+    ),
     "v0_two_center_crops.yaml": (OLD, {"augment.enable_center_crop": True}, [("differs", "enable_center_crop", "")]),
     "v0_channels_first.yaml": (OLD, {"export.layout": "nchw"}, []),
     "v0_5.yaml": (
