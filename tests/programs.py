@@ -13,6 +13,8 @@ import gc
 import json
 import os
 import runpy
+import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -59,7 +61,7 @@ sys.exit(int(answers.readline()))
 
 @cache
 def programs() -> Path:
-    """The folder of the programs. Their server is started by the first call in a process, and ends with that one."""
+    """The folder of the programs. Their server is started by the first call in a process, and ends with that process."""
     folder = Path(tempfile.mkdtemp(prefix="programs-"))
     place = str(folder / "server")
     for name in PROGRAMS:
@@ -68,11 +70,13 @@ def programs() -> Path:
         program.chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     server = subprocess.Popen(
-        [sys.executable, __file__, place], env=environment, stdout=subprocess.PIPE, start_new_session=True
-    )
+        [sys.executable, __file__, place],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert server.stdin is not None
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
-    atexit.register(server.kill)
+    atexit.register(server.stdin.close)
     return folder
 
 
@@ -96,6 +100,9 @@ def _serve(place: str) -> None:
     gc.freeze()
     print("ready", flush=True)
     while True:
+        if 0 in select.select([0, listener], [], [])[0]:
+            shutil.rmtree(_PROGRAMS)  # the process that asked for them has ended
+            os._exit(0)
         client, _ = listener.accept()
         if os.fork():
             client.close()
