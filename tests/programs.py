@@ -61,7 +61,7 @@ sys.exit(int(answers.readline()))
 
 @cache
 def programs() -> Path:
-    """The folder of the programs. Their server is started by the first call in a process, and ends with that process."""
+    """The folder of the programs. Their server is started by the first call in a process, and ends with it."""
     folder = Path(tempfile.mkdtemp(prefix="programs-"))
     place = str(folder / "server")
     for name in PROGRAMS:
