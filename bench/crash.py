@@ -38,7 +38,6 @@ from secateur.models.archive import Archive, plain_bytes
 from secateur.models.h5 import read_named_weights
 from secateur.vault.files import read_encrypted
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
 KEY = "bench"
 SPEC = f"""
 key: {KEY}

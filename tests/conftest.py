@@ -19,6 +19,7 @@ from PIL import Image
 from secateur.runtime.onednn import use_onednn
 
 from tests.long import LONG
+from tests.programs import TIMING_S
 from tests.shared import SMALL, made_once
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -92,7 +93,7 @@ def short_timing() -> Iterator[None]:
     from secateur.export import timing
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timing, "SECONDS", 0.4)
+        patch.setattr(timing, "SECONDS", TIMING_S)
         yield
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from secateur.spec.spec_text import MAX_INTEGER
 
@@ -30,6 +31,8 @@ Effect = Literal[
     "web",
     "pareto",
 ]
+# Pydantic's name for it, where it turns a float into a whole number.
+TOO_MANY_DIGITS = "int_parsing_size"
 EFFECTS: tuple[Effect, ...] = get_args(Effect)
 
 
@@ -51,9 +54,9 @@ class Section(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _of_64_bits(cls, value: Any) -> Any:
-        """A float such as 1e19, given for a whole number, is one that the YAML reader refuses."""
+        """No reader of specs lets in a larger number, so that what is written from a spec can be read again."""
         if isinstance(value, int) and abs(value) > MAX_INTEGER:
-            raise ValueError("the number has too many digits")
+            raise PydanticCustomError(TOO_MANY_DIGITS, "the number has too many digits")
         return value
 
 

@@ -16,6 +16,7 @@ from secateur.errors import SpecError
 from secateur.spec.architectures import FIXED, family_name
 from secateur.spec.differences import differences, origins, release_notices
 from secateur.spec.effects import keys_without_effect
+from secateur.spec.fields import TOO_MANY_DIGITS
 from secateur.spec.joining import joined
 from secateur.spec.model_spec import OF_ARCH
 from secateur.spec.notices import Notice
@@ -169,7 +170,7 @@ def _mistake(source: Translated, error: Any) -> tuple[str, str]:
             return f"{where}: unknown key", f"write {name.rpartition('.')[2]} below {name.rpartition('.')[0]}:"
         near = _word_of_release(source, dotted) or _nearest(dotted)
         return f"{where}: unknown key", f"did you mean {near}?" if near else ALL_KEYS
-    if error["type"] == "int_parsing_size":
+    if error["type"] == TOO_MANY_DIGITS:
         return f"{where}: the number has too many digits", "write a smaller number"
     if error["type"] in ("model_type", "dict_type"):
         return f"{where}: must be a section of keys", ""

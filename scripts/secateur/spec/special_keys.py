@@ -15,7 +15,7 @@ from secateur.spec.notices import Notice
 from secateur.spec.placeholders import Placeholder
 from secateur.spec.release_defaults import ALL_DEFAULTS, DEPTH_OF_TF1
 from secateur.spec.tao_releases import Release
-from secateur.spec.translated import Translated, as_written, holder_of, pop_at, value_at
+from secateur.spec.translated import Translated, holder_of, pop_at, value_at
 
 # The numbers of a proto's enum.
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -154,31 +154,35 @@ def _one_center_crop(spec: Translated) -> None:
 
     That of evaluation counts, also if it is the release's default.
     """
-    evaluation = pop_at(spec.values, "evaluate.enable_center_crop")
-    augment = spec.values.setdefault("augment", {})
-    if not isinstance(augment, dict) or not isinstance(spec.values.get("evaluate", {}), dict):
+    given = pop_at(spec.values, "evaluate.enable_center_crop")
+    augment, evaluate = spec.values.setdefault("augment", {}), spec.values.get("evaluate", {})
+    if not isinstance(augment, dict) or not isinstance(evaluate, dict):
         return
-    training = augment.get("enable_center_crop")
-    default = ALL_DEFAULTS[spec.found.release].get("augment.enable_center_crop")
-    if evaluation is None and (
-        spec.found.release not in TWO_CROPS or training is None or not spec.values.get("evaluate")
-    ):
-        return
-    key = "augment.enable_center_crop" if evaluation is None else "evaluate.enable_center_crop"
-    written = as_written(spec.renamed, key) if evaluation is not None else spec.written(key)
-    absent = ", the default," if evaluation is None else ""
-    counts = default if evaluation is None else evaluation
-    before = default if training is None and spec.found.release in TWO_CROPS else training
-    if before is not None and before != counts:
-        where = "where the default is" if training is None else "where the file says"
-        text = f"{counts}{absent} of evaluation counts for the validation in training too, {where} {before}"
-        spec.notices.append(Notice("differs", written, text))
-    if training is None:
-        spec.renamed["augment.enable_center_crop"] = written
-    if evaluation is None:
-        del augment["enable_center_crop"]  # what fills in the defaults fills it in
+    two_crops = spec.found.release in TWO_CROPS
+    default = ALL_DEFAULTS[spec.found.release]["augment.enable_center_crop"] if two_crops else None
+    training = augment.pop("enable_center_crop", None)
+    if given is None and not (two_crops and evaluate):
+        counts = training
     else:
-        augment["enable_center_crop"] = evaluation
+        counts = given
+        _two_center_crops(spec, given, training, default)
+    # Without a value the release's default is filled in.
+    if counts is not None:
+        augment["enable_center_crop"] = counts
+
+
+def _two_center_crops(spec: Translated, given: Any, training: Any, default: Any) -> None:
+    """Say whose centre crop counts, if that of evaluation and that of training differ."""
+    if training is None and given is not None:
+        spec.renamed["augment.enable_center_crop"] = spec.written("evaluate.enable_center_crop")
+    in_evaluation = default if given is None else given
+    in_training = default if training is None else training
+    if in_training not in (None, in_evaluation):
+        absent = ", the default," if given is None else ""
+        where = "where the default is" if training is None else "where the file says"
+        key = "augment.enable_center_crop" if given is None else "evaluate.enable_center_crop"
+        text = f"{in_evaluation}{absent} of evaluation counts for the validation in training too, {where} {in_training}"
+        spec.note("differs", key, text)
 
 
 def model_of_release(spec: Translated) -> None:
