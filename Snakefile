@@ -10,11 +10,18 @@ from snakemake.utils import min_version
 min_version("9.27")
 sys.path.insert(0, f"{workflow.current_basedir}/scripts")
 
+from secateur.runtime.machine import missing_user, said, utf8_settings
 from secateur.workflow.experiments import load_experiments, readable_errors
 from secateur.workflow.inputs import Inputs
 from secateur.workflow.outputs import EXPORT_RULES, rule_outputs
 from secateur.workflow.resources import Machine
 from secateur.workflow.staleness import DIGITS, DIGITS_INDEX, code_of
+from secateur.workflow.stopping import SignalsToJobs
+
+# Snakemake writes the user's name into its log, and dies of a user who has none. Names of files are UTF-8.
+if SETTINGS := missing_user(os.environ) | utf8_settings(os.environ):
+    print(said(SETTINGS), file=sys.stderr)
+    os.environ.update(SETTINGS)
 
 # A graph of thousands of jobs is no garbage: looking through it again and again takes a tenth of a dry run's time.
 gc.set_threshold(100_000)
@@ -22,6 +29,9 @@ gc.set_threshold(100_000)
 # SLURM sends it to every process of a job whose time is nearly up. It is meant for the step, which writes a checkpoint
 # then; the Snakemake that runs the step in the job would die of it and take the step along.
 signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+# The jobs hear of the other signals: a checkpoint takes seconds, waiting for a training takes hours.
+SIGNALS = SignalsToJobs()
+SIGNALS.install()
 
 
 configfile: "config/config.yaml"
@@ -74,6 +84,7 @@ include: "rules/report.smk"
 
 
 onstart:
+    SIGNALS.install()
     with readable_errors():
         EXPERIMENTS.require_keys()
         EXPERIMENTS.link_results()

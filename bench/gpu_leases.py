@@ -30,9 +30,13 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from secateur.runtime.gpu import leased
 
+PF_EXITING = 4  # of the kernel, include/linux/sched.h
+
 def lives(pid):
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+        state, *_, flags = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:7]
+        # A killed process loses its locks a moment before it is a zombie.
+        return state not in "ZX" and not int(flags) & PF_EXITING
     except (OSError, IndexError):
         return False
 

@@ -93,7 +93,7 @@ def short_timing() -> Iterator[None]:
     from secateur.export import timing
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timing, "SECONDS", TIMING_S)
+        patch.setattr(timing, "SECONDS_A_NETWORK", TIMING_S)
         yield
 
 

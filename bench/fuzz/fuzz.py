@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/fuzz/fuzz.py [--minutes 15] [--only age,keras,...] [--out bench/results/fuzz.json]
 
-Hypothesis picks one of the seeds (`seeds/`, made by `--make-seeds`) and mutates it: bits, bytes, parts that are cut,
+Hypothesis picks one of the seeds (`seeds/`, made by `make_seeds.py`) and mutates it: bits, bytes, parts that are cut,
 doubled, swapped or taken from another seed; the members of a `.keras` archive are mutated inside it too. A finding is
 any exception that is not a SecateurError; its input is kept in a file, and the script ends with 1.
 """
@@ -10,43 +10,57 @@ any exception that is not a SecateurError; its input is kept in a file, and the 
 from __future__ import annotations
 
 import argparse
+import atexit
 import io
 import json
 import os
 import platform
 import resource
+import select
+import shutil
+import signal
 import sys
-import tarfile
 import tempfile
 import time
-import zipfile
+import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+sys.path.insert(1, str(Path(__file__).parents[2]))
+sys.path.insert(2, str(Path(__file__).parent))
 
-import pandas as pd
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
-from hypothesis import strategies as st
-from PIL import Image
+from mutations import STRATEGIES, mutated
 from secateur.cli import inspect as inspection
+from secateur.cli.status import progress_of
 from secateur.data.manifest import read_manifest
 from secateur.data.sources import listed
 from secateur.errors import SecateurError
-from secateur.spec import parse_spec
+from secateur.run import Run
+from secateur.runtime.child import OUT_OF_MEMORY, ComputationError
+from secateur.spec import load_spec, parse_spec
+from secateur.steps.bundle import bundle
+from secateur.steps.index import experiment
+from secateur.steps.run_facts import read_facts
 from secateur.vault import age
 
+from tests.faults.damaged_results import damages
+
+ROOT = Path(__file__).parents[2]
 SEEDS = Path(__file__).parent / "seeds"
 SLOW_S = 20
 STOPPED_S = 5
-READ, RAISED = 0, 1
+WALL_S = 60
+READ, RAISED, REFUSED, NO_MEMORY = 0, 1, 2, 3
 KEY = "k"
 EXAMPLES_A_ROUND = 200
-ODD_VALUES = [b"-1", b"0", b"1e999", b"null", b"[]", b"{}", b"99999999999999999999", b'""']
-FOUND = Path(tempfile.gettempdir()) / "secateur-fuzz-finding"
+MEMORY_BYTES = 3 << 29  # as the product's own limit
+TOLD_BYTES = 4000
+FOUND = Path(tempfile.gettempdir()) / f"secateur-fuzz-{os.getpid()}"
 
 
 def read_age(content: bytes) -> None:
@@ -96,25 +110,111 @@ def read_spec(content: bytes) -> None:
 
 
 def read_keras(content: bytes) -> None:
-    """What `inspect` sees of a decrypted file; as there, in a process that can be killed."""
+    """What `inspect` sees of a decrypted file."""
+    with_limits(lambda: inspection.described(content, "m.keras"))
+
+
+def read_onnx(content: bytes) -> None:
+    """What `byom` makes of an ONNX file. The libraries of ONNX compute in this process, which has their limits."""
+    from secateur.byom import onnx_runtime
+    from secateur.byom.from_onnx import keras_from_onnx
+
+    def computed(function: str, given: bytes, path: Path) -> Any:
+        try:
+            return getattr(onnx_runtime, function.partition(":")[2])(given)
+        except Exception as error:
+            raise ComputationError(str(error)) from error
+
+    def read() -> None:
+        onnx_runtime.computed = computed
+        keras_from_onnx(path)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.onnx"
+        path.write_bytes(content)
+        with_limits(read)
+
+
+def with_limits(read: Callable[[], Any]) -> None:
+    """Read in a process that can be killed, as the product does."""
+    told, telling = os.pipe()
     child = os.fork()
     if not child:
-        os._exit(_outcome(content))
+        os._exit(_outcome(read, telling))
+    os.close(telling)
+    if not select.select([told], [], [], WALL_S)[0]:
+        os.kill(child, signal.SIGKILL)
+    with os.fdopen(told, "rb") as stream:
+        said = stream.read().decode("utf-8", "replace")
     status = os.waitpid(child, 0)[1]
-    if os.WIFSIGNALED(status):
+    if os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == NO_MEMORY:
         raise StoppedError("did not come to an end", "do not trust it")
+    if os.WEXITSTATUS(status) == REFUSED:
+        raise SecateurError(said)
     if os.WEXITSTATUS(status) != READ:
-        # Refused, or a finding: here the exception is raised again.
-        inspection.described(content, "m.keras")
+        raise RuntimeError(said)
 
 
-def _outcome(content: bytes) -> int:
+def _outcome(read: Callable[[], Any], telling: int) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (STOPPED_S, STOPPED_S))
+    reserved = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (reserved + MEMORY_BYTES, reserved + MEMORY_BYTES))
     try:
-        inspection.described(content, "m.keras")
-    except BaseException:
+        read()
+    except MemoryError:
+        return NO_MEMORY
+    except SecateurError as error:
+        os.write(telling, error.message.encode("utf-8", "replace")[:TOLD_BYTES])
+        return REFUSED
+    except BaseException as error:
+        if any(word in str(error) for word in OUT_OF_MEMORY):
+            return NO_MEMORY
+        os.write(telling, "".join(traceback.format_exception(error)).encode("utf-8", "replace")[-TOLD_BYTES:])
         return RAISED
     return READ
+
+
+def read_sidecar(content: bytes) -> None:
+    """A file of a finished run; its name, a null byte, and its content."""
+    name, _, damaged = content.partition(b"\0")
+    path = finished_run() / name.decode()
+    good = path.read_bytes()
+    path.write_bytes(damaged)
+    refused: list[SecateurError] = []
+    try:
+        for reader in (read_facts, lambda run: bundle(run, io.StringIO()), row_of_index, status_of):
+            try:
+                reader(RUN[0])
+            except SecateurError as error:
+                refused.append(error)
+    finally:
+        path.write_bytes(good)
+    if refused:
+        raise refused[0]
+
+
+def row_of_index(run: Run) -> None:
+    """As the page over all experiments."""
+    experiment("one", run)
+
+
+def status_of(run: Run) -> None:
+    """As `secateur status`."""
+    progress_of("one", run, [])
+
+
+RUN: list[Run] = []
+
+
+def finished_run() -> Path:
+    """The results of a small run in a temporary folder."""
+    if not RUN:
+        folder = Path(tempfile.mkdtemp(prefix="secateur-fuzz-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        shutil.copytree(SEEDS / "run", folder / "results")
+        (folder / "results/export/m.onnx").write_bytes(b"the bundle copies it")
+        RUN.append(Run("one", load_spec(folder / "results/one.yaml"), folder / "results", folder / "work"))
+    return RUN[0].results
 
 
 class StoppedError(SecateurError):
@@ -129,58 +229,31 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "table": read_table,
     "archive": read_archive,
     "voc": read_voc,
+    "onnx": read_onnx,
+    "sidecar": read_sidecar,
 }
 
 
 def seeds(target: str) -> list[bytes]:
     """The inputs that mutation starts from."""
+    if target == "sidecar":
+        return [named(path, path.read_bytes()) for path in files_of_run()]
     return [path.read_bytes() for path in sorted(SEEDS.glob(f"{target}*"))]
 
 
-@st.composite
-def mutated(draw: Any, corpus: list[bytes]) -> bytes:
-    """One of the corpus after up to eight changes."""
-    content = bytearray(draw(st.sampled_from(corpus)))
-    for _ in range(draw(st.integers(1, 8))):
-        place = draw(st.integers(0, max(len(content) - 1, 0)))
-        length = draw(st.sampled_from([1, 1, 2, 4, 16, 200]))
-        kind = draw(st.sampled_from(["bit", "byte", "bytes", "cut", "double", "splice", "number"]))
-        if kind == "bit" and content:
-            content[place] ^= 1 << draw(st.integers(0, 7))
-        elif kind == "byte" and content:
-            content[place] = draw(st.integers(0, 255))
-        elif kind == "bytes":
-            content[place:place] = draw(st.binary(max_size=8))
-        elif kind == "cut":
-            del content[place : place + length]
-        elif kind == "double":
-            content[place:place] = content[place : place + length]
-        elif kind == "splice":
-            other = draw(st.sampled_from(corpus))
-            start = draw(st.integers(0, max(len(other) - 1, 0)))
-            content[place : place + length] = other[start : start + length]
-        else:
-            number = draw(
-                st.sampled_from([b"-1", b"0", b"1e999", b"null", b"[]", b"{}", b"99999999999999999999", b'""'])
-            )
-            content[place : place + length] = number
-    return bytes(content)
+def files_of_run() -> list[Path]:
+    """The JSON and CSV files of the small run."""
+    return [path for path in sorted((SEEDS / "run").rglob("*")) if path.suffix in (".json", ".csv")]
 
 
-@st.composite
-def mutated_archive(draw: Any, corpus: list[bytes]) -> bytes:
-    """A `.keras` with one member mutated; or its bytes as they are, mutated."""
-    if draw(st.booleans()):
-        return draw(mutated(corpus))
-    with zipfile.ZipFile(io.BytesIO(draw(st.sampled_from(corpus)))) as source:
-        members = {name: source.read(name) for name in source.namelist()}
-    chosen = draw(st.sampled_from(sorted(members)))
-    members[chosen] = draw(mutated([members[chosen]]))
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as target:
-        for name, content in members.items():
-            target.writestr(name, content)
-    return out.getvalue()
+def named(path: Path, content: bytes) -> bytes:
+    """An input for `read_sidecar`."""
+    return str(path.relative_to(SEEDS / "run")).encode() + b"\0" + content
+
+
+def every_damage() -> list[bytes]:
+    """Each value of each file of the run, removed or replaced."""
+    return [named(path, content) for path in files_of_run() for _, content in damages(path)]
 
 
 def fuzz(target: str, seconds: float, examples: int = EXAMPLES_A_ROUND) -> dict[str, Any]:
@@ -194,7 +267,9 @@ def fuzz(target: str, seconds: float, examples: int = EXAMPLES_A_ROUND) -> dict[
     """
     counts = {"inputs": 0, "read": 0, "refused": 0, "stopped": 0, "slowest_s": 0.0}
     corpus = seeds(target)
-    strategy = mutated_archive(corpus) if target == "keras" else mutated(corpus)
+    strategy = STRATEGIES.get(target, mutated)(corpus)
+    first = every_damage() if target == "sidecar" and seconds else []
+    Path("/proc/self/clear_refs").write_text("5")
 
     def one(content: bytes) -> None:
         counts["inputs"] += 1
@@ -204,7 +279,10 @@ def fuzz(target: str, seconds: float, examples: int = EXAMPLES_A_ROUND) -> dict[
             counts["read"] += 1
         except SecateurError as error:
             assert error.message
-            counts["stopped" if isinstance(error, StoppedError) else "refused"] += 1
+            stopped = isinstance(error, StoppedError)
+            counts["stopped" if stopped else "refused"] += 1
+            if stopped:
+                FOUND.with_name(f"{FOUND.name}-stopped-{target}").write_bytes(content)
         except Exception:
             FOUND.write_bytes(content)
             raise
@@ -214,10 +292,13 @@ def fuzz(target: str, seconds: float, examples: int = EXAMPLES_A_ROUND) -> dict[
             FOUND.write_bytes(content)
             raise TimeoutError(f"took {taken} s")
 
+    for content in first:
+        one(content)
     end = time.monotonic() + seconds
     while not counts["inputs"] or time.monotonic() < end:
         run = settings(
             max_examples=examples,
+            derandomize=not seconds,
             deadline=None,
             database=None,
             phases=[Phase.generate, Phase.shrink],
@@ -227,78 +308,26 @@ def fuzz(target: str, seconds: float, examples: int = EXAMPLES_A_ROUND) -> dict[
         try:
             run()
         except Exception as error:
-            what = f"{type(error).__name__}: {str(error)[:300]}"
+            what = f"{type(error).__name__}: {str(error)[-600:]}"
             raise RuntimeError(f"{target}: {what}; the input is in {FOUND}") from None
-    return counts
+    return {**counts, "peak_mib": peak_mib()}
 
 
-def make_seeds() -> None:
-    """Write `seeds/` again."""
-    import keras
-    from secateur.models.file import save_model
-
-    SEEDS.mkdir(exist_ok=True)
-    for size in (0, 40, 70_000):
-        sealed = io.BytesIO()
-        age.seal(io.BytesIO(bytes(size)), sealed, KEY, 4)
-        (SEEDS / f"age-{size}").write_bytes(sealed.getvalue())
-    (SEEDS / "manifest-two").write_text(
-        "path,class,split,width,height,mode,depth,bytes,sha256\n"
-        f'images/a/1.jpg,a,train,30,24,RGB,8,900,{"0" * 64}\n"b, ""x""/2.jpg",b,val,1,1,I;16,16,80,{"f" * 64}\n'
-    )
-    specs = Path(__file__).parent.parent.parent / "config/specs"
-    for path in sorted(specs.glob("*.yaml")):
-        (SEEDS / f"spec-{path.stem}").write_bytes(path.read_bytes())
-    layers = keras.layers
-    given_image = keras.Input((8, 8, 1), name="image")
-    body = layers.BatchNormalization(name="norm")(layers.Conv2D(2, 1, name="conv")(given_image))
-    model = keras.Model(given_image, layers.Dense(2, name="head")(layers.GlobalAveragePooling2D(name="pool")(body)))
-    with tempfile.TemporaryDirectory() as folder:
-        save_model(model, Path(folder) / "m.tlt", KEY, {"classes": ["a", "b"], "provenance": [{"step": "train"}]})
-        plain = io.BytesIO()
-        with open(Path(folder) / "m.tlt", "rb") as source:
-            age.open(source, plain, KEY)
-    (SEEDS / "keras-small").write_bytes(plain.getvalue())
-    make_source_seeds()
-
-
-def make_source_seeds() -> None:
-    """Tables, archives and an annotation."""
-    rows = [("cat/1.jpg", "cat", "train", "a"), ("cat/2.jpg", "cat", "val", "b"), ("dog/1.jpg", "dog", "train", "")]
-    table = pd.DataFrame(rows, columns=["path", "class", "split", "group"])
-    (SEEDS / "table-all").write_text(table.to_csv(index=False))
-    (SEEDS / "table-some").write_text(table[["path", "class"]].to_csv(index=False, lineterminator="\r\n"))
-    table.to_parquet(SEEDS / "table-parquet", compression=None)
-    jpeg = io.BytesIO()
-    Image.new("L", (8, 8)).save(jpeg, "jpeg")
-    with zipfile.ZipFile(SEEDS / "archive-zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for row in rows:
-            archive.writestr(row[0], jpeg.getvalue())
-    for suffix in ("", "gz", "xz"):
-        with tarfile.open(SEEDS / f"archive-tar{suffix}", f"w:{suffix}") as tar:
-            for row in rows:
-                info = tarfile.TarInfo(row[0])
-                info.size = len(jpeg.getvalue())
-                tar.addfile(info, io.BytesIO(jpeg.getvalue()))
-    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>9.5</ymax></bndbox>"
-    (SEEDS / "voc-two").write_text(
-        '<?xml version="1.0"?>\n<annotation><filename>1.jpg</filename>'
-        f"<object><name>cat</name><difficult>0</difficult>{box}</object><object><name>dog</name>{box}</object></annotation>"
-    )
+def peak_mib() -> int:
+    """Largest resident memory of this process since it was last forgotten."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) >> 10
 
 
 def main() -> None:
     """Fuzz each target in turn and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=15, help="for each reader")
+    parser.add_argument("--examples", type=int, default=EXAMPLES_A_ROUND, help="in a round; 0 minutes are one round")
     parser.add_argument("--only", default=",".join(TARGETS))
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--make-seeds", action="store_true")
     options = parser.parse_args()
-    if options.make_seeds:
-        make_seeds()
-        return
-    found = {name: fuzz(name, 60 * options.minutes) for name in options.only.split(",")}
+    found = {name: fuzz(name, 60 * options.minutes, options.examples) for name in options.only.split(",")}
     about = {name: version(name) for name in ("hypothesis", "h5py", "pyyaml", "pandas", "cryptography")}
     report = {"minutes_each": options.minutes, "uncaught": 0, **found, "python": platform.python_version(), **about}
     print(json.dumps(report, indent=2))

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
 
 import keras
 import numpy as np
-from secateur.export.timing import latencies_ms
+from secateur.export.timing import measured
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.pruning import prune
 from secateur.pruning.taylor import LabelledImages
@@ -69,9 +69,10 @@ def of_arch(base: keras.Model, train: Images) -> list[dict[str, object]]:
             )
     files = [to_onnx(network).SerializeToString() for network in networks]
     for batch in BATCHES:
-        times = latencies_ms(files, threads=1, batch=batch)
-        for row, time_ms in zip(rows, times, strict=True):
-            row |= {f"ms_batch_{batch}": round(time_ms, 3), f"ratio_batch_{batch}": round(time_ms / times[0], 3)}
+        found = measured(files, threads=1, batch=batch)
+        for row, timing, ratio in zip(rows, found.timings, found.ratios, strict=True):
+            row |= {f"ms_batch_{batch}": round(timing.p10, 3), f"ratio_batch_{batch}": round(ratio, 3)}
+            row |= {f"busy_batch_{batch}": found.load.busy}
     return rows
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from secateur.data.preprocessing import preprocess, read_fitted, to_array
 from secateur.models.file import load_model, save_model
 from secateur.quantization.aware import quantisation_aware
-from secateur.spec import ModelSpec, TrainSpec
+from secateur.spec import DataSpec, ModelSpec, TrainSpec
 from secateur.training.checkpoints import Checkpoints
 from secateur.training.loop import Trainer
 from secateur.training.overrides import configured
@@ -82,7 +82,7 @@ def _read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     pixels, labels = [], []
     for index, name in enumerate(names):
         for path in sorted((folder / name).iterdir()):
-            pixels.append(preprocess(to_array(read_fitted(path, model, crop=False)[0]), "torch", None, 8))
+            pixels.append(preprocess(to_array(read_fitted(path, model, DataSpec(), crop=False)[0]), "torch", None, 8))
             labels.append(index)
     return np.stack(pixels), np.eye(len(names), dtype=np.float32)[labels]
 

@@ -30,7 +30,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import setup
-from secateur.export.timing import latencies_ms
+from secateur.export.timing import measured
 from secateur.keras_to_onnx.half import to_half
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.models.file import load_model, save_model
@@ -72,8 +72,8 @@ def _rows(options: Any, data: dict[str, setup.Images]) -> list[dict[str, Any]]:
     files: list[tuple[str, str, bytes, dict[str, Any]]] = []
     for name, model in (("unpruned", base), ("pruned to 50 % of the MACs", pruned)):
         files += [(name, kind, content, more) for kind, content, more in _exports(options, name, model, data)]
-    latencies = latencies_ms([content for _, _, content, _ in files])
-    sixteen = latencies_ms([content for _, _, content, _ in files], batch=8)
+    contents = [content for _, _, content, _ in files]
+    latencies, sixteen = ([timing.p10 for timing in measured(contents, batch=batch).timings] for batch in (1, 8))
     rows = []
     for (name, kind, content, more), one, eight in zip(files, latencies, sixteen, strict=True):
         right, count = _right(content, data)

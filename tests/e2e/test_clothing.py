@@ -51,15 +51,18 @@ def test_the_whole_chain(photographs, clothing, tmp_path, capsys, monkeypatch):
     sealed = (tmp_path / "out/export/clothing.etlt").read_bytes()
     plain = pyrage.passphrase.decrypt(sealed, PASS_PHRASE)
     assert b"predictions" in plain
+    python, script = empty_environment(tmp_path), tmp_path / "out/export/predict.py"
+    assert predicted(python, script, clothing, "--key", f"file:{tmp_path}/key") == evaluated(tmp_path)
+    assert not list((tmp_path / "out/export").rglob("*.onnx")), "the plain model is never on the disk"
     (tmp_path / "out/export/clothing.onnx").write_bytes(plain)
-    assert predicted(empty_environment(tmp_path), tmp_path / "out/export/predict.py", clothing) == evaluated(tmp_path)
+    assert predicted(python, script, clothing) == evaluated(tmp_path)
 
 
 def empty_environment(folder):
-    """A Python with the three packages that the bundle's script needs and nothing else."""
+    """A Python with the packages that the card of an encrypted bundle names and nothing else."""
     subprocess.run([sys.executable, "-m", "venv", folder / "empty"], check=True)
     python = folder / "empty/bin/python"
-    packages = [f"onnxruntime=={onnxruntime.__version__}", "numpy", "pillow"]
+    packages = [f"onnxruntime=={onnxruntime.__version__}", "numpy", "pillow", "pyrage"]
     subprocess.run(
         [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages],
         check=True,
@@ -70,10 +73,10 @@ def empty_environment(folder):
     return python
 
 
-def predicted(python, script, clothing):
+def predicted(python, script, clothing, *words):
     """What the bundle's own script says of every test image."""
     images = sorted(str(path) for path in (clothing / "test").rglob("*.jpg"))
-    done = subprocess.run([python, "-I", script, *images], capture_output=True, text=True, check=True, cwd="/")
+    done = subprocess.run([python, "-I", script, *words, *images], capture_output=True, text=True, check=True, cwd="/")
     return dict(line.split("\t")[:2] for line in done.stdout.splitlines())
 
 

@@ -29,13 +29,13 @@ class Project:
         (folder / "config").mkdir()
         (folder / "config/config.yaml").write_text("experiments: {one: one.yaml}\n")
         (folder / "one.yaml").write_text(yaml.safe_dump({**SPEC, "train": {**SPEC["train"], "num_epochs": epochs}}))
-        self.command = [sys.executable, "-m", "snakemake", "-s", str(repository / "Snakefile"), "-d", str(folder)]
+        self.places = ["-s", str(repository / "Snakefile"), "-d", str(folder)]
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         self.environment = {**kept, "TEST_KEY": "k"}
 
-    def start(self, *words):
+    def start(self, *words, program=("snakemake",)):
         """What it prints goes to a file: an orphan would keep a pipe open."""
-        command = [*self.command, "--cores", "2", MODEL, *words]
+        command = [sys.executable, "-m", *program, *self.places, "--cores", "2", *words, "--", MODEL]
         with open(self.folder / "printed", "w") as printed:
             return subprocess.Popen(
                 command, stdout=printed, stderr=printed, env=self.environment, start_new_session=True
@@ -121,3 +121,25 @@ def test_ctrl_c(project):
     code, error = project.run()
     assert code == 0, error
     assert "resuming after epoch" in error
+
+
+def test_a_signal_to_one_process_alone(project):
+    """As from `docker stop`: the training has the time for a checkpoint, whoever started it, and goes on from there."""
+    log = project.folder / "logs/one/train.log"
+    process = project.start("--retries", "2")
+    project.job(5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 1
+    assert project.states[-1] == "INTERRUPTED"
+    log.unlink()
+    process = project.start(program=("secateur", "run"))
+    project.job(8)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75
+    assert "resuming after epoch" in log.read_text()
+    assert project.printed.endswith(
+        "error: the run was stopped by SIGTERM\nhint: run the same command again to resume\n"
+    )
+    assert project.states[-1] == "INTERRUPTED"
+    assert list((project.folder / "work/one/train").iterdir()), "the checkpoint"

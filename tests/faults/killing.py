@@ -58,7 +58,7 @@ real_open = builtins.open
 
 def dying_open(path, mode="r", *positional, **named):
     stream = real_open(path, mode, *positional, **named)
-    return DyingFile(stream) if "w" in mode and str(path).startswith(FOLDER[0]) else stream
+    return DyingFile(stream) if set("wx") & set(mode) and str(path).startswith(FOLDER[0]) else stream
 
 
 def checkpoints(folder):

@@ -4,7 +4,6 @@ import io
 import itertools
 import json
 import os
-import resource
 import shutil
 import struct
 import threading
@@ -20,8 +19,10 @@ from secateur.data.images import UnreadableImageError, read_image
 from secateur.data.manifest import read_manifest
 from secateur.data.preprocessing import read_fitted, to_array
 from secateur.errors import DataError
-from secateur.spec import ModelSpec, parse_spec
+from secateur.spec import DataSpec, ModelSpec, parse_spec
 from secateur.steps.split import split
+
+from tests.memory import Growth
 
 RGB, GRAY = ModelSpec(input_image_size="3,32,32"), ModelSpec(input_image_size="1,32,32")
 GRAY16 = ModelSpec(input_image_size="1,32,32", input_image_depth=16)
@@ -109,26 +110,26 @@ def test_d2_decompression_bombs(tmp_path):
     }
     frames = [Image.new("L", (64, 64), value % 256) for value in range(500)]
     frames[0].save(tmp_path / "many.gif", save_all=True, append_images=frames[1:])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for name, content in bombs.items():
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(UnreadableImageError) as error:
-            read_image(tmp_path / name, RGB)
-        assert error.value.message
-    assert read_image(tmp_path / "many.gif", GRAY).getpixel((0, 0)) == 0
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kB"
+    with Growth() as memory:
+        for name, content in bombs.items():
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(UnreadableImageError) as error:
+                read_image(tmp_path / name, RGB)
+            assert error.value.message
+        assert read_image(tmp_path / "many.gif", GRAY).getpixel((0, 0)) == 0
+    assert memory.kb < 300_000
 
 
 GOLDEN = {
     "1": (Image.new("1", (4, 4), 1), (255, 255, 255)),
     "L": (Image.new("L", (4, 4), 77), (77, 77, 77)),
-    "LA": (Image.new("LA", (4, 4), (77, 0)), (77, 77, 77)),
+    "LA": (Image.new("LA", (4, 4), (77, 0)), (255, 255, 255)),
     "P": (Image.new("RGB", (4, 4), (10, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE), (10, 200, 30)),
     "RGB": (Image.new("RGB", (4, 4), (1, 2, 3)), (1, 2, 3)),
-    "RGBA": (Image.new("RGBA", (4, 4), (1, 2, 3, 0)), (1, 2, 3)),
+    "RGBA": (Image.new("RGBA", (4, 4), (1, 2, 3, 0)), (255, 255, 255)),
     "I;16": (Image.fromarray(np.full((4, 4), 128 * 257, np.uint16)), (128, 128, 128)),
     "I": (Image.fromarray(np.full((4, 4), 65535, np.int32)), (255, 255, 255)),
-    "F": (Image.fromarray(np.full((4, 4), 40.4, np.float32)), (40, 40, 40)),
+    "F": (Image.fromarray(np.full((4, 4), 0.5, np.float32)), (128, 128, 128)),
     "CMYK": (Image.new("CMYK", (4, 4), (0, 255, 255, 0)), (255, 0, 0)),
 }
 
@@ -147,7 +148,8 @@ def test_d3_transparent_palette_and_ycbcr_and_profile(tmp_path):
     palette = Image.new("RGB", (4, 4), (10, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE)
     palette.info["transparency"] = 0
     palette.save(tmp_path / "p.png", transparency=0)
-    assert read_image(tmp_path / "p.png", RGB).getpixel((0, 0)) == (10, 200, 30)
+    assert read_image(tmp_path / "p.png", RGB).getpixel((0, 0)) == (255, 255, 255)
+    assert read_image(tmp_path / "p.png", RGB, DataSpec(background="none")).getpixel((0, 0)) == (10, 200, 30)
     Image.new("YCbCr", (8, 8), (128, 128, 128)).save(tmp_path / "y.jpg")
     assert read_image(tmp_path / "y.jpg", RGB).getpixel((0, 0)) == (128, 128, 128)
     Image.new("RGB", (8, 8), (9, 8, 7)).save(tmp_path / "i.png", icc_profile=b"not a profile")
@@ -190,11 +192,11 @@ def test_d4_animations_and_pages_use_the_first_and_are_counted(class_folders, tm
 @pytest.mark.parametrize("crop", [True, False])
 def test_d5_extreme_shapes(tmp_path, size, crop):
     Image.new("RGB", size, (5, 6, 7)).save(tmp_path / "a.png")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pixels = to_array(read_fitted(tmp_path / "a.png", RGB, crop)[0])
+    with Growth() as memory:
+        pixels = to_array(read_fitted(tmp_path / "a.png", RGB, DataSpec(), crop)[0])
     assert pixels.shape == (32, 32, 3)
     assert (pixels == [5, 6, 7]).all()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kB"
+    assert memory.kb < 300_000
 
 
 def three_splits(root, rename):
@@ -236,7 +238,8 @@ def test_d7_odd_class_folders(class_folders, tmp_path):
     (nested / "n.jpg").write_bytes(jpeg())
     table, report = run(class_folders, tmp_path / "out")
     assert len(table) == 25, "nested images belong to their class"
-    assert report["ignored_files"] == 1
+    left_out = {reason: found["files"] for reason, found in report["left_out"].items()}
+    assert left_out == {"beside the class folders": 1, "with the suffix .txt": 1}
     (class_folders / "none").mkdir()
     with pytest.raises(DataError, match="no images in the class folders none"):
         run(class_folders, tmp_path / "out2")

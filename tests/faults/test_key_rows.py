@@ -2,7 +2,6 @@
 
 import io
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -12,6 +11,9 @@ from secateur.cli.main import main
 from secateur.errors import DamagedError, NotAgeError, TruncatedError, VaultError, WrongKeyError
 from secateur.vault import age
 from secateur.vault import files as vault_files
+from secateur.vault.keys import resolve_key
+
+from tests.memory import Growth
 
 FAST, CHUNK = 4, age.CHUNK_BYTES
 # A file that this package sealed in November 2026: later versions must open it.
@@ -111,11 +113,11 @@ def test_k4_more_or_other_chunks():
     ids=["version 2", "cost 63", "cost 2^63", "cost -1", "endless line", "not canonical"],
 )
 def test_k5_hostile_headers_at_once_and_in_little_memory(header):
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    with pytest.raises(VaultError):
+    started = time.process_time()
+    with Growth() as memory, pytest.raises(VaultError):
         opened(header + bytes(1000))
     assert time.process_time() - started < 1
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 80_000, "kB"
+    assert memory.kb < 80_000
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 7])
@@ -148,6 +150,20 @@ def test_k7_keys_that_are_missing_empty_or_readable_by_others(tmp_path, monkeypa
         assert said in error
         assert "secret-key" not in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "~nouser123/x", "~\0/x", "/dev/zero", "pipe", ".", "\ud800", "a" * 5000])
+def test_k7_a_key_file_that_is_no_file(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(VaultError, match="cannot read the key file"):
+        resolve_key(f"file:{name}")
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "=", ""])
+def test_k7_a_variable_that_cannot_be(name):
+    with pytest.raises(VaultError, match="is not set"):
+        resolve_key(f"env:{name}")
 
 
 def test_k7_the_key_is_in_nothing_that_a_whole_run_writes():

@@ -224,7 +224,7 @@ def test_w5_a_stopped_training_resumes_with_its_images_in_another_folder(class_f
     assert "images" in printed
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP])
 def test_w5_signals_outside_a_training_stop_at_once(class_folders, tmp_path, monkeypatch, capsys, number):
     """While images are scanned, a model is exported, anything: 75, INTERRUPTED, no half of a file."""
     monkeypatch.chdir(tmp_path)

@@ -111,3 +111,35 @@ def test_what_the_snakefile_imports_has_no_keras(name):
                 assert not heavy & {alias.name.partition(".")[0] for alias in node.names}, module
             if isinstance(node, ast.ImportFrom):
                 assert (node.module or "").partition(".")[0] not in heavy, module
+
+
+# Modules that open files themselves, and why; all others use `storage`, where pipes, devices and links are refused.
+OPENS = {
+    "secateur.data.image_cache": "maps a file that is open",
+    "secateur.export.bundle.predict": "runs without the package",
+    "secateur.export.bundle.script": "a file of the package",
+    "secateur.export.web_page": "a file of the package",
+    "secateur.quantization.integers": "memory",
+    "secateur.runtime.child": "/proc",
+    "secateur.runtime.code_digest": "files of the package",
+    "secateur.runtime.processes": "/proc",
+    "secateur.steps.export_targets": "a temporary folder",
+    "secateur.steps.train": "/dev/null",
+    "secateur.zoo.keras_applications": "a temporary folder",
+}
+OPENING = ("read_bytes", "read_text", "write_bytes", "write_text", "memmap", "fromfile")
+
+
+def opens(path: Path) -> bool:
+    """Whether a module opens files without `storage`."""
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return any(
+        (isinstance(function, ast.Name) and function.id == "open")
+        or (isinstance(function, ast.Attribute) and function.attr in OPENING)
+        for function in calls
+    )
+
+
+def test_files_are_opened_where_pipes_and_links_are_refused():
+    found = {name for name, path in MODULES.items() if opens(path) and layer(name) != "storage"}
+    assert found == OPENS.keys()

@@ -357,7 +357,7 @@ def test_the_kubernetes_job_runs_the_workflow_of_the_image(project, repository, 
     (container,) = pod["containers"]
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
     assert container["volumeMounts"] == [{"name": pod["volumes"][0]["name"], "mountPath": container["workingDir"]}]
-    entry = re.search(r'ENTRYPOINT \["snakemake", "--snakefile", "([^"]+)"\]', "\n".join(steps)).group(1)
+    entry = re.search(r'ENTRYPOINT \["secateur", "run", "--snakefile", "([^"]+)"\]', "\n".join(steps)).group(1)
     words = container["args"][0].replace(entry, str(image))
     assert words.count(str(image)) == 2
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

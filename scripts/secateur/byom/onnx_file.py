@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-import onnxruntime
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from secateur.errors import ArtifactError, ModelError, UntrustedModelError
+from secateur.storage.regular_files import read_regular
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 OPSETS = range(11, 21)
@@ -19,9 +19,7 @@ MAX_FILE_BYTES = (2 << 30) - 1  # protobuf's own limit
 MAX_NODES = 20_000
 MAX_SIDE = 1 << 20
 MAX_ELEMENTS = 2_000_000_000
-# Rewrites of ONNX Runtime that would hide a layer: of batch normalisation, which can be frozen; of the product of
-# maps and a matrix, which becomes a reshape to one image; and of the axes of a layer normalisation.
-LEFT_OUT = ["ConvBNFusion", "MatMulAddFusion", "TransposeOptimizer"]
+MAX_INPUT = 1 << 26  # 4096 x 4096 in colour are 50 million
 
 
 def read_onnx(path: Path | str) -> onnx.ModelProto:
@@ -37,7 +35,7 @@ def read_onnx(path: Path | str) -> onnx.ModelProto:
         size = Path(path).stat().st_size
         if size > MAX_FILE_BYTES:
             raise _refused(path, f"is larger than {MAX_FILE_BYTES} bytes")
-        content = Path(path).read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}", "check the path") from error
     return checked_onnx(content, path)
@@ -145,39 +143,6 @@ def for_one_image(proto: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
     return single
 
 
-def simplified(single: onnx.ModelProto, path: Path | str) -> onnx.ModelProto:
-    """The same function with constants folded and unused nodes removed, and the shapes of all tensors.
-
-    ONNX Runtime's basic rewrites use standard operators only.
-
-    Args:
-        single: from `for_one_image`.
-        path: for errors.
-
-    Raises:
-        ModelError: ONNX Runtime cannot load the graph.
-    """
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 3
-    with tempfile.TemporaryDirectory() as folder:
-        options.optimized_model_filepath = str(Path(folder) / "simplified.onnx")
-        try:
-            onnxruntime.InferenceSession(
-                single.SerializeToString(),
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=LEFT_OUT,
-            )
-        except Exception as error:  # ONNX Runtime raises its own exception classes; none of them is public
-            reason = str(error).splitlines()[0]
-            raise ModelError(
-                f"{path}: ONNX Runtime cannot load this graph: {reason}",
-                "check that onnxruntime can run the file, and export it again with opset 17",
-            ) from error
-        return onnx.shape_inference.infer_shapes(onnx.load(options.optimized_model_filepath))
-
-
 def _fix_batch(proto: onnx.ModelProto, path: Path | str) -> None:
     constants = {tensor.name for tensor in proto.graph.initializer}
     inputs = [given for given in proto.graph.input if given.name not in constants]
@@ -189,6 +154,10 @@ def _fix_batch(proto: onnx.ModelProto, path: Path | str) -> None:
         )
     if inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
         raise ModelError(f"{path}: the input is not float32", "export it without its own preprocessing")
+    if min(sides[1:]) < 1 or math.prod(sides[1:]) > MAX_INPUT:
+        raise ModelError(
+            f"{path}: its input of {sides[1:]} numbers is no image of at most {MAX_INPUT:,}", "export it for images"
+        )
     first = inputs[0].type.tensor_type.shape.dim[0]
     first.ClearField("dim_param")
     first.dim_value = 1

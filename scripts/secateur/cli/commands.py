@@ -49,6 +49,12 @@ def _add_specs(commands: Any) -> None:
         "images", metavar="DIR", help="class folders, train/val/test folders, a table, Pascal VOC or an archive"
     )
     new.add_argument("--name", help="name of the experiment; default: the name of the folder")
+    new.add_argument(
+        "--table-paths",
+        choices=("inside", "anywhere"),
+        default="inside",
+        help="what a table can name: files below its own folder, or all files and hosts",
+    )
     check = _command(commands, "check", _check, "validate a spec; print defaults, renamed and ignored keys")
     check.add_argument("spec", metavar="SPEC")
     check.add_argument("overrides", nargs="*", metavar="section.key=value")
@@ -146,7 +152,7 @@ def _new(options: Any) -> None:
     from secateur.cli.new_spec import add_to_config, new_spec
 
     folder = Path()
-    name, spec, seen = new_spec(options.images, folder, options.name, os.environ)
+    name, spec, seen = new_spec(options.images, folder, options.name, os.environ, options.table_paths)
     print(f"{seen}\nwrote {spec}")
     if add_to_config(name, spec, folder):
         print(f"added {name} to config/config.yaml\nnext:")

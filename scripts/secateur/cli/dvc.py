@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from secateur.data.filesystem import is_url
+from secateur.data.addresses import is_url
 from secateur.run import trainings
 from secateur.spec import Spec
 from secateur.spec.placeholders import split_placeholder

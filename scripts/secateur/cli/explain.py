@@ -14,9 +14,11 @@ from secateur.data.pipeline import ImageReader
 from secateur.errors import DataError, ModelError, SpecError
 from secateur.evaluation.saliency import GradCam
 from secateur.models.file import load_model
+from secateur.models.graph import require_fit
+from secateur.models.trained_input import trained_sections
 from secateur.quantization.aware import as_deployed
 from secateur.report.pictures import overlaid, shown
-from secateur.spec import AugmentSpec, DataSpec, ModelSpec
+from secateur.runtime.terminal import one_line
 from secateur.storage.atomic import write_bytes
 
 OURS = "give a model that train or retrain wrote"
@@ -48,6 +50,7 @@ def explain(model_path: str, image: str, key: str | None, output: str, of: str |
     if of is not None and of not in classes:
         raise SpecError(f"--of: there is no class '{of}'", f"the classes are {', '.join(classes)}")
     reader = reader_of(card, model_path)
+    require_fit(model, classes, reader.model_spec.input_image_size, model_path)
     try:
         stored = reader.stored(image, training=False).array
     except UnreadableImageError as error:
@@ -62,15 +65,13 @@ def explain(model_path: str, image: str, key: str | None, output: str, of: str |
     write_bytes(output, picture.getvalue())
     best = np.argsort(-probabilities, kind="stable")[:MOST_SAID]
     said = [f"{classes[index]:<24} {probabilities[index]:.4f}" for index in best]
-    return "\n".join([*said, f"wrote {output}: the image and the heat map of {classes[label]} (layer {cam.layer})"])
+    said.append(f"wrote {output}: the image and the heat map of {classes[label]} (layer {cam.layer})")
+    return "\n".join(map(one_line, said))
 
 
 def reader_of(card: dict[str, Any], path: str) -> ImageReader:
     """A reader that prepares images as in the training of the model. Raises ModelError if its card does not say how."""
-    links = {entry.get("step"): entry for entry in card.get("provenance") or []}
-    try:
-        said = links["train"]
-        sections = DataSpec(**links["split"]["data"]), AugmentSpec(**said["augment"]), ModelSpec(**said["model"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: the file does not describe its preprocessing", OURS) from error
+    sections = trained_sections(card)
+    if sections is None:
+        raise ModelError(f"{path}: the file does not describe its preprocessing", OURS)
     return ImageReader(*sections, workers=1)

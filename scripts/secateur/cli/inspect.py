@@ -6,13 +6,9 @@ No code in the file is run, and no network is built from it. A separate process 
 from __future__ import annotations
 
 import collections
-import concurrent.futures
 import hashlib
 import json
-import multiprocessing
 import re
-import resource
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +16,14 @@ from secateur.errors import ArtifactError, NotAgeError, UntrustedModelError
 from secateur.models.archive import ZIP_MAGIC, Archive
 from secateur.models.h5 import HDF5_MAGIC, read_named_weights
 from secateur.models.provenance import chain_of, require_in_chain
+from secateur.runtime.child import ComputationError, Limits, computed
+from secateur.runtime.terminal import one_line
 from secateur.storage.atomic import read_json, sha256_of
+from secateur.storage.regular_files import open_regular, read_regular
 from secateur.vault import age
 from secateur.vault.files import naming, read_encrypted
 
-# Enough for two copies of the largest file that is read, for scrypt and for the libraries.
-MAX_MEMORY_BYTES = 8 << 30
-MAX_CPU_S = 120
+LIMITS = Limits(memory_per_byte=32)
 MAX_BYTES = 2 << 30
 SHOWN_CLASSES = 20
 
@@ -47,26 +44,9 @@ def inspect(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
         ModelError: a file of `against` does not belong to it.
         ArtifactError, VaultError: the file cannot be read or decrypted.
     """
-    context = multiprocessing.get_context("spawn")
-    try:
-        with concurrent.futures.ProcessPoolExecutor(1, mp_context=context, initializer=_limit) as child:
-            return child.submit(_file_facts, path, key, against).result()
-    except (BrokenProcessPool, MemoryError) as error:
-        raise UntrustedModelError(
-            f"{path}: reading it needs more than {MAX_MEMORY_BYTES >> 30} GiB of memory or {MAX_CPU_S} s",
-            "do not trust it",
-        ) from error
-
-
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
-
-
-def _file_facts(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
     try:
         size = Path(path).stat().st_size
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             start = stream.read(200)
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}", "check the path") from error
@@ -80,11 +60,29 @@ def _file_facts(path: str, key: str | None, against: list[str]) -> dict[str, Any
             return {**about, "content": "not read: give --key"}
         content = read_encrypted(path, key)
     else:
-        content = Path(path).read_bytes()
-    about |= {"sha256": hashlib.sha256(content).hexdigest(), **described(content, path)}
+        content = read_regular(path)
+    about |= {"sha256": hashlib.sha256(content).hexdigest(), **_described_elsewhere(content, path)}
     for other in against:
         require_in_chain(about.get("provenance", []), about["sha256"], other, *_digest_of(other, key))
     return about
+
+
+def _described_elsewhere(content: bytes, path: str) -> dict[str, Any]:
+    """The result of `described`, from a process with limits."""
+    try:
+        return dict(
+            json.loads(
+                computed(f"{__name__}:facts", path.encode("utf-8", "surrogateescape") + b"\0" + content, path, LIMITS)
+            )
+        )
+    except ComputationError as error:
+        raise (error.error or UntrustedModelError(f"{path}: {error}", "do not trust it")) from error
+
+
+def facts(named_content: bytes) -> bytes:
+    """In the other process: the result of `described` as JSON. The argument is the path, a null byte, the content."""
+    path, _, content = named_content.partition(b"\0")
+    return json.dumps(described(content, path.decode("utf-8", "surrogateescape"))).encode()
 
 
 def described(content: bytes, path: str) -> dict[str, Any]:
@@ -182,8 +180,9 @@ def _digest_of(path: str, key: str | None) -> tuple[str, str]:
         if path.endswith(".csv"):
             return "manifest", sha256_of(path)
         if path.endswith(".json"):
-            return "metrics", str(read_json(path).get("model_sha256"))
-        content = Path(path).read_bytes()
+            metrics = read_json(path, "give the metrics.json of an evaluation")
+            return "metrics", str(metrics.get("model_sha256") if isinstance(metrics, dict) else None)
+        content = read_regular(path)
         if content.startswith(age.MAGIC) and key is not None:
             content = read_encrypted(path, key)
     except OSError as error:
@@ -207,7 +206,7 @@ def in_words(about: dict[str, Any]) -> str:
     lines = [str(about["file"]), *(f"  {name:14}{value}" for name, value in rows.items() if value)]
     for number, entry in enumerate(about.get("provenance") or []):
         lines.append(f"  {'provenance' if not number else '':14}{_link_words(entry)}")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _network_words(about: dict[str, Any]) -> str:

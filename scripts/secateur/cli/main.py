@@ -15,13 +15,16 @@ import shtab
 
 from secateur import __version__
 from secateur.cli.commands import add_commands
+from secateur.cli.run_workflow import add_run, run_workflow
 from secateur.errors import InterruptedRunError, SecateurError, SpecError, format_error
 from secateur.run import EXTERNAL, Run, run_of
 from secateur.runtime.gpu import leased
 from secateur.runtime.import_hooks import skip_unused_imports
+from secateur.runtime.machine import said, utf8_settings
 from secateur.runtime.onednn import use_onednn
 from secateur.runtime.quiet import keras_imported_quietly
 from secateur.runtime.signals import stoppable
+from secateur.runtime.terminal import printable_output
 from secateur.spec import load_spec
 from secateur.spec.notices import shown_by_steps
 from secateur.step_table import STEPS
@@ -41,11 +44,16 @@ COMMAND_HELP = {
 # As a shell reports a program that SIGPIPE has ended.
 OUTPUT_CLOSED = 128 + signal.SIGPIPE
 
+# What no error of ours describes.
+UNEXPECTED = 1
+SHOW_TRACEBACK = "SECATEUR_TRACEBACK"
+REPORT_IT = f"please report it, with what `{SHOW_TRACEBACK}=1 secateur ...` prints for the same command"
+
 DESCRIPTION = """Train, prune and export a small, fast, encrypted image classifier.
 
-  secateur new photos                       write a spec for your images
-  snakemake --cores all --resources gpu=2   run all experiments in config/config.yaml
-  secateur status                           show their progress
+  secateur new photos             write a spec for your images
+  secateur run --resources gpu=2  run all experiments in config/config.yaml
+  secateur status                 show their progress
 """
 EPILOG = """Then open results/index.html. All keys of a spec: config/README.md.
 Shell completion: secateur --print-completion bash > ~/.local/share/bash-completion/completions/secateur
@@ -54,35 +62,61 @@ Shell completion: secateur --print-completion bash > ~/.local/share/bash-complet
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0, or a code of docs/errors.md."""
+    if arguments is None:
+        _start_in_utf8()
     try:
-        try:
-            return _run(arguments)
-        finally:
-            sys.stdout.flush()
+        with printable_output():
+            try:
+                return _run(arguments)
+            finally:
+                sys.stdout.flush()
     except BrokenPipeError:
         # The program that reads the output has ended, as `head` does. Python flushes once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OUTPUT_CLOSED
 
 
+def _start_in_utf8() -> None:
+    """Start the same command line again if this process reads names of files in another encoding."""
+    settings = utf8_settings(os.environ)
+    if settings and os.environ.get("PYTHONUTF8") != "1":
+        print(said(settings), file=sys.stderr, flush=True)
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **settings})
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
-    # Without a GPU driver TensorFlow prints several errors about it.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
-    use_onednn(os.environ)
-    skip_unused_imports()
-    # A step leases the GPUs that it needs. Other commands must not use a GPU that a training holds.
-    hidden = nullcontext() if options.command is _step else leased(0, os.environ)
     try:
-        with stoppable(), hidden:
-            options.command(options)
+        if options.command == run_workflow:
+            return run_workflow(options.words, os.environ)
+        _command(options)
     except SecateurError as error:
         print(format_error(error), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("error: interrupted\nhint: run the same command again to resume", file=sys.stderr)
         return InterruptedRunError.exit_code
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if os.environ.get(SHOW_TRACEBACK):
+            raise
+        words = (str(error).splitlines() or [""])[0]
+        print(f"error: a fault of secateur: {type(error).__name__}: {words}\nhint: {REPORT_IT}", file=sys.stderr)
+        return UNEXPECTED
     return 0
+
+
+def _command(options: Any) -> None:
+    """Run a command in this process."""
+    # Without a GPU driver TensorFlow prints several errors about it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
+    use_onednn(os.environ)
+    skip_unused_imports()
+    # A step leases the GPUs that it needs. Other commands must not use a GPU that a training holds.
+    hidden = nullcontext() if options.command is _step else leased(0, os.environ)
+    with stoppable(), hidden:
+        options.command(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     shtab.add_argument_to(parser, ["--print-completion"])
     parser.add_argument("--version", action="version", version=f"secateur {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_run(commands)
     for name, entry in STEPS.items():
         text = COMMAND_HELP.get(name, entry.help)
         step = commands.add_parser(name, help=text, description=text, epilog=f"example: secateur {name} -e spec.yaml")

@@ -9,21 +9,30 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from secateur.data.images import UnreadableImageError, opened
-from secateur.data.preflight import IMBALANCE
+from secateur.data.addresses import Reach
+from secateur.data.examination import deep_values
+from secateur.data.image_opening import UnreadableImageError, opened
+from secateur.data.left_out import LeftOut, accounted
+from secateur.data.pixel_findings import fitting_range
+from secateur.data.pixel_values import is_deep
+from secateur.data.preflight import IMBALANCE, all_left_out
 from secateur.data.sources import listed
+from secateur.data.splitting import refuse_empty_classes
 from secateur.errors import ArtifactError, DataError, SpecError
 from secateur.run import EXPERIMENT_NAME
 from secateur.runtime.gpu import devices
+from secateur.runtime.terminal import one_line
+from secateur.spec import DataSpec
 from secateur.storage.atomic import write_text
+from secateur.storage.regular_files import read_regular
 
 SAMPLED = 200  # number of images whose sizes are read: enough for a median
 SIDES = (32, 64, 96, 128, 160, 192, 224)
@@ -34,14 +43,16 @@ GRAY_MODES = ("1", "L", "I", "I;16", "I;16B", "F")
 IMAGES_SEEN = 40_000  # images in the first training, all epochs together
 EPOCHS = (10, 60)
 RATE, RATED_BATCH = 0.004, 32  # measured: bench/pruning/rates.py
+ANYWHERE = "\n  table_paths: anywhere          # the table names files outside its folder, or of other hosts"
+VALUES = "\n  value_range: {:<18}# the values in the files that are black and white"
 SHARES = "\n  split: {train: 0.7, val: 0.1, test: 0.2, seed: 42}   # shares per class"
 TEMPLATE = """# yaml-language-server: $schema=../spec.schema.json
 # Written by `secateur new` from {images:,} images of {classes} classes on {machine}.
 # Every key: config/README.md.
 key: env:SECATEUR_KEY            # passphrase that encrypts the models: export SECATEUR_KEY=...
 data:
-  source: {source}{shares}
-  preprocess_mode: torch
+  source: {source}{reach}{shares}
+  preprocess_mode: torch{values}
   on_corrupt: fail               # skip: ignore files that cannot be read
 augment:
   # Crops remove a border of 32 pixels. That is too much of images below {crop_from} pixels.
@@ -94,6 +105,9 @@ class Survey:
         side: median of the shorter sides, in pixels.
         gray: whether all sampled images are gray.
         bits: bits per channel, 8 or 16.
+        reach: what a table can name, as `data.table_paths`.
+        left_out: the files that are no images here, by reason.
+        values: `data.value_range` that holds the sampled images of more than 8 bits.
     """
 
     source: str
@@ -102,6 +116,9 @@ class Survey:
     side: int
     gray: bool
     bits: int
+    reach: Reach = "inside"
+    left_out: LeftOut = field(default_factory=LeftOut)
+    values: str = "auto"
 
     @property
     def images(self) -> int:
@@ -109,7 +126,9 @@ class Survey:
         return int(self.counts.sum())
 
 
-def new_spec(source: str, folder: Path, name: str | None, environment: Mapping[str, str]) -> tuple[str, Path, str]:
+def new_spec(
+    source: str, folder: Path, name: str | None, environment: Mapping[str, str], reach: Reach = "inside"
+) -> tuple[str, Path, str]:
     """Write `config/specs/NAME.yaml` for a folder of images.
 
     Args:
@@ -117,6 +136,7 @@ def new_spec(source: str, folder: Path, name: str | None, environment: Mapping[s
         folder: where `config/` is.
         name: of the experiment; None: the name of the folder.
         environment: the environment variables that choose GPUs.
+        reach: what a table can name, as `data.table_paths`.
 
     Returns:
         The name, the spec file, and a sentence about the images.
@@ -131,20 +151,29 @@ def new_spec(source: str, folder: Path, name: str | None, environment: Mapping[s
     target = folder / "config" / "specs" / f"{name}.yaml"
     if target.exists():
         raise SpecError(f"{target} is there already", "give another --name, or remove it")
-    found = survey(source, folder)
+    found = survey(source, folder, reach)
     write_text(target, spec_text(found, len(devices(environment)), os.cpu_count() or 1))
     gray = "gray" if found.gray else "colour"
     seen = (
         f"{found.images:,} images of {len(found.counts)} classes, {gray}, {found.side} pixels on the shorter side; "
         f"{found.counts.idxmax()} has {found.counts.max():,}, {found.counts.idxmin()} {found.counts.min():,}"
     )
-    return name, target, seen
+    return name, target, "\n".join([seen, *_left_out_in_words(found)])
 
 
-def survey(source: str, folder: Path) -> Survey:
+def _left_out_in_words(found: Survey) -> list[str]:
+    """Lines about the files that are no images here; none if there are none."""
+    if not found.left_out.total:
+        return []
+    warnings = (f"warning: {words}" for words in found.left_out.warnings())
+    return [one_line(words) for words in (accounted(found.images, found.left_out, "images"), *warnings)]
+
+
+def survey(source: str, folder: Path, reach: Reach = "inside") -> Survey:
     """Read the facts about the images that `data.source` would name. Raises DataError."""
-    listings = listed(source, "DIR", "first", folder / "work" / "cache" / "unpacked")
+    listings = listed(source, "DIR", "first", folder / "work" / "cache" / "unpacked", reach)
     table = pd.concat([listing.table for listing in listings.values()], ignore_index=True)
+    refuse_empty_classes(listings, table)
     if table.empty:
         raise DataError(f"no images in {source}", "put the images of each class into a separate folder")
     counts = table["class"].value_counts().sort_index()
@@ -152,21 +181,41 @@ def survey(source: str, folder: Path) -> Survey:
         raise DataError(
             f"{source} has images of one class, {counts.index[0]}", "a classifier needs at least two classes"
         )
-    sizes, modes = [], set()
-    for path in table["path"].iloc[np.unique(np.linspace(0, len(table) - 1, SAMPLED).astype(int))]:
-        try:
-            with opened(path) as image:
-                sizes.append(min(image.size))
-                modes.add(image.mode)
-        except UnreadableImageError:
-            continue  # the split step lists the files that cannot be read
+    positions = np.unique(np.linspace(0, len(table) - 1, SAMPLED).astype(int))
+    sizes, modes, values, unread = _seen(table["path"].iloc[positions])
     if not sizes:
         raise DataError(
-            f"none of the sampled images in {source} can be read", "open a few of the files in an image viewer"
+            f"none of the sampled images in {source} can be read; {unread}",
+            "open a few of the files in an image viewer",
         )
     gray = modes <= set(GRAY_MODES)
     deep = gray and any(mode.startswith(("I", "F")) for mode in modes)
-    return Survey(source, counts, "source" not in listings, int(np.median(sizes)), gray, 16 if deep else 8)
+    side, bits, split = int(np.median(sizes)), 16 if deep else 8, "source" not in listings
+    return Survey(source, counts, split, side, gray, bits, reach, all_left_out(listings), _range_of(values))
+
+
+def _seen(paths: Iterable[str]) -> tuple[list[int], set[str], dict[str, list[float]], str]:
+    """The shorter sides, the modes, the least and greatest deep values by the mode's letter, and a failure's reason."""
+    sizes, modes, unread = [], set(), ""
+    values: dict[str, list[float]] = {}
+    for path in paths:
+        try:
+            with opened(path, DataSpec().max_pixels) as image:
+                sizes.append(min(image.size))
+                modes.add(image.mode)
+                if is_deep(image):
+                    image.load()
+                    values.setdefault(image.mode[0], []).extend(deep_values(image)[:2])
+        except UnreadableImageError as error:
+            unread = unread or f"{path}: {error.message}"
+            continue  # the split step lists the files that cannot be read
+    return sizes, modes, values, unread
+
+
+def _range_of(values: dict[str, list[float]]) -> str:
+    """The range of values for the spec. One range holds for all images; if none does, split says so."""
+    fitting = {fitting_range(letter, min(seen), max(seen)) for letter, seen in values.items()}
+    return fitting.pop() if len(fitting) == 1 else "auto"
 
 
 def side_of(found: Survey, gpus: int) -> int:
@@ -193,7 +242,9 @@ def spec_text(found: Survey, gpus: int, cores: int) -> str:
         machine=machine,
         # A JSON string is a YAML string too.
         source=json.dumps(found.source, ensure_ascii=False),
+        reach="" if found.reach == "inside" else ANYWHERE,
         shares="" if found.split else SHARES,
+        values="" if found.values == "auto" else VALUES.format(found.values),
         crop=side >= CROP_FROM,
         crop_from=CROP_FROM,
         color=not found.gray,
@@ -237,7 +288,7 @@ def add_to_config(name: str, spec: Path, folder: Path) -> bool:
     """
     path = folder / "config" / "config.yaml"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode("utf-8")
     except OSError:
         return False
     added = f"  {name}: {spec.relative_to(folder)}\n"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from secateur.errors import DataError, SpecError
-from secateur.evaluation.pareto_front import COSTS, advice, described, none_within, recommended
+from secateur.evaluation.pareto_front import advice, described, none_within, read_pareto, recommended
 from secateur.step_table import COMMON_STEPS
 from secateur.workflow.experiments import RESULTS
 
@@ -24,7 +22,7 @@ def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) 
         results: root folder of the results.
 
     Raises:
-        DataError: there is no such table.
+        ArtifactError, DataError: there is no table, or it is damaged.
         SpecError: every point loses more.
     """
     given = Path(name)
@@ -32,10 +30,7 @@ def pick(name: str, max_drop: float | None, cost: str, results: Path = RESULTS) 
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         raise DataError(f"there is no sweep '{name}': no file {candidates[-1]}", "run snakemake with the sweep first")
-    table = pd.read_csv(path)
-    missing = {"name", "top_1", "accuracy_drop", *COSTS} - set(table.columns)
-    if missing:
-        raise DataError(f"{path}: no column {', '.join(sorted(missing))}", "give the pareto.csv of a sweep")
+    table = read_pareto(path)
     hint = "allow a larger --max-drop, or add milder values to the sweep"
     if max_drop is None:
         chosen = table[table["recommended"]]

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from secateur.errors import ArtifactError
 from secateur.run import STATUS, Run
+from secateur.runtime.terminal import drawing_output, one_line
 from secateur.spec.spec_file import read_spec_text
-from secateur.storage.atomic import read_json
-from secateur.storage.locks import process_lives
+from secateur.steps.run_files import read_run_json
+from secateur.storage.locks import holder_in, process_lives
+from secateur.storage.regular_files import read_regular
 from secateur.workflow.experiments import Experiments
 
 SECONDS_BETWEEN_LOOKS = 2.0
 AT_WORK = ("STARTED", "RUNNING")
 STYLES = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yellow", "waiting": "dim"}
+
+
+class _Event(BaseModel):
+    """What is shown of a line of the status file."""
+
+    model_config = ConfigDict(strict=True)
+    step: str
+    status: str
+    message: str
+    kpi: dict[str, float] = {}
+    eta: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,50 +69,49 @@ def progress_of(name: str, run: Run, files: list[Path]) -> Progress:
     """
     path = run.results / STATUS
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_regular(path).splitlines()
         age = time.time() - path.stat().st_mtime
     except OSError:
         return Progress(name, "waiting")
-    events = [event for line in lines if (event := _event(line))]
+    events = [event for line in lines if (event := _event(line)) is not None]
     if not events:
         return Progress(name, "waiting", age_s=age)
-    last: dict[str, dict[str, Any]] = {event["step"]: event for event in events}
-    working = [event for event in last.values() if event["status"] in AT_WORK]
-    failed = [event for event in last.values() if event["status"] == "FAILURE"]
+    last = {event.step: event for event in events}
+    working = [event for event in last.values() if event.status in AT_WORK]
+    failed = [event for event in last.values() if event.status == "FAILURE"]
     newest, result = events[-1], _result(run)
     if working and _holder_lives(run):
-        return Progress(name, "running", working[-1]["step"], _said(working[-1]), result, age)
+        return Progress(name, "running", working[-1].step, _said(working[-1]), result, age)
     if failed:
-        return Progress(name, "failed", failed[-1]["step"], failed[-1]["message"], result, age)
+        return Progress(name, "failed", failed[-1].step, failed[-1].message, result, age)
     if all(file.exists() for file in files):
-        return Progress(name, "done", newest["step"], "", result, age)
-    return Progress(name, "stopped", newest["step"], "", result, age)
+        return Progress(name, "done", newest.step, "", result, age)
+    return Progress(name, "stopped", newest.step, "", result, age)
 
 
-def _event(line: bytes) -> dict[str, Any] | None:
+def _event(line: bytes) -> _Event | None:
     """One line of the file as data; None for a line that was cut or that another program wrote."""
     try:
-        event = json.loads(line)
-    except ValueError:
+        return _Event.model_validate_json(line)
+    except ValidationError:
         return None
-    known = isinstance(event, dict) and {"step", "status", "message"} <= event.keys()
-    return event if known else None
 
 
-def _said(event: Mapping[str, Any]) -> str:
-    kpi = event.get("kpi") or {}
-    parts = [event["message"]]
-    parts += [f"val_accuracy {kpi['val_accuracy']:.4f}"] if "val_accuracy" in kpi else []
-    parts += [f"ETA {event['eta']}"] if "eta" in event else []
+def _said(event: _Event) -> str:
+    parts = [event.message]
+    parts += [f"val_accuracy {event.kpi['val_accuracy']:.4f}"] if "val_accuracy" in event.kpi else []
+    parts += [f"ETA {event.eta}"] if event.eta else []
     return "  ".join(parts)
 
 
 def _result(run: Run) -> str:
-    try:
-        metrics = read_json(run.file("evaluate", "metrics", run.final_step))
-        return f"top-1 {metrics['top_1']:.4f}  {metrics['macs'] / 1e6:,.1f} M MACs"
-    except (ArtifactError, KeyError, TypeError):
+    if not run.file("evaluate", "metrics", run.final_step).exists():
         return ""
+    try:
+        metrics = read_run_json(run, "evaluate", "metrics", run.final_step)
+    except ArtifactError as error:
+        return error.message
+    return f"top-1 {metrics['top_1']:.4f}  {metrics['macs'] / 1e6:,.1f} M MACs"
 
 
 def _holder_lives(run: Run) -> bool:
@@ -108,13 +119,11 @@ def _holder_lives(run: Run) -> bool:
     folders = [run.results / ".locks", run.work / ".locks"]
     for path in (file for folder in folders if folder.is_dir() for file in folder.iterdir()):
         try:
-            holder = json.loads(path.read_bytes() or b"{}")
-        except (OSError, ValueError):
-            continue
-        if not isinstance(holder, dict) or not isinstance(holder.get("pid"), int):
+            holder = holder_in(read_regular(path))
+        except OSError:
             continue
         # A process on another machine cannot be checked; it has not reported its end, so it counts as alive.
-        if holder.get("host") != socket.gethostname() or process_lives(holder["pid"]):
+        if holder and (holder.get("host") != socket.gethostname() or process_lives(holder["pid"])):
             return True
     return False
 
@@ -127,14 +136,9 @@ def table_of(progresses: list[Progress]) -> Table:
     if any(one.state == "stopped" for one in progresses):
         table.caption = "run the same snakemake command to resume stopped experiments"
     for one in progresses:
-        state = f"[{STYLES[one.state]}]{one.state}[/]"
-        table.add_row(one.name, state, one.step, _plain(one.words), one.result, _age(one.age_s))
+        name, step, words, result = (Text(one_line(text)) for text in (one.name, one.step, one.words, one.result))
+        table.add_row(name, Text(one.state, STYLES[one.state]), step, words, result, _age(one.age_s))
     return table
-
-
-def _plain(text: str) -> str:
-    """The text with its brackets escaped, which rich would read as markup."""
-    return text.replace("[", r"\[")
 
 
 def _age(seconds: float | None) -> str:
@@ -153,7 +157,7 @@ def show(experiments: Experiments, once: bool) -> None:
         experiments: of the configuration.
         once: print once and return.
     """
-    console = Console()
+    console = Console(file=drawing_output())
     files = {name: [Path(path) for path in experiments.all_files(name)] for name in experiments.specs}
 
     def look() -> list[Progress]:

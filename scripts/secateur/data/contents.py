@@ -10,27 +10,31 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from secateur.data.addresses import Reach, is_url, named_by_data
 from secateur.data.filesystem import (
     TABLES,
     files_below,
     fingerprint,
     is_archive,
-    is_url,
-    join,
+    is_there,
     parent,
     read_bytes,
     remote_markers,
 )
-from secateur.errors import SecateurError
+from secateur.data.parquet import read_parquet
+from secateur.data.tables import table_of
+from secateur.errors import DataError, SecateurError
 from secateur.storage.atomic import atomic_file, sha256_of
 from secateur.storage.locks import locked
+from secateur.storage.regular_files import open_regular
 
 INDEX = "images.index"
 MISSING = "missing"
@@ -79,9 +83,9 @@ class ContentIndex:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
-    with suppress(OSError, UnicodeDecodeError), open(path, encoding="ascii") as stream:
+    with suppress(OSError), open_regular(path) as stream:
         for line in stream:
-            key, _, digest = line.rstrip("\n").partition(" ")
+            key, _, digest = line.rstrip(b"\n").decode("ascii", "replace").partition(" ")
             if len(digest) == 64:
                 yield key, digest
 
@@ -90,8 +94,10 @@ def _key_of(path: str) -> str:
     """Facts that differ if the file has changed. A user cannot set the time of the last inode change."""
     try:
         about = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return ""
+    if not stat.S_ISREG(about.st_mode):
+        return ""  # a pipe or a device: reading it would not end
     return f"{about.st_ino:x}.{about.st_size:x}.{about.st_mtime_ns:x}.{about.st_ctime_ns:x}"
 
 
@@ -102,32 +108,33 @@ def _sha256_or_missing(path: str) -> str:
         return MISSING
 
 
-def contents_digest(places: Iterable[str], index: ContentIndex) -> str:
+def contents_digest(places: Iterable[str], index: ContentIndex, reach: Reach = "inside") -> str:
     """Digest of all images at some places: folders, tables, archives, single files; paths or URLs.
 
     The same files in another folder have the same digest; so has a table of the same files at other paths. A missing
-    place has a digest too; the step that reads it reports the error.
+    place has a digest too; the step that reads it reports the error. `reach` is what a table can name, as in `sources`.
 
     Raises:
         DataError: a URL cannot be read.
     """
     digest = hashlib.sha256()
     for place in places:
-        for name, content in _contents(place, index):
+        for name, content in _contents(place, index, reach):
             digest.update(f"{name}\0{content}\0".encode("utf-8", "surrogateescape"))
         digest.update(b"\1")
     return digest.hexdigest()[:16]
 
 
-def _contents(place: str, index: ContentIndex) -> Iterator[tuple[str, str]]:
+def _contents(place: str, index: ContentIndex, reach: Reach) -> Iterator[tuple[str, str]]:
     """The name and the digest of each file at a place."""
     is_folder = not is_url(place) and os.path.isdir(place)
     if place.lower().endswith(TABLES) and not is_folder:
-        yield from _table_contents(place, index)
+        yield from _table_contents(place, index, reach)
     elif is_url(place):
         yield from [("", fingerprint(place))] if is_archive(place) else _remote_contents(place)
     elif is_folder:
-        paths = list(files_below(place))
+        # The split step reports a folder that cannot be read.
+        paths = list(files_below(place, strict=False))
         start = len(place.rstrip("/")) + 1
         yield from zip((path[start:] for path in paths), index.digests(paths), strict=True)
     else:
@@ -141,7 +148,7 @@ def _remote_contents(place: str) -> Iterator[tuple[str, str]]:
         yield from ((url[start:], marker) for url, marker in remote_markers(place))
 
 
-def _table_contents(place: str, index: ContentIndex) -> Iterator[tuple[str, str]]:
+def _table_contents(place: str, index: ContentIndex, reach: Reach) -> Iterator[tuple[str, str]]:
     """For each row of a table its values except the path, and the digest of its image."""
     try:
         table = read_bytes(place)
@@ -153,10 +160,18 @@ def _table_contents(place: str, index: ContentIndex) -> Iterator[tuple[str, str]
         yield "", hashlib.sha256(table).hexdigest()
         return
     folder = parent(place)
-    paths = [join(folder, row.pop("path")) if folder else row.pop("path") for row in rows]
+    paths = [_within_reach(folder, row.pop("path"), reach) for row in rows]
     said = ["\0".join(f"{name}={value}" for name, value in row.items()) for row in rows]
     for words, path, content in zip(said, paths, _digests_of_images(paths, index), strict=True):
         yield words, f"{MISSING} {path}" if content == MISSING else content
+
+
+def _within_reach(folder: str, name: str, reach: Reach) -> str:
+    """The place of an image; empty if the table may not name it, which the split step reports."""
+    try:
+        return named_by_data(folder, name, reach)
+    except DataError:
+        return ""
 
 
 def _digests_of_images(paths: list[str], index: ContentIndex) -> list[str]:
@@ -177,22 +192,19 @@ def _rows(place: str, content: bytes) -> list[dict[str, str]] | None:
     """The rows of a table, each with its `path`; None if it cannot be read as one, which the split step reports."""
     if place.lower().endswith(".parquet"):
         return _parquet_rows(content)
-    text = content.decode("utf-8-sig", "surrogateescape")
     try:
-        rows = [{str(name): str(value) for name, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
-    except csv.Error:
+        table = table_of(content, partial(is_there, place))
+    except (csv.Error, ValueError, TypeError):  # TypeError: a separator that cannot be one
         return None
-    return rows if rows and all("path" in row for row in rows) else None
+    if "path" not in table.columns:
+        return None
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows] or None
 
 
 def _parquet_rows(content: bytes) -> list[dict[str, str]] | None:
     try:
-        from pyarrow import ArrowException, parquet  # noqa: PLC0415 - an extra
-    except ImportError:
+        table = read_parquet(content)
+    except Exception:  # pyarrow is not installed, or raises exceptions of many classes for bytes that are not a table
         return None
-    try:
-        rows = parquet.read_table(io.BytesIO(content)).to_pylist()
-    except (ArrowException, OSError):
-        return None
-    found = [{str(name): str(value) for name, value in row.items()} for row in rows]
-    return found if found and all("path" in row for row in found) else None
+    rows = zip(*table.values(), strict=True)
+    return [dict(zip(table, row, strict=True)) for row in rows] or None

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -23,18 +24,24 @@ from numpy.typing import NDArray
 from secateur.data.pipeline import ImageFiles, ImageReader, Stored
 from secateur.errors import ArtifactError
 from secateur.storage.atomic import atomic_file
+from secateur.storage.regular_files import open_regular
 
-MAGIC = b"secateur pack 1\n"
+MAGIC = b"secateur pack 2\n"
 FOOTER = struct.Struct(f"<Q{len(MAGIC)}s")
 INDEX = np.dtype(
-    [("offset", "<u8"), ("height", "<u4"), ("width", "<u4"), ("from_width", "<u4"), ("from_height", "<u4")]
-)
+    [
+        ("offset", "<u8"), ("height", "<u4"), ("width", "<u4"), ("from_width", "<u4"), ("from_height", "<u4"),
+        ("crc32", "<u4"), ("unused", "<u4"),
+    ]
+)  # fmt: skip
+MAX_SIDE = 1 << 20
+AGAIN = "delete it; the next run writes it again"
 # Images that are decoded at a time while a file is written: limits the memory.
 IMAGES_AT_ONCE = 256
 
 
 class CachedImages:
-    """A file of the image cache, mapped into memory.
+    """A file of the image cache, mapped into memory. The pixels of an image are checked when it is read first.
 
     Args:
         path: of the file.
@@ -49,17 +56,24 @@ class CachedImages:
     def __init__(self, path: Path, channels: int, dtype: np.dtype[np.generic], count: int) -> None:
         self.channels, self.dtype = channels, dtype
         try:
-            self.bytes = np.memmap(path, np.uint8, "r")
+            with open_regular(path) as stream:
+                self.bytes = np.memmap(stream, np.uint8, "r")
             start, magic = FOOTER.unpack(self.bytes[-FOOTER.size :].tobytes())
             self.index = self.bytes[start : -FOOTER.size].view(INDEX)
         except (OSError, ValueError, struct.error) as error:
-            raise ArtifactError(
-                f"{path}: not a file of the image cache ({error})", "delete it; the next run writes it again"
-            ) from error
-        if magic != MAGIC or len(self.index) != count:
-            raise ArtifactError(
-                f"{path}: not a file of the image cache with {count} images", "delete it; the next run writes it again"
-            )
+            raise ArtifactError(f"{path}: not a file of the image cache ({error})", AGAIN) from error
+        self.path, self.checked = path, np.zeros(count, np.bool_)
+        if magic != MAGIC or len(self.index) != count or not self._adds_up(start):
+            raise ArtifactError(f"{path}: not a file of the image cache with {count} images", AGAIN)
+
+    def _adds_up(self, end: int) -> bool:
+        """Whether the images follow each other from the start of the file to the index."""
+        height, width = self.index["height"].astype(np.int64), self.index["width"].astype(np.int64)
+        if max(height.max(initial=0), width.max(initial=0)) > MAX_SIDE:
+            return False
+        ends = np.cumsum(height * width * self.channels * self.dtype.itemsize)
+        bounds = np.concatenate([[0], ends]).astype(np.uint64)
+        return np.array_equal(self.index["offset"], bounds[:-1]) and end == -(-int(bounds[-1]) // 8) * 8
 
     def __len__(self) -> int:
         return len(self.index)
@@ -69,7 +83,12 @@ class CachedImages:
         shape = int(row["height"]), int(row["width"]), self.channels
         size = int(np.prod(shape)) * self.dtype.itemsize
         start = int(row["offset"])
-        pixels = self.bytes[start : start + size].view(self.dtype).reshape(shape)
+        stored = self.bytes[start : start + size]
+        if not self.checked[position]:
+            if zlib.crc32(stored.data) != row["crc32"]:
+                raise ArtifactError(f"{self.path}: image {position} of the image cache is damaged", AGAIN)
+            self.checked[position] = True
+        pixels = stored.view(self.dtype).reshape(shape)
         return Stored(pixels, (int(row["from_width"]), int(row["from_height"])))
 
 
@@ -117,8 +136,9 @@ def _write(target: IO[bytes], images: ImageFiles) -> None:
     for stored in _decoded(images):
         pixels = stored.array
         height, width = pixels.shape[:2]
-        rows.append((offset, height, width, *stored.size))
-        target.write(pixels.tobytes())
+        content = pixels.tobytes()
+        rows.append((offset, height, width, *stored.size, zlib.crc32(content), 0))
+        target.write(content)
         offset += pixels.nbytes
     # The index, and pixels larger than one byte, start at a multiple of their size.
     start = -(-offset // 8) * 8

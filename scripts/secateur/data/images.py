@@ -1,39 +1,37 @@
-"""Decode image files: modes, orientation, limits; large JPEGs at a smaller scale."""
+"""Read image files: mode, orientation, size; large JPEGs at a smaller scale. Every step reads images through here."""
 
 from __future__ import annotations
 
-import io
 import os
-import struct
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import IO
 
-import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from secateur.data.filesystem import files_below, is_url, read_bytes
+from secateur.data.addresses import is_url
+from secateur.data.filesystem import files_below
+from secateur.data.image_opening import SUFFIXES, Size, UnreadableImageError, least_scale, opened, orientation
+from secateur.data.left_out import LeftOut, suffix_reason
+from secateur.data.pixel_values import eight_bit, sixteen_bit_gray
 from secateur.errors import DataError
-from secateur.spec import ModelSpec
+from secateur.spec import DataSpec, ModelSpec
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+__all__ = [
+    "RESAMPLING",
+    "Size",
+    "UnreadableImageError",
+    "decode",
+    "is_image",
+    "read_image",
+    "read_resized",
+    "read_shown",
+]
+
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
-SIXTEEN_TO_EIGHT = 257  # 65535 / 255
-
-# Pillow's own limit, above which it warns: a quarter of a gigabyte in colour.
-MAX_PIXELS = 89_478_485
-# Exceptions of Pillow's decoders for bytes that are not an image.
-UNREADABLE = (
-    OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, OverflowError, AttributeError,
-    struct.error, zlib.error, MemoryError, RecursionError, Image.DecompressionBombError,
-)  # fmt: skip
 
 # Orientation -> the operation that makes the image upright (EXIF 2.32, tag 0x0112).
-ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -48,26 +46,24 @@ LYING = (5, 6, 7, 8)
 # `thumbnail` uses the same factor; the result hardly differs.
 REDUCING_GAP = 2
 
-Size = tuple[int, int]  # width, height
+
+def read_image(path: Path | str, model_spec: ModelSpec, data_spec: DataSpec | None = None) -> Image.Image:
+    """As `read_resized`, in the image's own size. Without `data_spec` its defaults count."""
+    return read_resized(path, model_spec, data_spec or DataSpec(), lambda size: size)[0]
 
 
-class UnreadableImageError(DataError):
-    """An image file cannot be used; the message is the reason only."""
-
-
-def read_image(path: Path | str, model_spec: ModelSpec) -> Image.Image:
-    """Open and decode an image in the mode that the network's input needs, as `read_resized`, in its own size."""
-    return read_resized(path, model_spec, lambda size: size)[0]
-
-
-def read_resized(path: Path | str, model_spec: ModelSpec, wanted: Callable[[Size], Size]) -> tuple[Image.Image, Size]:
+def read_resized(
+    path: Path | str, model_spec: ModelSpec, data_spec: DataSpec, wanted: Callable[[Size], Size]
+) -> tuple[Image.Image, Size]:
     """Open, decode and resize an image in the mode that the network's input needs.
 
-    EXIF orientation is applied. An alpha channel is dropped. The first frame of an animation counts.
+    EXIF orientation is applied; metadata that cannot be read is ignored. A transparent image is laid on
+    `data.background`, and deep values are scaled by `data.value_range`. The first frame of an animation counts.
 
     Args:
         path: of the file.
         model_spec: the input's channels and depth, and the resampling.
+        data_spec: background, range of values, and limit of pixels.
         wanted: function from the size of the upright image to the size after resizing.
 
     Returns:
@@ -75,77 +71,66 @@ def read_resized(path: Path | str, model_spec: ModelSpec, wanted: Callable[[Size
         the upright image in the file.
 
     Raises:
-        UnreadableImageError: the file is missing, is not an image, is cut short, or exceeds Pillow's pixel limit.
+        UnreadableImageError: the file is missing, is not an image, is cut short, or exceeds `data.max_pixels`.
     """
-    with opened(path) as image:
+    resampling = RESAMPLING[model_spec.resize_interpolation_method]
+    if model_spec.input_image_depth == 16:
+        return _read(path, data_spec, wanted, partial(sixteen_bit_gray, data_spec=data_spec), resampling)
+    mode = "RGB" if model_spec.input_image_size[0] == 3 else "L"
+    return _read(path, data_spec, wanted, partial(eight_bit, mode=mode, data_spec=data_spec), resampling)
+
+
+def read_shown(path: Path | str, data_spec: DataSpec, wanted: Callable[[Size], Size]) -> Image.Image:
+    """An image for a page, in mode `RGB`: as `read_resized`, for a network with three channels of 8 bits."""
+    in_mode = partial(eight_bit, mode="RGB", data_spec=data_spec)
+    return _read(path, data_spec, wanted, in_mode, Image.Resampling.BICUBIC)[0]
+
+
+def _read(
+    path: Path | str,
+    data_spec: DataSpec,
+    wanted: Callable[[Size], Size],
+    in_mode: Callable[[Image.Image], Image.Image],
+    resampling: Image.Resampling,
+) -> tuple[Image.Image, Size]:
+    with opened(path, data_spec.max_pixels) as image:
         if not isinstance(image, JpegImageFile):
             image.load()
-        turn = image.getexif().get(ORIENTATION)
-        lying = turn in LYING
-        size = _turned(image.size, lying)
-        target = _turned(wanted(size), lying)
-        box = _draft(image, target)
-        image.load()
-        plain = _in_mode(image, model_spec)
+        turn, _ = orientation(image)
+        size = _turned(image.size, turn)
+        target = _turned(wanted(size), turn)
+        box = decode(image, data_spec.max_pixels, target)
+        plain = in_mode(image)
         if plain.size != target or box:
-            plain = plain.resize(target, RESAMPLING[model_spec.resize_interpolation_method], box=box)
+            plain = plain.resize(target, resampling, box=box)
         return (plain.transpose(TURNS[turn]) if turn in TURNS else plain), size
 
 
-def _turned(size: Size, lying: bool) -> Size:
-    return (size[1], size[0]) if lying else size
+def _turned(size: Size, turn: int) -> Size:
+    return (size[1], size[0]) if turn in LYING else size
 
 
-def _draft(image: Image.Image, target: Size) -> tuple[float, float, float, float] | None:
-    """Let Pillow decode a JPEG at a smaller scale. Returns the exact part of the decoded pixels that is the image."""
-    whole = image.size
-    if not isinstance(image, JpegImageFile) or whole == target:
-        return None
-    drafted = image.draft(None, (REDUCING_GAP * target[0], REDUCING_GAP * target[1]))
-    return drafted[1] if drafted and image.size != whole else None
+def decode(image: Image.Image, max_pixels: int, target: Size | None = None) -> tuple[float, float, float, float] | None:
+    """Decode the pixels of an opened image: of a JPEG at a smaller scale if that is enough, or if it is very large.
 
+    Args:
+        image: without decoded pixels.
+        max_pixels: `data.max_pixels`.
+        target: the size to which it will be resized; None: all pixels are wanted.
 
-@contextmanager
-def decoded(file: Path | str | IO[bytes]) -> Iterator[Image.Image]:
-    """Open an image and decode all its pixels. Raises as `opened`."""
-    with opened(file) as image:
-        image.load()
-        yield image
-
-
-@contextmanager
-def opened(file: Path | str | IO[bytes]) -> Iterator[Image.Image]:
-    """Open an image without decoding its pixels. An image with too many pixels is refused.
-
-    Raises:
-        UnreadableImageError: the file is missing, is not an image, is cut short or is too large; also if the block
-            fails because of the image.
+    Returns:
+        The part of the decoded pixels that is exactly the image; None if they are all pixels of the file.
     """
-    if isinstance(file, str) and is_url(file):
-        file = _fetched(file)
-    try:
-        with Image.open(file) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImageError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
-            yield image
-    except UNREADABLE as error:
-        raise UnreadableImageError(_reason_of(error), "replace or remove the file") from error
-
-
-def _fetched(url: str) -> IO[bytes]:
-    """Read a remote file. Raises UnreadableImageError if it does not exist, DataError if its filesystem fails."""
-    try:
-        return io.BytesIO(read_bytes(url))
-    except FileNotFoundError as error:
-        raise UnreadableImageError("No such file or directory", "replace or remove the file") from error
-
-
-def _reason_of(error: Exception) -> str:
-    """The reason why a decoder failed, in a few words."""
-    if isinstance(error, Image.DecompressionBombError):
-        return f"more than {MAX_PIXELS:,} pixels"
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return "not an image that can be read" if "cannot identify image file" in text else text
+    whole = image.size
+    box = None
+    if isinstance(image, JpegImageFile):
+        scale = least_scale(whole, max_pixels)
+        gap = whole if target in (None, whole) else (REDUCING_GAP * target[0], REDUCING_GAP * target[1])
+        least = (max(1, min(gap[0], whole[0] // scale)), max(1, min(gap[1], whole[1] // scale)))
+        drafted = image.draft(None, least)
+        box = drafted[1] if drafted and image.size != whole else None
+    image.load()
+    return box
 
 
 def is_image(path: str) -> bool:
@@ -153,44 +138,40 @@ def is_image(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in SUFFIXES
 
 
-def _in_mode(image: Image.Image, model_spec: ModelSpec) -> Image.Image:
-    if model_spec.input_image_depth == 16:
-        return _sixteen_bit_gray(image)
-    return eight_bit(image, "RGB" if model_spec.input_image_size[0] == 3 else "L")
-
-
-def eight_bit(image: Image.Image, mode: str) -> Image.Image:
-    """The image in mode `RGB` or `L`. 16-bit gray is scaled, since Pillow would clip it at 255."""
-    if image.mode in SIXTEEN_BIT_MODES:
-        values = np.asarray(image, dtype=np.float32) / SIXTEEN_TO_EIGHT
-        image = Image.fromarray(np.clip(np.round(values), 0, 255).astype(np.uint8))
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _sixteen_bit_gray(image: Image.Image) -> Image.Image:
-    if image.mode in SIXTEEN_BIT_MODES:
-        return Image.fromarray(np.asarray(image, dtype=np.float32))
-    return Image.fromarray(np.asarray(image.convert("L"), dtype=np.float32) * SIXTEEN_TO_EIGHT)
-
-
-def image_files(folder: str, key: str = "inference.image_dir") -> list[str]:
+def image_files(
+    folder: str, left_out: LeftOut, key: str = "inference.image_dir", follow_links: bool = True
+) -> list[str]:
     """The image files below a folder or a URL, sorted; or the one file that `folder` names.
 
     Args:
         folder: folder, URL or file.
+        left_out: receives the other files.
         key: the spec key that names it, for errors.
+        follow_links: whether links to folders are followed.
 
     Raises:
-        DataError: the folder is missing or has no images.
+        DataError: the folder is missing, cannot be read, or has no images.
     """
     if os.path.isfile(folder):
         return [folder]
     if not is_url(folder) and not os.path.isdir(folder):
         raise DataError(f"{key}: no such folder: {folder}", f"check the path in {key}")
     try:
-        found = [path for path in files_below(folder) if is_image(path)]
+        found = images_of(files_below(folder, left_out, follow_links), left_out)
     except FileNotFoundError as error:
         raise DataError(f"{key}: {error}", f"check the path in {key}") from error
     if not found:
-        raise DataError(f"{key}: no images in {folder}", f"check the path in {key}")
+        there = f"; left out there: {left_out.in_words()}" if left_out.total else ""
+        raise DataError(f"{key}: no images in {folder}{there}", f"check the path in {key}")
     return sorted(found)
+
+
+def images_of(paths: Iterable[str], left_out: LeftOut) -> list[str]:
+    """The images among files, by their suffix; `left_out` receives the other files."""
+    found = []
+    for path in paths:
+        if is_image(path):
+            found.append(path)
+        else:
+            left_out.add(suffix_reason(path), path)
+    return found

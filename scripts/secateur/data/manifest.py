@@ -13,16 +13,22 @@ from secateur.storage.csv import read_csv
 COLUMNS = ["path", "class", "split", "width", "height", "mode", "depth", "bytes", "sha256"]
 
 
-def read_manifest(path: Path | str) -> pd.DataFrame:
+def read_manifest(path: Path | str, hint: str = "run split again") -> pd.DataFrame:
     """Read a manifest; class names are always strings.
 
+    Args:
+        path: of the file.
+        hint: what to do if it cannot be read.
+
     Raises:
+        ArtifactError: the file cannot be read.
         DataError: a column is missing.
     """
-    table = read_csv(path, dtype={"path": str, "class": str, "split": str})
+    texts = ("path", "class", "split", "mode", "sha256")
+    table = read_csv(path, hint, dtype=dict.fromkeys(texts, str))
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
-        raise DataError(f"{path}: no column {', '.join(missing)}", "run split again")
+        raise DataError(f"{path}: no column {', '.join(missing)}", hint)
     return table
 
 

@@ -23,6 +23,7 @@ from secateur.data.augment import augment, mixup, training_size
 from secateur.data.images import Size, UnreadableImageError, read_resized
 from secateur.data.preprocessing import Pixels, preprocess, read_fitted
 from secateur.errors import DataError
+from secateur.runtime.semaphores import have_semaphores
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
 
 # Images, one-hot labels and, if the spec has class weights, one weight per image.
@@ -30,8 +31,9 @@ Batch = tuple[NDArray[np.float32], ...]
 # Batches that are prepared in advance: enough to hide one slow batch, with little memory.
 BATCHES_AHEAD = 4
 GONE = "it was removed or changed after split: restore it, or run split again (snakemake --forcerun split)"
-# Keys of `model` that decide what is stored per image.
+# Keys of `model` and of `data` that decide what is stored per image.
 STORED_BY = {"input_image_size", "input_image_depth", "resize_interpolation_method"}
+STORED_BY_DATA = {"background", "value_range", "max_pixels"}
 SHUFFLE_STREAM, SAMPLE_STREAM, MIXUP_STREAM = 0, 1, 2
 
 
@@ -87,8 +89,8 @@ class ImageReader:
         """Decode one image and resize it once. Raises UnreadableImageError."""
         if training:
             wanted = partial(training_size, model_spec=self.model_spec, augment_spec=self.augment_spec)
-            return Stored(*read_resized(path, self.model_spec, wanted))
-        return Stored(*read_fitted(path, self.model_spec, self.augment_spec.enable_center_crop))
+            return Stored(*read_resized(path, self.model_spec, self.data_spec, wanted))
+        return Stored(*read_fitted(path, self.model_spec, self.data_spec, self.augment_spec.enable_center_crop))
 
     def stored_size(self, size: Size, training: bool) -> Size:
         """The width and height that are stored for an image of `size`."""
@@ -103,7 +105,12 @@ class ImageReader:
     def geometry(self, training: bool) -> dict[str, Any]:
         """Every value of the spec that decides what is stored, as plain data."""
         crop = self.augment_spec.enable_random_crop if training else self.augment_spec.enable_center_crop
-        return {**self.model_spec.model_dump(mode="json", include=STORED_BY), "crop": crop, "training": training}
+        return {
+            **self.model_spec.model_dump(mode="json", include=STORED_BY),
+            **self.data_spec.model_dump(mode="json", include=STORED_BY_DATA),
+            "crop": crop,
+            "training": training,
+        }
 
     def read(self, path: str) -> Pixels:
         """One image as evaluation uses it: float32 [height, width, channels], scaled. Raises UnreadableImageError."""
@@ -158,7 +165,7 @@ class ImageBatches(keras.utils.PyDataset):
         self, reader: ImageReader, images: Images, labels: Sequence[int], classes: int, batch_size: int
     ) -> None:
         # Two threads: one prepares a batch while the other hands one over. The reader's own threads read the images.
-        super().__init__(workers=2, max_queue_size=BATCHES_AHEAD)
+        super().__init__(workers=2 if have_semaphores() else 1, max_queue_size=BATCHES_AHEAD)
         self.reader = reader
         self.images = images
         self.labels = np.asarray(labels, dtype=np.int64)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secateur.data.sources import SPLIT_WORDS, SPLITS, Listing
+from secateur.data.layout import SPLIT_WORDS, SPLITS
+from secateur.data.left_out import LeftOut
+from secateur.data.sources import Listing
 
 FINDINGS = ["kind", "path", "other", "detail"]
 # Ratio between the images of two classes above which networks tend to neglect the rare class.
@@ -33,6 +36,7 @@ def file_findings(table: pd.DataFrame, listings: dict[str, Listing]) -> list[pd.
     bad = table[table["unreadable"].ne("")]
     frames = table.loc[table["several_frames"], "path"]
     several = [item for listing in listings.values() for item in listing.several_classes]
+    lost = all_left_out(listings).as_json()
     return [
         finding("unreadable", bad["path"], detail=bad["unreadable"].tolist()),
         finding("several frames", frames, detail="the first is used"),
@@ -43,7 +47,20 @@ def file_findings(table: pd.DataFrame, listings: dict[str, Listing]) -> list[pd.
                 f"{', '.join(names)}: {f'counts as {chosen}' if chosen else 'left out'}" for _, names, chosen in several
             ],
         ),
+        finding(
+            "left out",
+            [found["example"] for found in lost.values()],
+            detail=[f"{found['files']:,} {reason}" for reason, found in lost.items()],
+        ),
     ]
+
+
+def all_left_out(listings: Mapping[str, Listing]) -> LeftOut:
+    """What the search for images left out, in all places."""
+    found = LeftOut()
+    for listing in listings.values():
+        found.merge(listing.left_out)
+    return found
 
 
 def duplicate_findings(table: pd.DataFrame, dropped: NDArray[np.bool_]) -> list[pd.DataFrame]:
@@ -139,6 +156,11 @@ def warnings(report: dict[str, Any]) -> list[str]:
     """The warnings that a user should read before training, one sentence each, from the report of split."""
     found, balance = report["findings"], report["images_are"]["imbalance"]
     said = suspicious_classes(report["classes"])
+    said += [
+        f"the class '{name}' has a semicolon: the bundle will have no labels for DeepStream"
+        for name in report["classes"]
+        if ";" in name
+    ]
     if balance["ratio"] >= IMBALANCE:
         (most, many), (least, few) = balance["largest"], balance["smallest"]
         said.append(

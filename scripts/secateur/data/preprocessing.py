@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from secateur.data.images import MAX_PIXELS, RESAMPLING, Size, read_resized
+from secateur.data.images import RESAMPLING, Size, read_resized
 from secateur.errors import DataError
-from secateur.spec import ModelSpec
+from secateur.spec import DataSpec, ModelSpec
 
 CROP_PADDING = 32  # pixels by which the resized image is larger than a centre crop
+MAX_RESIZED = 89_478_485  # pixels of an image that is resized before its middle is cut out
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 CAFFE_MEAN_GRAY = 117.3786
 TORCH_MEAN_RGB = (0.485, 0.456, 0.406)
@@ -35,12 +36,13 @@ def to_array(image: Image.Image) -> Pixels:
     return array if array.ndim == 3 else array[:, :, np.newaxis]
 
 
-def read_fitted(path: Path | str, model_spec: ModelSpec, crop: bool) -> tuple[Image.Image, Size]:
+def read_fitted(path: Path | str, model_spec: ModelSpec, data_spec: DataSpec, crop: bool) -> tuple[Image.Image, Size]:
     """An image file as validation, evaluation and inference use it, before scaling.
 
     Args:
         path: of the file.
         model_spec: the network's input.
+        data_spec: background, range of values, and limit of pixels.
         crop: `augment.enable_center_crop`.
 
     Returns:
@@ -51,8 +53,8 @@ def read_fitted(path: Path | str, model_spec: ModelSpec, crop: bool) -> tuple[Im
     """
     _, height, width = model_spec.input_image_size
     if not crop:
-        return read_resized(path, model_spec, lambda size: (width, height))
-    image, size = read_resized(path, model_spec, lambda size: center_size(size, (width, height)))
+        return read_resized(path, model_spec, data_spec, lambda size: (width, height))
+    image, size = read_resized(path, model_spec, data_spec, lambda size: center_size(size, (width, height)))
     return center_crop(image, width, height, model_spec.resize_interpolation_method, size), size
 
 
@@ -67,7 +69,7 @@ def center_size(size: Size, target: Size) -> Size:
     An image of the target's size is not resized, nor is one of extreme shape that would need gigabytes.
     """
     whole = _padded(size, target)
-    return size if size == target or whole[0] * whole[1] > MAX_PIXELS else whole
+    return size if size == target or whole[0] * whole[1] > MAX_RESIZED else whole
 
 
 def _padded(size: Size, target: Size) -> Size:
@@ -90,7 +92,7 @@ def center_crop(image: Image.Image, width: int, height: int, resampling: str, si
     whole = _padded(size, (width, height))
     left = round(whole[0] / 2) - round(width / 2)
     top = round(whole[1] / 2) - round(height / 2)
-    if whole[0] * whole[1] > MAX_PIXELS:
+    if whole[0] * whole[1] > MAX_RESIZED:
         # A very long, thin image: only the part that is shown is resampled.
         across, down = size[0] / whole[0], size[1] / whole[1]
         box = (left * across, top * down, (left + width) * across, (top + height) * down)

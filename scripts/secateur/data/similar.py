@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from secateur.data.images import eight_bit
-
 BITS = 64
 # Bits of 64. Of 300 photos, all copies of half the size, all copies of JPEG quality 50 and 97 % of the copies that
 # are 15 % brighter are within this distance.
@@ -25,11 +23,14 @@ SET_BITS = range(28, 37)
 NO_HASH = 0
 
 
-def perceptual_hash(image: Image.Image) -> int:
-    """The pHash of 64 bits (Zauner 2010, section 3.2.1, as in ImageHash); `NO_HASH` for an image without detail."""
-    if min(image.size) < MIN_SIDE:
+def perceptual_hash(gray: Image.Image) -> int:
+    """The pHash of 64 bits of an image in mode `L`; `NO_HASH` for an image without detail.
+
+    Zauner 2010, section 3.2.1, as in ImageHash.
+    """
+    if min(gray.size) < MIN_SIDE:
         return NO_HASH
-    bits = imagehash.phash(eight_bit(image, "L")).hash
+    bits = imagehash.phash(gray).hash
     value = int.from_bytes(np.packbits(bits).tobytes(), "big")
     return value if value.bit_count() in SET_BITS else NO_HASH
 

@@ -5,25 +5,38 @@ Only paths and classes are read; no image is opened.
 
 from __future__ import annotations
 
-import io
 import os
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from secateur.data.filesystem import TABLES, is_archive, is_url, join, parent, read_bytes, tree
-from secateur.data.images import is_image
-from secateur.data.unpacking import unpacked
+import secateur.storage.csv  # noqa: F401 - sets how pandas stores text, since names of files need not be UTF-8
+from secateur.data.addresses import Reach, is_url, named_by_data, without_credentials
+from secateur.data.classes import class_name_of
+from secateur.data.filesystem import (
+    TABLES,
+    Folder,
+    files_below,
+    folder_at,
+    is_archive,
+    is_there,
+    join,
+    parent,
+    read_bytes,
+)
+from secateur.data.images import images_of, is_image
+from secateur.data.layout import SPLIT_WORDS, SPLITS, Layout, reading
+from secateur.data.left_out import BESIDE_CLASSES, NO_LABEL, NOT_ANNOTATED, LeftOut, suffix_reason
+from secateur.data.parquet import read_parquet
+from secateur.data.tables import table_of
+from secateur.data.unpacking import members_left_out, unpacked
 from secateur.data.voc import is_voc, read_voc
 from secateur.errors import DataError
 
-SPLITS = ("train", "val", "test")
-# Names that other programs give to the splits.
-SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
-MAX_LISTED, MAX_NAME = 10, 40
+MAX_LISTED, MAX_NAME, MAX_SHOWN = 10, 40, 100
 
 
 @dataclass
@@ -36,7 +49,9 @@ class Listing:
         table: one row per image: `path`, `class`, `split` (empty if the place does not define it) and `group` (images
             of one group stay in one split; empty for an image without a group).
         class_folders: whether folders define the classes.
-        ignored: number of files without the suffix of an image.
+        left_out: the files that are no images here, by reason.
+        lost: class -> what was left out of its folder.
+        notes: what the user must know about the way the place was read.
         several_classes: images that show several classes: path, classes, and the one that counts; empty if the image
             was left out.
     """
@@ -45,11 +60,21 @@ class Listing:
     classes: set[str]
     table: pd.DataFrame
     class_folders: bool = False
-    ignored: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
+    lost: dict[str, LeftOut] = field(default_factory=dict)
     several_classes: list[tuple[str, list[str], str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def listed(root: str, key: str, multi_label: str, unpack_to: Path | str) -> dict[str, Listing]:
+def listed(
+    root: str,
+    key: str,
+    multi_label: str,
+    unpack_to: Path | str,
+    reach: Reach = "inside",
+    layout: Layout = "auto",
+    follow_links: bool = True,
+) -> dict[str, Listing]:
     """All images that one place holds.
 
     Args:
@@ -58,57 +83,99 @@ def listed(root: str, key: str, multi_label: str, unpack_to: Path | str) -> dict
         key: the spec key that names it, for errors.
         multi_label: `first`, `largest` or `drop`: which class a VOC image with several classes gets.
         unpack_to: folder for the content of archives.
+        reach: what a table can name: files below its folder and addresses of its host, or `anywhere`.
+        layout: whether folders are classes or splits; `auto`: by their names and content.
+        follow_links: whether links to folders are followed.
 
     Returns:
         One listing, under the name `source`; or one per split, if the root has train, val and test folders.
 
     Raises:
-        DataError: the root is missing or is none of these.
+        DataError: the root is missing or is none of these, or can be read in two ways.
     """
     is_folder = not is_url(root) and os.path.isdir(root)
     if root.lower().endswith(TABLES) and not is_folder:
-        return {"source": from_table(root, key)}
-    folder = _unpacked(root, key, unpack_to) if is_archive(root) and not is_folder else root
+        return {"source": from_table(root, key, reach)}
+    packed = is_archive(root) and not is_folder
+    folder = _unpacked(root, key, unpack_to) if packed else root
     if is_voc(folder):
-        return {"source": from_voc(folder, key, multi_label)}
-    folders = _folders(folder, key)
-    splits = {name: SPLIT_WORDS.get(name.lower(), name.lower()) for name in folders}
-    if "train" in splits.values() and len(folders) > 1 and set(splits.values()) <= set(SPLITS):
-        return {splits[name]: from_class_folders(join(folder, name), key, splits[name]) for name in folders}
-    return {"source": from_class_folders(folder, key)}
+        found = {"source": from_voc(folder, key, multi_label, follow_links)}
+    else:
+        found = _from_folders(folder, key, layout, follow_links)
+    if packed:
+        next(iter(found.values())).left_out.merge(members_left_out(folder))
+    return found
 
 
-def from_class_folders(root: str, key: str, split: str = "") -> Listing:
+def _from_folders(root: str, key: str, layout: Layout, follow_links: bool) -> dict[str, Listing]:
+    """The class folders of a root, or of each of its splits."""
+    top = _folder(root, key, follow_links)
+
+    def holds_folders(name: str) -> bool:
+        below = top.below.get(name)
+        if below is not None:
+            depth = root.rstrip("/").count("/") + 2  # slashes of an image directly in the folder
+            return any(path.count("/") > depth for path in below)
+        return bool(_at(join(root, name), key, follow_links).folders)
+
+    read = reading(root, key, top.folders, holds_folders, layout)
+    if not read.splits:
+        return {"source": from_class_folders(root, key, follow_links=follow_links)}
+    found = {
+        split: from_class_folders(join(root, name), key, split, follow_links) for split, name in read.splits.items()
+    }
+    beside = next(iter(found.values())).left_out
+    beside.merge(top.left_out)
+    _count_beside(top.files, beside, NO_LABEL)
+    for name in read.without_labels:
+        _count_beside(files_below(join(root, name), beside, follow_links), beside, NO_LABEL)
+    return found
+
+
+def _count_beside(paths: Iterable[str], left_out: LeftOut, reason: str) -> None:
+    """Count files that belong to no class: images for this reason, the others for their suffix."""
+    for path in paths:
+        left_out.add(reason if is_image(path) else suffix_reason(path), path)
+
+
+def from_class_folders(root: str, key: str, split: str = "", follow_links: bool = True) -> Listing:
     """List `root/<class>/`, subfolders included.
 
     Raises:
         DataError: `root` is missing, cannot be read, or holds no class folders.
     """
-    folders = _folders(root, key)
+    top = _folder(root, key, follow_links)
     paths: list[str] = []
     labels: list[str] = []
-    ignored = 0
-    names = _class_names(root, folders)
+    names = _class_names(root, top.folders)
+    lost: dict[str, LeftOut] = {name: LeftOut() for name in names.values()}
     for folder, name in names.items():
-        before = len(paths)
-        for path in folders[folder]:
-            if is_image(path):
-                paths.append(path)
-            else:
-                ignored += 1
-        labels += [name] * (len(paths) - before)
-    return Listing(root, set(names.values()), _table(paths, labels, split), True, ignored)
+        inside = top.below.get(folder) or files_below(join(root, folder), lost[name], follow_links)
+        found = images_of(inside, lost[name])
+        paths += found
+        labels += [name] * len(found)
+    _count_beside(top.files, top.left_out, BESIDE_CLASSES)
+    for left_out in lost.values():
+        top.left_out.merge(left_out)
+    return Listing(root, set(names.values()), _table(paths, labels, split), True, top.left_out, lost)
 
 
-def _folders(root: str, key: str) -> dict[str, Iterable[str]]:
+def _folder(root: str, key: str, follow_links: bool) -> Folder:
+    found = _at(root, key, follow_links)
+    if not found.folders:
+        there = f"; it has {len(found.files):,} files" if found.files else ""
+        raise DataError(
+            f"{key}: {root} has no class folders{there}", "put the images of each class into a separate folder"
+        )
+    return found
+
+
+def _at(folder: str, key: str, follow_links: bool) -> Folder:
     try:
-        folders = tree(root)
+        return folder_at(folder, follow_links)
     except OSError as error:
         reason = error.strerror or "no such folder"
-        raise DataError(f"{key}: cannot read the folder {root}: {reason}", f"check the path in {key}") from error
-    if not folders:
-        raise DataError(f"{key}: {root} has no class folders", "put the images of each class into a separate folder")
-    return dict(folders)
+        raise DataError(f"{key}: cannot read the folder {folder}: {reason}", f"check the path in {key}") from error
 
 
 def _unpacked(root: str, key: str, unpack_to: Path | str) -> str:
@@ -119,20 +186,6 @@ def _unpacked(root: str, key: str, unpack_to: Path | str) -> str:
 
 def _table(paths: list[str], labels: list[str], split: str = "") -> pd.DataFrame:
     return pd.DataFrame({"path": paths, "class": labels, "split": split, "group": ""}, dtype=str)
-
-
-def class_name_of(written: str, where: str) -> str:
-    """A class name in Unicode NFC, since systems encode letters in different ways.
-
-    Raises:
-        DataError: the name cannot be a line of labels.txt.
-    """
-    name = unicodedata.normalize("NFC", written)
-    if not name or any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name):
-        raise DataError(
-            f"{where} {written!a} has a line break in its name, or its name is not valid UTF-8", "rename it"
-        )
-    return name
 
 
 def _class_names(root: str, folders: Iterable[str]) -> dict[str, str]:
@@ -149,16 +202,16 @@ def _class_names(root: str, folders: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def from_table(root: str, key: str) -> Listing:
+def from_table(root: str, key: str, reach: Reach = "inside") -> Listing:
     """List a table with the columns `path` and `class`, and optionally `split` and `group`.
 
-    Relative paths start at the table's folder.
+    Relative paths start at the table's folder. `reach` is as in `listed`.
 
     Raises:
         DataError: the table cannot be read, lacks a column, has a row without path or class or with an unknown split,
-            or names an image twice.
+            names an image twice, or names a file that is out of reach.
     """
-    table = _read_table(root, key)
+    table, notes = _read_table(root, key)
     missing = [name for name in ("path", "class") if name not in table.columns]
     if missing:
         raise DataError(
@@ -175,29 +228,45 @@ def from_table(root: str, key: str) -> Listing:
     _refuse_rows(root, given & ~table["split"].isin(SPLITS), "have a split other than train, val and test", table)
     if given.any():
         _refuse_rows(root, ~given, "have no split, but other rows have one", table)
-    folder = parent(root)
-    table["path"] = [join(folder, path) if folder else path for path in table["path"]]
+    table["path"] = _placed(root, table["path"].tolist(), reach)
     _refuse_rows(root, table["path"].duplicated(), "name an image that an earlier row also names", table)
     names = {written: class_name_of(written, f"{root}: the class") for written in table["class"].unique()}
     table["class"] = table["class"].map(names)
-    return Listing(root, set(names.values()), table)
+    return Listing(root, set(names.values()), table, notes=[f"{root}: {words}" for words in notes])
+
+
+def _placed(root: str, names: list[str], reach: Reach) -> list[str]:
+    """The paths or URLs of the images. Raises DataError if some are out of reach."""
+    folder, places, refused = parent(root), [], []
+    for line, name in enumerate(names, 2):
+        try:
+            places.append(named_by_data(folder, name, reach))
+        except DataError as error:
+            refused.append(f"line {line}: {ascii(without_credentials(name))[1:-1][:MAX_SHOWN]}: {error.message}")
+    if refused:
+        more = f"\n  and {len(refused) - MAX_LISTED} more" if len(refused) > MAX_LISTED else ""
+        raise DataError(
+            f"{root}: {len(refused)} rows name files that a table may not name:\n  "
+            + "\n  ".join(refused[:MAX_LISTED])
+            + more,
+            "put the table above its images; or, if you trust it, set data.table_paths: anywhere "
+            "(for `secateur new` --table-paths anywhere)",
+        )
+    return places
 
 
 def _short(table: pd.DataFrame) -> str:
     return ", ".join(ascii(name)[:MAX_NAME] for name in table.columns[:MAX_LISTED])
 
 
-def _read_table(root: str, key: str) -> pd.DataFrame:
+def _read_table(root: str, key: str) -> tuple[pd.DataFrame, list[str]]:
+    """The table, and what is unusual about the file."""
     try:
-        content = io.BytesIO(read_bytes(root))
+        content = read_bytes(root)
         if root.lower().endswith(".parquet"):
-            return pd.read_parquet(content).reset_index(drop=True).fillna("").astype(str)
-        table = pd.read_csv(
-            content, dtype=str, keep_default_na=False, encoding="utf-8-sig", encoding_errors="surrogateescape"
-        )
-        if not isinstance(table.index, pd.RangeIndex):
-            raise ValueError("some rows have more values than the first line has column names")
-        return table
+            return pd.DataFrame(read_parquet(content), dtype=str), []
+        table = table_of(content, partial(is_there, root))
+        return pd.DataFrame(table.rows, columns=table.columns, dtype=str), table.notes
     except ImportError as error:
         raise DataError(f"{key}: {root} needs the package pyarrow", "pip install pyarrow, or write a CSV") from error
     except DataError:
@@ -218,7 +287,7 @@ def _refuse_rows(root: str, wrong: pd.Series, what: str, table: pd.DataFrame) ->
     )
 
 
-def from_voc(root: str, key: str, multi_label: str) -> Listing:
+def from_voc(root: str, key: str, multi_label: str, follow_links: bool = True) -> Listing:
     """List a Pascal VOC folder: images with the classes of their objects. An image with several classes counts once.
 
     Args:
@@ -226,6 +295,7 @@ def from_voc(root: str, key: str, multi_label: str) -> Listing:
         key: the spec key that names it.
         multi_label: `first` takes the class of the first object, `largest` the class of the largest box, `drop`
             leaves out the image.
+        follow_links: whether links to folders are followed.
 
     Raises:
         DataError: an annotation cannot be read, no image has a class, or `largest` is set but there are no annotations.
@@ -246,4 +316,8 @@ def from_voc(root: str, key: str, multi_label: str) -> Listing:
             labels.append(chosen)
     if not paths:
         raise DataError(f"{key}: {root} has no image with a class", f"check the path in {key}")
-    return Listing(root, classes, _table(paths, labels), several_classes=several)
+    left_out = LeftOut()
+    known = {*paths, *(path for path, _, _ in several)}
+    found = files_below(join(root, "JPEGImages"), left_out, follow_links)
+    _count_beside((path for path in found if path not in known), left_out, NOT_ANNOTATED)
+    return Listing(root, classes, _table(paths, labels), left_out=left_out, several_classes=several)

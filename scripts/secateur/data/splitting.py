@@ -14,8 +14,12 @@ from secateur.data.assignment import assign_splits, units_of
 from secateur.data.classes import MIN_CLASSES, class_order
 from secateur.data.examination import examine_all
 from secateur.data.filesystem import parent
+from secateur.data.layout import SPLITS
+from secateur.data.left_out import COPIES, SEVERAL_CLASSES, UNREADABLE, LeftOut
 from secateur.data.manifest import COLUMNS
+from secateur.data.pixel_findings import pixel_findings, pixel_warnings, require_fitting_range
 from secateur.data.preflight import (
+    all_left_out,
     duplicate_findings,
     file_findings,
     placed_findings,
@@ -24,7 +28,7 @@ from secateur.data.preflight import (
     warnings,
 )
 from secateur.data.similar import similar_pairs
-from secateur.data.sources import SPLITS, Listing, listed
+from secateur.data.sources import Listing, listed
 from secateur.errors import DataError, SpecError
 from secateur.spec import DataSpec, Spec
 
@@ -93,19 +97,22 @@ def examine_images(
     classes = _common_classes(listings)
     _check_number_of_classes(spec.data, listings, classes)
     table = _joined(listings, spec.data.group)
-    table = table.join(examine_all(table["path"].tolist(), lambda done: progress(done, len(table)), threads))
-    return Examined(listings, classes, table, file_findings(table, listings))
+    paths = table["path"].tolist()
+    table = table.join(examine_all(paths, spec.data, lambda done: progress(done, len(table)), threads))
+    found = [*file_findings(table, listings), *pixel_findings(table, spec.data)]
+    return Examined(listings, classes, table, found)
 
 
 def divided(examined: Examined, data_spec: DataSpec) -> Split:
     """Leave out unreadable files and copies, and assign every image to a split.
 
     Raises:
-        DataError: a class has no images, or none in a split.
+        DataError: a class has no images, or none in a split; or the values of deep images do not fit their range.
     """
     listings, classes, table = examined.listings, examined.classes, examined.table
     table = table[table["unreadable"].eq("")]
-    _refuse_empty_classes(listings, table)
+    require_fitting_range(table, data_spec)
+    refuse_empty_classes(listings, table)
     dropped = table.duplicated("sha256").to_numpy()
     findings = [*examined.findings, *duplicate_findings(table, dropped)]
     table = table[~dropped].sort_values("path", ignore_index=True)
@@ -113,7 +120,9 @@ def divided(examined: Examined, data_spec: DataSpec) -> Split:
     table["split"] = _placed(table, pairs, data_spec)
     _require_every_split(table, classes)
     found = pd.concat([*findings, *placed_findings(table, pairs)], ignore_index=True)
-    return Split(table[COLUMNS], classes, found, _report(listings, table, found, classes))
+    report = _report(listings, table, found, classes)
+    report["warnings"] += pixel_warnings(report["findings"], data_spec)
+    return Split(table[COLUMNS], classes, found, report)
 
 
 def image_roots(spec: Spec) -> dict[str, tuple[str, str]]:
@@ -143,7 +152,10 @@ def _listings(spec: Spec, unpack_to: Path | str) -> dict[str, Listing]:
     """The images of each root, by split; under `source` if they are not split or if a table splits them."""
     found: dict[str, Listing] = {}
     for name, (root, key) in image_roots(spec).items():
-        parts = listed(root, key, spec.data.multi_label, unpack_to)
+        data = spec.data
+        # The folders of TAO's keys are one split each.
+        layout = data.layout if name == "source" or data.layout == "classes" else "auto"
+        parts = listed(root, key, data.multi_label, unpack_to, data.table_paths, layout, data.follow_links)
         if name == "source":
             return parts
         if list(parts) != ["source"] or parts["source"].table["split"].ne("").any():
@@ -208,15 +220,24 @@ def _check_number_of_classes(data_spec: DataSpec, listings: dict[str, Listing], 
         )
 
 
-def _refuse_empty_classes(listings: dict[str, Listing], table: pd.DataFrame) -> None:
+def refuse_empty_classes(listings: dict[str, Listing], table: pd.DataFrame) -> None:
+    """Raise DataError for a class without images, with what its folder has instead."""
     for name, listing in listings.items():
         rows = table[table["split"].eq(name)] if name in SPLITS else table
         empty = sorted(listing.classes - set(rows["class"].unique()))
         if empty:
             raise DataError(
-                f"no images in the class folders {', '.join(empty)} of {listing.root}",
+                f"no images in the class folders {', '.join(empty)} of {listing.root}{_lost(listing, empty)}",
                 "add images or remove the folder",
             )
+
+
+def _lost(listing: Listing, classes: list[str]) -> str:
+    """What is in the folders of these classes instead of images."""
+    lost = LeftOut()
+    for name in classes:
+        lost.merge(listing.lost.get(name, LeftOut()))
+    return f"; left out there: {lost.in_words()}" if lost.total else ""
 
 
 def _placed(table: pd.DataFrame, pairs: np.ndarray[Any, Any], data_spec: DataSpec) -> pd.Series:
@@ -264,11 +285,22 @@ def _report(
         "findings": {str(kind): int(count) for kind, count in findings["kind"].value_counts().items()},
         "unreadable": [{"path": row.path, "reason": row.detail} for row in unreadable.itertuples()],
         "several_frames": findings.loc[findings["kind"].eq("several frames"), "path"].head(MAX_REPORTED).tolist(),
-        "ignored_files": sum(listing.ignored for listing in listings.values()),
+        "notes": [words for listing in listings.values() for words in listing.notes],
+        "left_out": _all_left_out(listings, findings).as_json(),
         "duplicates": [
             {"path": row.path, "same_as": row.other, "same_class": row.kind == "duplicate"}
             for row in copies.itertuples()
         ],
     }
-    report["warnings"] = warnings(report)
+    report["warnings"] = [*all_left_out(listings).warnings(), *warnings(report)]
     return report
+
+
+def _all_left_out(listings: dict[str, Listing], findings: pd.DataFrame) -> LeftOut:
+    """All files that are in no split: together with the images they are all files that were found."""
+    left_out = all_left_out(listings)
+    left_out.count(UNREADABLE, findings.loc[findings["kind"].eq("unreadable"), "path"])
+    left_out.count(COPIES, findings.loc[findings["kind"].isin(["duplicate", "label conflict"]), "path"])
+    dropped = findings["kind"].eq("several classes") & findings["detail"].str.endswith(": left out")
+    left_out.count(SEVERAL_CLASSES, findings.loc[dropped, "path"])
+    return left_out

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import lzma
 import os
 import re
 import shutil
@@ -18,19 +21,36 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from secateur.data.filesystem import ZIPS, fingerprint, is_hidden, is_url, open_file
-from secateur.data.images import SUFFIXES
+from secateur.data.addresses import is_url
+from secateur.data.filesystem import MAX_FILE_BYTES, ZIPS, fingerprint, open_file
+from secateur.data.image_opening import SUFFIXES
+from secateur.data.left_out import LeftOut, suffix_reason
+from secateur.data.walking import foreign_reason, is_foreign
 from secateur.errors import DataError
-from secateur.storage.atomic import require_space, sha256_of
+from secateur.storage.atomic import read_json, require_space, sha256_of, write_json
 
 # Suffixes of the files that are unpacked: images; Pascal VOC's annotations and lists.
 WANTED = SUFFIXES | {".xml", ".txt"}
 BLOCK_BYTES = 1 << 20
 DRIVE = re.compile("[A-Za-z]:")
+# Images are compressed already. An archive of bitmaps that compress well can be larger, below the free bytes.
+MAX_RATIO, FREE_BYTES = 100, 256 << 20
+MAX_MEMBERS = 5_000_000
+# A header holds a name and a few attributes. `tarfile` reads one at once, and believes the length in it.
+MAX_HEADER_BYTES = 1 << 20
+DECOMPRESSORS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda stream: gzip.GzipFile(fileobj=stream),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
+TOO_LARGE = "do not trust this file; if you do, unpack it yourself"
+# Beside the folder of an archive: how many of its members were left out, for which reason.
+LEFT_OUT = ".left_out.json"
 UNPACKING, LEFTOVER_S = ".unpacking-", 86_400
 # Exceptions of `zipfile` and `tarfile` for a damaged archive; an encrypted member raises RuntimeError.
 ARCHIVE_ERRORS = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError,
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError,
+    NotImplementedError, OverflowError, MemoryError,
 )  # fmt: skip
 
 
@@ -41,7 +61,7 @@ class Member:
     Attributes:
         name: with `/` between folders, as in the archive.
         size_bytes: unpacked size, as the archive declares it.
-        is_file: whether it is a file and not a link or a device. Folders are not listed.
+        is_file: whether it is a plain file: no link, no device, and no file with holes. Folders are not listed.
         open: opens its content.
     """
 
@@ -63,8 +83,8 @@ def unpacked(path: str, folder: Path | str) -> str:
         `zip -r flowers.zip flowers` creates it, that folder is returned.
 
     Raises:
-        DataError: the archive cannot be read, or a member has an absolute path, leads out of the folder, is a link or
-            comes twice.
+        DataError: the archive cannot be read or is far larger when unpacked; or a member has an absolute path, leads
+            out of the folder, is a link, has holes, is larger than an image can be, or comes twice.
         ArtifactError: the disk is full.
     """
     try:
@@ -85,12 +105,14 @@ def _unpack(path: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(target.parent)
     with open_file(path) as stream:
-        require_space(target.parent, sum(member.size_bytes for member in _checked(path, stream)), f"images of {path}")
+        require_space(target.parent, _unpacked_bytes(path, stream), f"images of {path}")
     building = Path(tempfile.mkdtemp(dir=target.parent, prefix=UNPACKING))
     try:
+        left_out = LeftOut()
         with open_file(path) as stream:
-            for member in _checked(path, stream):
+            for member in _checked(path, stream, left_out):
                 _write(member, building / member.name)
+        write_json(target.with_name(target.name + LEFT_OUT), left_out.as_json())
         try:
             building.rename(target)
         except OSError:
@@ -99,6 +121,23 @@ def _unpack(path: str, target: Path) -> None:
                 raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _unpacked_bytes(path: str, stream: IO[bytes]) -> int:
+    """The size of all members to unpack. Raises DataError if it is out of proportion."""
+    most = _most_bytes(stream)
+    total = 0
+    for member in _checked(path, stream, LeftOut()):
+        total += member.size_bytes
+        if total > most:
+            raise DataError(f"{path}: unpacks to more than {most:,} bytes", TOO_LARGE)
+    return total
+
+
+def _most_bytes(stream: IO[bytes]) -> int:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return max(FREE_BYTES, MAX_RATIO * size)
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -115,22 +154,30 @@ def _write(member: Member, path: Path) -> None:
         while left > 0 and (block := stream.read(min(left, BLOCK_BYTES))):
             target.write(block)
             left -= len(block)
+        if left:
+            raise ValueError(f"the member {member.name!a} is cut")
 
 
-def _checked(path: str, stream: IO[bytes]) -> Iterator[Member]:
-    """The members to unpack. Raises DataError for a member that is not allowed."""
+def _checked(path: str, stream: IO[bytes], left_out: LeftOut) -> Iterator[Member]:
+    """The members to unpack; `left_out` receives the others. Raises DataError for a member that is not allowed."""
     seen: set[str] = set()
     for member in _zip_members(stream) if path.lower().endswith(ZIPS) else _tar_members(stream):
         parts = member.name.replace("\\", "/").split("/")
-        if any(is_hidden(part) for part in parts if part not in (".", "..")):
+        foreign = next((part for part in parts if part not in (".", "..") and is_foreign(part)), None)
+        if foreign is not None:
+            left_out.add(foreign_reason(foreign), member.name)
             continue
         if ".." in parts or not parts[0] or "\0" in member.name or DRIVE.fullmatch(parts[0]):
             raise DataError(f"{path}: the member {member.name!a} leads out of its folder", "do not trust this file")
         if not member.is_file:
             raise DataError(
-                f"{path}: the member {member.name!a} is a link or a device",
+                f"{path}: the member {member.name!a} is a link or a device, or has holes",
                 "create the archive again with plain files only",
             )
+        if member.size_bytes > MAX_FILE_BYTES:
+            raise DataError(f"{path}: the member {member.name!a} has {member.size_bytes:,} bytes", TOO_LARGE)
+        if len(seen) == MAX_MEMBERS:
+            raise DataError(f"{path}: more than {MAX_MEMBERS:,} members", TOO_LARGE)
         name = "/".join(part for part in parts if part not in ("", "."))
         if name in seen:
             raise DataError(
@@ -139,6 +186,8 @@ def _checked(path: str, stream: IO[bytes]) -> Iterator[Member]:
         seen.add(name)
         if os.path.splitext(name)[1].lower() in WANTED:
             yield Member(name, member.size_bytes, True, member.open)
+        else:
+            left_out.add(suffix_reason(name), name)
 
 
 def _zip_members(stream: IO[bytes]) -> Iterator[Member]:
@@ -150,14 +199,67 @@ def _zip_members(stream: IO[bytes]) -> Iterator[Member]:
 
 
 def _tar_members(stream: IO[bytes]) -> Iterator[Member]:
-    with tarfile.open(fileobj=stream, mode="r:*") as archive:
+    most = _most_bytes(stream)
+    bounded: Any = _Bounded(_decompressed(stream), most)
+    with tarfile.open(fileobj=bounded, mode="r:") as archive:
         for info in archive:
             if not info.isdir():
-                yield Member(info.name, info.size, info.isreg(), partial(archive.extractfile, info))
+                plain = info.isreg() and not info.issparse()
+                yield Member(info.name, info.size, plain, partial(archive.extractfile, info))
+        _require_end(bounded, archive.offset)
+
+
+def _require_end(stream: Any, offset: int) -> None:
+    """Require zeros from the first header that is none to the end of the archive.
+
+    `tarfile` takes a damaged header, a second archive or the end of a cut file for the end of the archive.
+    """
+    stream.seek(offset)
+    block = stream.read(tarfile.BLOCKSIZE)
+    if len(block) < tarfile.BLOCKSIZE:
+        raise ValueError("it is cut: its end is missing")
+    while block:
+        if block.strip(b"\0"):
+            raise ValueError("it is damaged, or several archives in one: members after its end")
+        block = stream.read(BLOCK_BYTES)
+
+
+def _decompressed(stream: IO[bytes]) -> Any:
+    start = stream.read(max(map(len, DECOMPRESSORS)))
+    stream.seek(0)
+    return next((opener(stream) for magic, opener in DECOMPRESSORS.items() if start.startswith(magic)), stream)
+
+
+class _Bounded:
+    """A tar stream that refuses to read a long header at once, or far more bytes than the archive has.
+
+    Args:
+        stream: decompressed.
+        most: bytes from its start that can be read.
+    """
+
+    def __init__(self, stream: Any, most: int) -> None:
+        self.stream, self.most = stream, most
+        self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_HEADER_BYTES:
+            raise ValueError(f"a header of {size:,} bytes")
+        if self.stream.tell() > self.most:
+            raise ValueError(f"it unpacks to more than {self.most:,} bytes")
+        return bytes(self.stream.read(size))
+
+
+def members_left_out(folder: str) -> LeftOut:
+    """What was left out of the archive that was unpacked into a folder."""
+    # The folder of the archive, or its only folder.
+    places = [path.with_name(path.name + LEFT_OUT) for path in (Path(folder), Path(folder).parent)]
+    place = next((path for path in places if path.is_file()), None)
+    return LeftOut.from_json(read_json(place, "remove the folder")) if place else LeftOut()
 
 
 def _inner(folder: Path) -> Path:
-    entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name)]
+    entries = [entry for entry in folder.iterdir() if not is_foreign(entry.name)]
     if len(entries) != 1 or not entries[0].is_dir():
         return folder
     return entries[0] if any(entry.is_dir() for entry in entries[0].iterdir()) else folder

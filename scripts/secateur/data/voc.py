@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from secateur.data.filesystem import read_bytes
 from secateur.data.images import is_image
 from secateur.errors import DataError
 
@@ -62,7 +63,11 @@ def read_voc(root: str, key: str, multi_label: str) -> Iterator[VocImage]:
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
-    for line in path.read_text(errors="surrogateescape").splitlines():
+    try:
+        content = read_bytes(str(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}", "correct or remove this list") from error
+    for line in content.decode("utf-8", "surrogateescape").splitlines():
         if line.strip():
             yield line.split()
 
@@ -90,13 +95,14 @@ def _read_annotation(path: Path) -> VocImage:
     try:
         if path.stat().st_size > MAX_ANNOTATION_BYTES:
             raise ValueError(f"larger than {MAX_ANNOTATION_BYTES} bytes")
-        tree = ElementTree.parse(path).getroot()
+        tree = ElementTree.fromstring(read_bytes(str(path)))
         objects = [
             ((item.findtext("name") or "").strip(), _area(item))
             for item in tree.iter("object")
             if (item.findtext("difficult") or "0").strip() != "1"
         ]
-    except (OSError, ValueError, ElementTree.ParseError) as error:
+    # LookupError: an encoding that Python does not know.
+    except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:
         raise DataError(f"{path}: cannot be read: {error}", "correct or remove this annotation") from error
     # Only the last part of the name: an annotation must not lead out of the folder.
     name = os.path.basename((tree.findtext("filename") or path.stem).strip())

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
+
+from secateur.errors import DataError
+from secateur.evaluation.latency_figures import BUSY
+from secateur.storage.csv import read_csv
 
 UNPRUNED = "unpruned"
 # Cost that is compared with accuracy -> its name in a figure.
@@ -12,6 +19,41 @@ COSTS = {
     "onnx_bytes": "bytes of the exported ONNX",
     "latency_ms": "latency in ms",
 }
+
+# Whether the latency was measured on a busy machine. Tables of older versions do not have it.
+BUSY_COLUMN = "latency_busy"
+NUMBERS = ("top_1", "standard_error", "accuracy_drop", "latency_ratio", *COSTS)
+
+
+def read_pareto(path: Path) -> pd.DataFrame:
+    """The table of a sweep.
+
+    Raises:
+        ArtifactError: the file cannot be read.
+        DataError: a column is missing or has other values: numbers are finite, and costs are above 0.
+    """
+    hint = "give the pareto.csv of a sweep; if it is damaged, remove it and run snakemake with the sweep again"
+    # Between the name and the accuracy are the values of the sweep, where an empty cell is a missing number.
+    table = read_csv(path, hint, keep_default_na=True, dtype={"name": str})
+    missing = [name for name in ("name", "recommended", *NUMBERS) if name not in table.columns]
+    if missing:
+        raise DataError(f"{path}: no column {', '.join(missing)}", hint)
+    bad = [name for name in NUMBERS if not _are_numbers(table[name], above_0=name in COSTS)]
+    bad += ["recommended"] if table["recommended"].dtype != bool else []
+    bad += ["name"] if table["name"].isna().any() else []
+    if BUSY_COLUMN not in table.columns:
+        table[BUSY_COLUMN] = False
+    bad += [BUSY_COLUMN] if table[BUSY_COLUMN].dtype != bool else []
+    if bad or table.empty:
+        raise DataError(f"{path} is damaged: {'values of ' + ', '.join(bad) if bad else 'no rows'}", hint)
+    return table
+
+
+def _are_numbers(column: pd.Series, above_0: bool) -> bool:
+    kind = column.dtype
+    if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind) or kind.kind == "c":
+        return False
+    return bool(np.isfinite(column).all() and (not above_0 or (column > 0).all()))
 
 
 def on_front(table: pd.DataFrame, cost: str) -> list[bool]:
@@ -53,5 +95,5 @@ def described(table: pd.DataFrame, index: int) -> str:
         f"  MACs {row['macs']:,} ({row['macs'] / first['macs']:.1%} kept), parameters {row['params']:,} "
         f"({row['params'] / first['params']:.1%} kept)\n"
         f"  ONNX {row['onnx_bytes']:,} bytes, latency {row['latency_ms']:.3g} ms ({row['latency_ratio']:.2f} times "
-        f"{first['name']})"
+        f"{first['name']}{', ' + BUSY if row.get(BUSY_COLUMN) or first.get(BUSY_COLUMN) else ''})"
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from pathlib import Path
 
 from secateur.errors import ModelError
+from secateur.storage.regular_files import read_regular
 
 PAGE = Path(__file__).with_name("try.html")
 # `make web` installs it from web/package.json into the checkout.
@@ -28,15 +30,13 @@ def web_page(card: dict[str, object], model: bytes) -> str:
         "RUNTIME": base64.b64encode(gzip.compress(_runtime(BINARY), mtime=0)).decode(),
         "SCRIPT": base64.b64encode(_runtime(SCRIPT)).decode(),
     }
-    text = PAGE.read_text(encoding="utf-8")
-    for name, content in parts.items():
-        text = text.replace(f"{{{{{name}}}}}", content)
-    return text
+    # In one pass: a label can look like a place in the page.
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda place: parts[place[1]], PAGE.read_text(encoding="utf-8"))
 
 
 def _runtime(name: str) -> bytes:
     try:
-        return (RUNTIME / name).read_bytes()
+        return read_regular(RUNTIME / name)
     except OSError as error:
         raise ModelError(
             "export.targets: web needs ONNX Runtime for the web, which is not installed",

@@ -37,18 +37,14 @@ def pads_of(call: Call, kernel: tuple[int, ...], dilation: tuple[int, ...] = (1,
     return same_pads(size, kernel, call.layer.strides, dilation)
 
 
-def affine(
-    nodes: Nodes, call: Call, kernel: NDArray[Any], channel_axis: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """The float32 kernel and bias of a layer, with the following batch normalisation folded in."""
+def affine(nodes: Nodes, call: Call, kernel: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """The float32 kernel [outputs, ...] and bias of a layer, with the following batch normalisation folded in."""
     layer = call.layer
     bias = np.asarray(layer.bias, np.float64) if layer.use_bias else None
     norm = nodes.folded.get(call.outputs[0])
     if norm is not None:
         scale, offset = scale_and_offset(norm)
-        shape = [1] * kernel.ndim
-        shape[channel_axis] = -1
-        kernel = kernel.astype(np.float64) * scale.reshape(shape)
+        kernel = kernel.astype(np.float64) * scale.reshape(-1, *[1] * (kernel.ndim - 1))
         bias = offset if bias is None else bias * scale + offset
     return np.asarray(kernel, np.float32), None if bias is None else bias.astype(np.float32)
 
@@ -88,8 +84,8 @@ def _depthwise_kernel(kernel: Any) -> NDArray[np.float32]:
 
 
 def _kernel_and_bias(nodes: Nodes, call: Call, kernel: NDArray[Any]) -> list[str]:
-    """The constants of a convolution's kernel [filters, channels, height, width] and of its bias, if there is one."""
-    folded, bias = affine(nodes, call, kernel, channel_axis=0)
+    """The constants of a kernel, whose first axis is the layer's outputs, and of its bias, if there is one."""
+    folded, bias = affine(nodes, call, kernel)
     names = [nodes.constant(f"{call.layer.name}/kernel", folded)]
     return names if bias is None else [*names, nodes.constant(f"{call.layer.name}/bias", bias)]
 
@@ -133,12 +129,12 @@ def transposed(nodes: Nodes, call: Call, inputs: list[str]) -> str:
 
 
 def dense(nodes: Nodes, call: Call, inputs: list[str]) -> str:
-    """Write a dense layer: a product of vectors and a matrix."""
+    """Write a dense layer: a product of vectors and a matrix [outputs, inputs], the order that PyTorch writes too.
+
+    OpenCV 4.6 (Debian 12) takes a Gemm in no other order.
+    """
     layer = call.layer
     if len(call.input_shapes[0]) != 2:
         raise unknown_layer(layer, " on more than one axis")
-    kernel, bias = affine(nodes, call, np.asarray(layer.kernel), channel_axis=1)
-    operands = [*inputs, nodes.constant(f"{layer.name}/kernel", kernel)]
-    if bias is not None:
-        operands.append(nodes.constant(f"{layer.name}/bias", bias))
-    return activated(nodes, layer, nodes.node("Gemm", operands, layer.name))
+    operands = [*inputs, *_kernel_and_bias(nodes, call, np.asarray(layer.kernel).T)]
+    return activated(nodes, layer, nodes.node("Gemm", operands, layer.name, transB=1))

@@ -39,6 +39,6 @@ class Nodes:
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """Add an initializer. All calls of a shared layer use the same one."""
         if name not in self.constants:
-            # `np.ascontiguousarray` would turn a scalar into a vector.
-            self.constants[name] = np.asarray(values, order="C")
+            # A transposed view stays one: the writer copies its numbers, in order, into the file.
+            self.constants[name] = np.asarray(values)
         return name

@@ -142,11 +142,39 @@ def require_known_layer(layer: keras.layers.Layer) -> None:
         raise ModelError(f"layer '{layer.name}': a {kind} cannot be read, pruned or exported", instead_of(kind))
 
 
-def require_outputs(model: keras.Model, classes: list[str], path: Path | str) -> None:
-    """Raise ModelError unless the model has one output per class."""
-    outputs = model.output_shape[-1]
-    if outputs != len(classes):
+def require_fit(model: keras.Model, classes: list[str], image_size: tuple[int, int, int], path: Path | str) -> None:
+    """Require that a model takes the images and tells the classes apart.
+
+    Args:
+        model: with one input and one output.
+        classes: names in index order.
+        image_size: channels, height, width.
+        path: of its file, for the error.
+
+    Raises:
+        ModelError: the model has another number of outputs than classes, or takes images of another size.
+    """
+    shape = model.output_shape
+    if len(shape) != 2 or shape[-1] != len(classes):
+        outputs = shape[-1] if len(shape) == 2 else f"{list(shape[1:])}"
         raise ModelError(
             f"{path}: the model has {outputs} outputs, the class map {len(classes)} classes",
             "use the model that was trained on these classes",
         )
+    require_image_size(model, image_size, path)
+
+
+def require_image_size(model: keras.Model, image_size: tuple[int, int, int], path: Path | str) -> None:
+    """Require that a model takes images of this size (channels, height, width). Raises ModelError."""
+    channels, height, width = image_size
+    taken = model.input_shape[1:]
+    if any(mine not in (None, given) for mine, given in zip(taken, (height, width, channels), strict=True)):
+        raise ModelError(
+            f"{path}: the model takes images of {_size(*taken)}, model.input_image_size is "
+            f"{_size(height, width, channels)}",
+            "use the input_image_size that it was trained with",
+        )
+
+
+def _size(height: int | None, width: int | None, channels: int | None) -> str:
+    return f"{channels} channels, height {height}, width {width}"

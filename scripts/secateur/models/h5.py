@@ -55,6 +55,7 @@ def read_named_weights(content: bytes, path: Path | str) -> NamedWeights:
 
 def _check_group(root: Any, path: Path | str) -> None:
     pending, seen = [(root, 0)], 0
+    places: set[int] = set()
     while pending:
         group, depth = pending.pop()
         if depth > MAX_DEPTH:
@@ -66,6 +67,11 @@ def _check_group(root: Any, path: Path | str) -> None:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise _refused(path, f"{group.name}/{name}", "a link to another place")
             member = group[name]
+            # Each further name of the same data would be read as more data.
+            place = h5py.h5o.get_info(member.id).addr
+            if place in places:
+                raise _refused(path, f"{group.name}/{name}", "a second name for data that has one")
+            places.add(place)
             if isinstance(member, h5py.Group):
                 pending.append((member, depth + 1))
             else:

@@ -9,21 +9,14 @@ See docs/decisions/untrusted-models.md.
 from __future__ import annotations
 
 import hashlib
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 from secateur.errors import UntrustedModelError
 from secateur.models.h5 import read_named_weights
+from secateur.runtime.child import ComputationError, Limits, computed
 
-# One gigabyte of weights takes about one second.
-MAX_CPU_S, BYTES_PER_CPU_S = 5, 20 << 20
-MAX_WALL_S = 600
-MAX_MEMORY_BYTES = 16 << 30
-CODE = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from secateur.models.h5_sandbox import probe; probe(int(sys.argv[2]))"
-)
+# One gigabyte of weights takes about one second. Weights hardly compress.
+LIMITS = Limits(cpu_s=5, memory_per_byte=32)
 _proven: set[str] = set()
 
 
@@ -40,26 +33,16 @@ def require_readable(content: bytes, path: Path | str) -> None:
     digest = hashlib.sha256(content).hexdigest()
     if digest in _proven:
         return
-    seconds = MAX_CPU_S + len(content) // BYTES_PER_CPU_S
-    command = [sys.executable, "-c", CODE, str(Path(__file__).parents[2]), str(seconds)]
     try:
-        done = subprocess.run(command, input=content, capture_output=True, timeout=MAX_WALL_S, check=False)
-        ended_well = done.returncode == 0
-    except subprocess.TimeoutExpired:
-        ended_well = False
-    if not ended_well:
-        raise UntrustedModelError(
-            f"{path}: reading the weights timed out or crashed; the file is corrupt or hostile", "do not trust it"
-        )
+        computed(f"{__name__}:probe", content, path, LIMITS)
+    except ComputationError:
+        pass  # this process meets the same error, and its message names the file
+    except UntrustedModelError as error:
+        raise UntrustedModelError(f"{error.message}; the file is corrupt or hostile", "do not trust it") from error
     _proven.add(digest)
 
 
-def probe(seconds: int) -> None:
-    """The part of the separate process: read the file from standard input with limited CPU time and memory."""
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
-    try:
-        read_named_weights(sys.stdin.buffer.read(), "")
-    except UntrustedModelError:
-        # The calling process meets the same error and knows the name of the file.
-        return
+def probe(content: bytes) -> bytes:
+    """In the other process: read all weights."""
+    read_named_weights(content, "")
+    return b""

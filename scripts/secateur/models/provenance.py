@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from importlib.metadata import version
 from typing import Any
 
 from secateur import __version__
 from secateur.errors import ModelError
+from secateur.models.file_card import is_link
 
 PACKAGES = ("keras", "tensorflow", "numpy")
 MAX_LINKS = 100
@@ -43,11 +45,29 @@ def require_measured_on(metrics: dict[str, Any], sha256: str, path: Any) -> None
 
 
 def chain_of(card: Any) -> list[dict[str, Any]]:
-    """The links of a card; an empty list if the card holds something else."""
+    """The links of a card, without entries of another shape; an empty list if the card holds something else."""
     links = card.get("provenance") if isinstance(card, dict) else None
     if not isinstance(links, list):
         return []
-    return [entry for entry in links[:MAX_LINKS] if isinstance(entry, dict)]
+    return [entry for entry in links[:MAX_LINKS] if is_link(entry)]
+
+
+# Keys that name files, folders, hosts or accounts.
+PLACES = re.compile(r"(_path|_dir|_file|_uri)$|^(source|byom_model|classmap|results_dir|teacher|wandb|clearml|mlflow)$")
+# A word of a list, a number in text, a name; paths and addresses have other characters.
+WORD = re.compile(r"[A-Za-z0-9 _.,:+=<>-]*")
+
+
+def without_places(value: Any) -> Any:
+    """A link without the keys that name files, folders, hosts or accounts, and without texts that look like one."""
+    if isinstance(value, dict):
+        kept = {name: without_places(inner) for name, inner in value.items() if not PLACES.search(str(name))}
+        return {
+            name: inner for name, inner in kept.items() if not (isinstance(inner, str) and not WORD.fullmatch(inner))
+        }
+    if isinstance(value, list):
+        return [without_places(inner) for inner in value if not isinstance(inner, str) or WORD.fullmatch(inner)]
+    return value
 
 
 def require_in_chain(chain: list[dict[str, Any]], sha256: str, path: str, kind: str, digest: str) -> None:
@@ -76,8 +96,11 @@ def require_in_chain(chain: list[dict[str, Any]], sha256: str, path: str, kind: 
 
 
 def onnx_chain(content: bytes) -> list[dict[str, Any]]:
-    """The links in an ONNX file that this package wrote."""
+    """The links in an ONNX file that this package wrote; an empty list if the file holds something else."""
     import onnx  # noqa: PLC0415 - only where such a file is read
 
     properties = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
-    return chain_of({"provenance": json.loads(properties.get("provenance", "[]"))})
+    try:
+        return chain_of({"provenance": json.loads(properties.get("provenance", "[]"))})
+    except (ValueError, RecursionError):
+        return []

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from secateur.errors import SpecError
-from secateur.export.timing import latency_ms
+from secateur.export.timing import measured
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.pruning.plan import NOTHING_REMOVED, Plan
 from secateur.spec import PruneSpec
@@ -37,6 +37,7 @@ class Reached:
         before: the value of the model.
         value: the value of the pruned model.
         threshold: of the cut, one of the plan's thresholds.
+        busy: whether a latency among the values was measured on a busy machine.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Reached:
     before: float
     value: float
     threshold: float
+    busy: bool = False
 
     @property
     def unit(self) -> str:
@@ -64,12 +66,13 @@ def meet(plan: Plan, progress: float = 1.0) -> Reached:
     search = _Search(plan)
     goal = search.before * (min(search.target / search.before, 1)) ** progress
     if search.before <= goal:
-        return Reached(search.key, search.target, search.before, search.before, NOTHING_REMOVED)
+        return Reached(search.key, search.target, search.before, search.before, NOTHING_REMOVED, search.busy)
     least = search.measure(search.thresholds[-1])
     if least > goal:
         raise _impossible(search, least)
     threshold, value = search.exact(goal) if search.counted else search.measured(goal, least)
-    return Reached(search.key, goal if progress < 1 else search.target, search.before, value, threshold)
+    target = goal if progress < 1 else search.target
+    return Reached(search.key, target, search.before, value, threshold, search.busy)
 
 
 class _Search:
@@ -79,14 +82,16 @@ class _Search:
         assert plan.prune_spec.budget is not None
         self.plan, self.key = plan, plan.prune_spec.budget
         self.thresholds = [float(threshold) for threshold in plan.thresholds]
-        self.counted = self.key in COUNTED
+        self.counted, self.busy = self.key in COUNTED, False
         self.before = self.measure(self.thresholds[0])
         given = float(getattr(plan.prune_spec, self.key))
         self.target = given * self.before if self.counted and given <= 1 else given
 
     def measure(self, threshold: float) -> float:
         """The value that the budget limits, for one cut."""
-        return measured_cost(self.plan, threshold)
+        value, busy = measured_cost(self.plan, threshold)
+        self.busy = self.busy or busy
+        return value
 
     def expected(self, threshold: float) -> float:
         """The count that the search uses: MACs for MACs and latency, parameters for parameters and size."""
@@ -124,15 +129,16 @@ class _Search:
         return best, under[1]
 
 
-def measured_cost(plan: Plan, threshold: float) -> float:
-    """The value of a cut's network that the budget limits: counted, or measured on the exported network."""
+def measured_cost(plan: Plan, threshold: float) -> tuple[float, bool]:
+    """The value of a cut's network that the budget limits, counted or measured; whether the machine was busy then."""
     key = plan.prune_spec.budget
     if key in COUNTED:
-        return _counted(plan, threshold)
+        return _counted(plan, threshold), False
     exported = to_onnx(plan.pruned(threshold)).SerializeToString()
     if key == "target_size_mb":
-        return len(exported) / MEGABYTE
-    return latency_ms(exported, plan.prune_spec.latency_threads, plan.prune_spec.latency_batch)
+        return len(exported) / MEGABYTE, False
+    found = measured([exported], plan.prune_spec.latency_threads, plan.prune_spec.latency_batch)
+    return found.timings[0].p10, found.load.busy
 
 
 def _counted(plan: Plan, threshold: float) -> float:

@@ -78,4 +78,10 @@ class PruneReport:
         reached = self.reached
         if reached is None:
             return None
-        return {"key": reached.key, "target": reached.target, "before": reached.before, "reached": reached.value}
+        return {
+            "key": reached.key,
+            "target": reached.target,
+            "before": reached.before,
+            "reached": reached.value,
+            "busy": reached.busy,
+        }

@@ -71,7 +71,8 @@ class Stepwise:
                 current = self.train(narrow, step)
                 self._keep(current, kept, step)
         if reached is not None and self.prune_spec.steps > 1:
-            reached = replace(reached, before=measured_cost(first, NOTHING_REMOVED))
+            before, busy = measured_cost(first, NOTHING_REMOVED)
+            reached = replace(reached, before=before, busy=reached.busy or busy)
         return current, report_of(first, current, kept, None, reached)
 
     def forget(self) -> None:
@@ -80,7 +81,7 @@ class Stepwise:
             path.unlink()
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("step_*.tlt")) if self.folder else []
+        return sorted(self.folder.glob("step_[0-9][0-9][0-9].tlt")) if self.folder else []
 
     def _keep(self, model: keras.Model, kept: Kept, step: int) -> None:
         if self.folder:
@@ -91,7 +92,7 @@ class Stepwise:
         """The last kept model of this run, the filters that it keeps, and its number of cuts."""
         for path in reversed(self._files()):
             model, card = load_model(path, self.key)
-            if card["identity"] == self.identity and card["cuts"] < self.prune_spec.steps:
+            if card.get("identity") == self.identity and card["cuts"] < self.prune_spec.steps:
                 return model, card["kept"], card["cuts"]
         return self.model, {}, 0
 

@@ -116,7 +116,7 @@ class _Rewriter:
 
     def _weights(self, node: onnx.NodeProto, copy: onnx.NodeProto) -> None:
         """Replace the float kernel by an int8 kernel, and for ONNX Runtime the bias by an int32 bias."""
-        axis = 0 if node.op_type == "Conv" else 1
+        axis = _output_axis(node)
         kernel = numpy_helper.to_array(self.network.constants[node.input[1]])
         given = self.scales[node.input[0]].scale
         scales = weight_scales(kernel, axis)
@@ -150,3 +150,9 @@ class _Rewriter:
 
 def _dequantised(name: str) -> str:
     return f"{name}/dequantised"
+
+
+def _output_axis(node: onnx.NodeProto) -> int:
+    """The axis of a kernel that holds the outputs: the first, but in a Gemm whose matrix is not transposed the last."""
+    transposed = any(option.name == "transB" and option.i for option in node.attribute)
+    return 0 if node.op_type == "Conv" or transposed else 1

@@ -70,7 +70,7 @@ def ranges_from_json(data: Any, where: str) -> Ranges:
     try:
         pairs = {str(name): (float(least), float(largest)) for name, (least, largest) in data["ranges"].items()}
         symmetric = bool(data["symmetric"])
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(
             f"{where}: the ranges of the activations are not valid", "run the step that writes this file again"
         ) from error

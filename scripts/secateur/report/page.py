@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from secateur import __version__
+from secateur.evaluation.latency_figures import figure_ms, is_busy
 from secateur.report.words import decimal_bytes, points, short
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -33,5 +34,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(decimal_bytes=decimal_bytes, short=short, points=points)
+    environment.filters.update(
+        decimal_bytes=decimal_bytes, short=short, points=points, figure_ms=figure_ms, is_busy=is_busy
+    )
     return environment

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from secateur.evaluation.pareto_front import COSTS, UNPRUNED
+from secateur.evaluation.latency_figures import BUSY
+from secateur.evaluation.pareto_front import BUSY_COLUMN, COSTS, UNPRUNED
 from secateur.storage.atomic import write_bytes
 
 INK, FRONT, POINT, CHOSEN = "#3b4440", "#2f7d5b", "#9aa6a0", "#c2491d"
@@ -54,7 +55,8 @@ def _panel(axes: Any, table: pd.DataFrame, cost: str, max_drop: float) -> None:
         )
     floor = (table["top_1"] + table["accuracy_drop"]).max() - max_drop
     axes.axhline(floor, color=CHOSEN, lw=0.8, ls=":", label="largest drop allowed")
-    axes.set_xlabel(COSTS[cost], color=INK)
+    busy = cost == "latency_ms" and BUSY_COLUMN in table and table[BUSY_COLUMN].any()
+    axes.set_xlabel(f"{COSTS[cost]}, {BUSY}" if busy else COSTS[cost], color=INK)
     axes.set_ylabel("top-1", color=INK)
     axes.set_xlim(left=0)
     if cost != "latency_ms":

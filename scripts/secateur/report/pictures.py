@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from secateur.data.augment import augment, mixup
-from secateur.data.images import UnreadableImageError, decoded, eight_bit
+from secateur.data.images import Size, UnreadableImageError, read_shown
 from secateur.data.pipeline import ImageReader
 from secateur.data.preprocessing import Pixels
 from secateur.errors import DataError
 from secateur.evaluation.saliency import GradCam
 from secateur.report.html import data_uri
-from secateur.spec import Spec
+from secateur.spec import DataSpec, Spec
 
 TILE = 72  # side of a sample, in pixels
 GAP = 4
+LONGEST = 50  # ratio of the sides above which an image is not enlarged to fill a tile
 SAMPLES_A_CLASS = 6
 MOST_CLASSES = 40
 AUGMENTED = 24
@@ -35,27 +36,31 @@ SIXTEEN_BIT_TOP = 65535.0
 Picture = NDArray[np.uint8]
 
 
-def samples(manifest: pd.DataFrame, classes: list[str]) -> list[dict[str, Any]]:
+def samples(manifest: pd.DataFrame, classes: list[str], data_spec: DataSpec) -> list[dict[str, Any]]:
     """A strip of training images per class; only the first classes if there are many."""
     rows = manifest[manifest["split"].eq("train")]
     strips = []
     for name in classes[:MOST_CLASSES]:
         own = rows.loc[rows["class"].eq(name), "path"]
         chosen = own.iloc[np.unique(np.linspace(0, len(own) - 1, min(SAMPLES_A_CLASS, len(own))).astype(int))]
-        tiles = [tile for path in chosen if (tile := _tile(path)) is not None]
+        tiles = [tile for path in chosen if (tile := _tile(path, data_spec)) is not None]
         if tiles:
             strips.append({"name": name, "uri": data_uri(mosaic(tiles, len(tiles))), "count": len(tiles)})
     return strips
 
 
-def _tile(path: str) -> Picture | None:
+def _tile(path: str, data_spec: DataSpec) -> Picture | None:
     """The middle of an image; None if its file was removed."""
     try:
-        with decoded(path) as image:
-            mode = "L" if image.mode in ("1", "L") else "RGB"
-            return np.asarray(ImageOps.fit(eight_bit(image, mode), (TILE, TILE)).convert("RGB"))
+        return np.asarray(ImageOps.fit(read_shown(path, data_spec, _covering), (TILE, TILE)))
     except (UnreadableImageError, DataError):
         return None
+
+
+def _covering(size: Size) -> Size:
+    """The size of an image whose shorter side is the side of a tile. A very long image keeps its own size."""
+    ratio = TILE / min(size)
+    return size if max(size) > LONGEST * min(size) else (round(size[0] * ratio), round(size[1] * ratio))
 
 
 def mosaic(tiles: list[Picture], across: int) -> Image.Image:

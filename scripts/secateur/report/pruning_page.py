@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from secateur.evaluation.latency_figures import BUSY
 from secateur.pruning.prune_report import Group, PruneReport
 from secateur.report.html import document
 
@@ -57,7 +58,8 @@ def summary(report: PruneReport) -> list[str]:
         what = "Size of the exported fp32 ONNX" if reached.key == "target_size_mb" else "Latency with ONNX Runtime"
         unit = reached.unit
         limits = f"{reached.value:.3g} {unit}, limit {reached.target:.3g} {unit}"
-        lines.append(f"{what}: {limits}; before pruning {reached.before:.3g} {unit}.")
+        doubt = f" ({BUSY})" if reached.busy else ""
+        lines.append(f"{what}: {limits}; before pruning {reached.before:.3g} {unit}{doubt}.")
     return lines
 
 

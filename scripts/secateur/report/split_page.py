@@ -8,31 +8,41 @@ from typing import Any
 
 import pandas as pd
 
-from secateur.data.images import UnreadableImageError, decoded, eight_bit
+from secateur.data.images import Size, UnreadableImageError, read_shown
+from secateur.data.left_out import LeftOut, accounted
 from secateur.errors import DataError
 from secateur.report.html import data_uri, document
+from secateur.spec import DataSpec
 
 MAX_PAIRS = 20
 THUMBNAIL_SIDE = 96
 SHOWN_AS_PAIRS = ("label conflict", "looks alike in two classes", "looks alike in two splits", "looks alike")
+SHOWN_ALONE = (
+    "uniform", "nearly black", "nearly white", "transparent", "values out of range", "not a number", "metadata ignored",
+)  # fmt: skip
+MAX_ALONE = 8
 
 
-def page(report: dict[str, Any], findings: pd.DataFrame) -> str:
+def page(report: dict[str, Any], findings: pd.DataFrame, data_spec: DataSpec) -> str:
     """The page.
 
     Args:
         report: content of report.json.
         findings: content of findings.csv.
+        data_spec: how images are read.
     """
     warnings = "".join(f'<p class="warning">{escape(words)}</p>' for words in report["warnings"])
     parts = "  ".join(f"{name} {count:,}" for name, count in report["images_per_split"].items())
     body = f"""<h1>Images</h1>
 <p>{report["images"]:,} images of {len(report["classes"])} classes: {parts}.</p>
+<p>{escape(accounted(report["images"], LeftOut.from_json(report["left_out"]), "images used"))}.</p>
+{"".join(f'<p class="soft">{escape(words)}</p>' for words in report["notes"])}
 {warnings}
 {_classes(report["images_per_class"], report["classes"])}
 {_facts(report["images_are"])}
 {_findings(report["findings"])}
-{"".join(_pairs(kind, findings[findings["kind"].eq(kind)]) for kind in SHOWN_AS_PAIRS)}"""
+{"".join(_alone(kind, findings[findings["kind"].eq(kind)], data_spec) for kind in SHOWN_ALONE)}
+{"".join(_pairs(kind, findings[findings["kind"].eq(kind)], data_spec) for kind in SHOWN_AS_PAIRS)}"""
     return document("Images", body)
 
 
@@ -74,11 +84,23 @@ def _findings(counts: dict[str, int]) -> str:
 <table><tbody>{rows}</tbody></table>"""
 
 
-def _pairs(kind: str, rows: pd.DataFrame) -> str:
+def _alone(kind: str, rows: pd.DataFrame, data_spec: DataSpec) -> str:
+    """A few examples of a kind of finding about single images."""
     if rows.empty:
         return ""
     shown = "".join(
-        f'<tr><td class="count">{_thumbnail(path)} {_thumbnail(other)}</td>'
+        f'<tr><td class="count">{_thumbnail(path, data_spec)}</td><td>{escape(path)}</td><td>{escape(detail)}</td></tr>'
+        for path, detail in rows[["path", "detail"]].head(MAX_ALONE).itertuples(index=False)
+    )
+    more = f'<p class="soft">{len(rows) - MAX_ALONE:,} more.</p>' if len(rows) > MAX_ALONE else ""
+    return f"<h2>{escape(kind).capitalize()}</h2><table><tbody>{shown}</tbody></table>{more}"
+
+
+def _pairs(kind: str, rows: pd.DataFrame, data_spec: DataSpec) -> str:
+    if rows.empty:
+        return ""
+    shown = "".join(
+        f'<tr><td class="count">{_thumbnail(path, data_spec)} {_thumbnail(other, data_spec)}</td>'
         f"<td>{escape(path)}<br>{escape(other)}</td><td>{escape(detail)}</td></tr>"
         for path, other, detail in rows[["path", "other", "detail"]].head(MAX_PAIRS).itertuples(index=False)
     )
@@ -86,12 +108,15 @@ def _pairs(kind: str, rows: pd.DataFrame) -> str:
     return f"<h2>{escape(kind).capitalize()}</h2><table><tbody>{shown}</tbody></table>{more}"
 
 
-def _thumbnail(path: str) -> str:
+def _thumbnail(path: str, data_spec: DataSpec) -> str:
     """A small copy of the image inside the page."""
     try:
-        with decoded(path) as image:
-            small = eight_bit(image, "RGB")
-            small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        small = read_shown(path, data_spec, _small)
     except (UnreadableImageError, DataError):
         return ""
     return f'<img alt="" src="{data_uri(small)}">'
+
+
+def _small(size: Size) -> Size:
+    ratio = min(1, THUMBNAIL_SIDE / max(size))
+    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))

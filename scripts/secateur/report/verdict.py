@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from secateur.evaluation.latency_figures import figure_ms, is_busy, remark
 from secateur.report.facts import Facts, Stage
 from secateur.report.words import decimal_bytes, points
 
@@ -68,7 +69,7 @@ def _shipped(facts: Facts) -> str:
     if timed:
         first = facts.latency["cases"][0]["network"]
         ratio = f", {timed['ratio']:.2f} times the time of the {first} network" if facts.spec.prunes else ""
-        speed = f" One image takes {timed['p50_ms']:.3g} ms on one thread of this machine's CPU{ratio}."
+        speed = f" One image takes {figure_ms(timed):.3g} ms on one thread of this machine's CPU{ratio}{remark(timed)}."
     return (
         f"The exported {file['file']} ({file['data_type']}) has {decimal_bytes(file['bytes'])} and gives the same "
         f"answer as Keras on {file['top_1_agreement']:.1%} of the images.{speed}"
@@ -76,7 +77,8 @@ def _shipped(facts: Facts) -> str:
 
 
 def table(facts: Facts) -> list[dict[str, Any]]:
-    """One row per network: name, top-1, its standard error, MACs, parameters, bytes, milliseconds; None if unknown."""
+    """One row per network: name, top-1, its standard error, MACs, parameters, bytes, milliseconds; None if unknown; and
+    whether the machine was busy then."""
     times = {"train": "unpruned" if facts.spec.prunes else "trained", "retrain": "pruned"}
     rows = [
         {
@@ -86,12 +88,11 @@ def table(facts: Facts) -> list[dict[str, Any]]:
             "macs": stage.metrics["macs"],
             "params": stage.metrics["params"],
             "bytes": stage.model_bytes,
-            "ms": (facts.latency_of(times.get(stage.name, "-")) or {}).get("p50_ms"),
+            **_time(facts, times.get(stage.name, "-")),
         }
         for stage in facts.stages
     ]
     for number, file in enumerate(facts.exported):
-        timed = facts.latency_of("exported") if number == 0 else None
         rows.append(
             {
                 "name": f"{file['file']}, {file['data_type']}",
@@ -100,10 +101,15 @@ def table(facts: Facts) -> list[dict[str, Any]]:
                 "macs": facts.final.metrics["macs"],
                 "params": facts.final.metrics["params"],
                 "bytes": file["bytes"],
-                "ms": (timed or {}).get("p50_ms"),
+                **_time(facts, "exported" if number == 0 else "-"),
             }
         )
     return rows
+
+
+def _time(facts: Facts, network: str) -> dict[str, Any]:
+    timed = facts.latency_of(network)
+    return {"ms": figure_ms(timed) if timed else None, "busy": bool(timed and is_busy(timed))}
 
 
 def calibration(confidence: np.ndarray, correct: np.ndarray, error: float) -> str:

@@ -267,6 +267,8 @@ def _data_files(path: Path) -> list[Path]:
     for beside in sorted(path.parent.iterdir()):
         if f'"{beside.name}"' not in words or beside == path or (beside / "__init__.py").exists():
             continue
+        if beside.name == "__pycache__":  # a module can name it as a folder that is no data
+            continue
         found += sorted(file for file in beside.rglob("*") if file.is_file()) if beside.is_dir() else [beside]
     return found
 

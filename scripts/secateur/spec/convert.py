@@ -53,7 +53,7 @@ def converted(paths: Sequence[str], overrides: Sequence[str] = (), arch: str | N
         if is_pytorch(parsed.values):
             return converted_pytorch(parsed, arch)
     names = ", ".join(Path(path).name for path in paths)
-    return converted_text(read_specs(paths), [f"Converted from {names}."], overrides)
+    return converted_text(read_specs(paths, overrides), [f"Converted from {names}."], overrides)
 
 
 def converted_text(parsed: SpecText, heading: Sequence[str], overrides: Sequence[str] = ()) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -24,6 +24,11 @@ class SplitSpec(Section):
         if not (self.train and self.val):
             raise ValueError("train and val need a share above 0")
         return self
+
+
+def _two_numbers(value: Any) -> Any:
+    """`auto`, or the numbers of a text such as `0, 4095`."""
+    return value if value == "auto" else numbers(value)
 
 
 class DataSpec(Section):
@@ -49,9 +54,52 @@ class DataSpec(Section):
         "split",
         place=True,
     )
+    table_paths: Annotated[Literal["inside", "anywhere"], Folded] = spec_key(
+        "inside",
+        "own addition: what a table can name: inside = files below the table's folder and URLs of the same host; "
+        "anywhere = all files and hosts, for a table that you trust",
+        "split",
+    )
+    layout: Annotated[Literal["auto", "classes", "splits"], Folded] = spec_key(
+        "auto",
+        "own addition: what the folders of `source` are: classes, or splits such as train and val that hold the "
+        "classes; auto: by their names and content",
+        "split",
+    )
+    follow_links: bool = spec_key(
+        True,
+        "own addition: whether links to folders are followed, within the device of the folder that the spec names",
+        "split",
+        "inference",
+    )
     split: SplitSpec = Field(default_factory=SplitSpec, description="own addition: shares of `source`")
     on_corrupt: Annotated[Literal["fail", "skip"], Folded] = spec_key(
         "fail", "own addition: what happens when an image file cannot be read", "split"
+    )
+    value_range: Annotated[Literal["auto"] | tuple[float, float], BeforeValidator(_two_numbers), Folded] = spec_key(
+        "auto",
+        "own addition: the two values that are black and white in images of more than 8 bits per channel, such as "
+        "[0, 4095]; auto: 0 and 65535 for integers, 0 and 1 for floats; split stops if they do not fit",
+        "split",
+        "cache",
+        "pixels",
+    )
+    background: Annotated[Literal["white", "black", "checker", "none"], Folded] = spec_key(
+        "white",
+        "own addition: what transparent images are laid on; none: the hidden colours count, as in TAO",
+        "split",
+        "cache",
+        "pixels",
+    )
+    max_pixels: int = spec_key(
+        89_478_485,
+        "own addition: an image with more pixels is refused; a JPEG of one scan counts by its pixels at 1/2, 1/4 or "
+        "1/8 of its sides",
+        "split",
+        "cache",
+        "pixels",
+        ge=1,
+        le=2_000_000_000,
     )
     multi_label: Annotated[Literal["first", "largest", "drop"], Folded] = spec_key(
         "first",
@@ -74,6 +122,13 @@ class DataSpec(Section):
     sampling: Annotated[Literal["natural", "balanced"], Folded] = spec_key(
         "natural", "own addition: balanced trains on every class equally often", "training"
     )
+
+    @field_validator("value_range")
+    @classmethod
+    def _low_and_high(cls, value: Any) -> Any:
+        if value != "auto" and not value[0] < value[1]:
+            raise ValueError(f"value_range needs a smaller and a larger value, not {value[0]:g} and {value[1]:g}")
+        return value
 
     @field_validator("image_mean")
     @classmethod

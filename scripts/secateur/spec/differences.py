@@ -66,7 +66,7 @@ def origins(source: Translated) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in source.explicit:
         line = source.parsed.line(source.written(path))
-        found[path] = "command line" if path in source.overridden else f"line {line}" if line else "file"
+        found[path] = "command line" if source.on_command_line(path) else f"line {line}" if line else "file"
     for path in DEFAULTS[source.found.release]:
         found.setdefault(path, source.found.release.in_words)
     return found
@@ -80,6 +80,7 @@ def differences(spec: Spec, source: Translated) -> Iterator[Notice]:
     for key, tao, here in (
         *_schedule(spec),
         *_absent_of_tf1(spec, source, release),
+        *_required_before_5_5(spec, source, release),
         *_training(spec, source, release),
         *_data(spec, source, release),
         *_evaluation(spec, source, release),
@@ -123,6 +124,19 @@ def _absent_of_tf1(spec: Spec, source: Translated, release: Release) -> Iterator
     for key, effect in WITHOUT_A_DEFAULT.get(lr_config.scheduler, {}).items():
         if f"train.lr_config.{key}" not in source.explicit:
             yield f"train.lr_config.{key}", effect, f"{getattr(lr_config, key):g}"
+
+
+def _required_before_5_5(spec: Spec, source: Translated, release: Release) -> Iterator[Difference]:
+    """Keys without which the code of TAO 5.0 to 5.3 stops, and what is used here."""
+    if release is not Release.TAO_5_0:
+        return
+    effect = "stops if absent"
+    if "data.num_classes" not in source.explicit:
+        yield "data.num_classes", effect, "as many as there are classes in the images"
+    if "results_dir" not in source.explicit:
+        yield "results_dir", effect, "results/ and the name of the experiment"
+    if spec.prune is not None and spec.prune.threshold is not None and "prune.threshold" not in source.explicit:
+        yield "prune.threshold", effect, f"{spec.prune.threshold:g}"
 
 
 def _training(spec: Spec, source: Translated, release: Release) -> Iterator[Difference]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from secateur.spec.fields import (
     Folded,
@@ -16,6 +16,7 @@ from secateur.spec.fields import (
     Share,
     listed,
     no_effect,
+    output_file,
     spec_key,
 )
 from secateur.spec.train_spec import OWN_RESULTS
@@ -25,6 +26,9 @@ DataType = Literal["fp32", "fp16", "int8"]
 Target = Literal["tflite", "openvino", "web"]
 # Default limits of `parity`: least top-1 agreement with Keras, and largest difference of a probability.
 PARITY: dict[str, tuple[float, float]] = {"fp32": (1.0, 1e-4), "fp16": (0.99, 0.05), "int8": (0.9, 1.0)}
+
+
+ENGINES = (".engine", ".plan", ".trt", ".engine.fp32", ".engine.fp16", ".engine.int8")
 
 
 class CalibrationSpec(Section):
@@ -64,7 +68,7 @@ class ExportSpec(Section):
     model_path: OptionalPath = spec_key(
         None, "absent or EVALMODEL: the final model", "calibrate", "export", "latency", "engine"
     )
-    output_path: OptionalPath = spec_key(
+    output_path: Annotated[OptionalPath, output_file(".onnx", ".etlt")] = spec_key(
         None, "suffix .etlt: encrypted; .onnx: plain", "export", "latency", "bundle", "web", "engine"
     )
     data_type: Annotated[DataType | None, Folded] = spec_key(
@@ -90,6 +94,12 @@ class ExportSpec(Section):
         "calibrate",
     )
     parity: ParitySpec = Field(default_factory=ParitySpec, description="what the file must meet")
+    provenance: Annotated[Literal["full", "digest", "none"], Folded] = spec_key(
+        "digest",
+        "own addition: what the exported file says of its origin: full = all sections of the spec, digest = the same "
+        "without paths, addresses and trackers, none = nothing",
+        "export",
+    )
     targets: Annotated[list[Annotated[Target, Folded]], BeforeValidator(listed)] = spec_key(
         [], "own addition: more files beside the ONNX file: TFLite in fp32 and int8, OpenVINO, a web page", "bundle"
     )
@@ -97,7 +107,7 @@ class ExportSpec(Section):
         "direct", "own addition: program that writes the ONNX file", "calibrate", "export"
     )
     target_opset: int = spec_key(13, "ONNX operator set", "calibrate", "export", "pareto", ge=13, le=18)
-    engine_file: OptionalPath = spec_key(
+    engine_file: Annotated[OptionalPath, output_file(*ENGINES)] = spec_key(
         None, "also write the TensorRT engine here; this key or `gen_trt_engine` asks for an engine", "engine"
     )
     engine_data_type: Annotated[DataType | None, Folded] = spec_key(
@@ -125,13 +135,6 @@ class ExportSpec(Section):
     opt_batch_size: PositiveInt | None = spec_key(None, "TensorRT: most usual batch; absent: 1", "bundle", "engine")
     max_batch_size: PositiveInt | None = spec_key(None, "TensorRT: largest batch; absent: 8", "bundle", "engine")
     results_dir: OptionalPath = no_effect(None, OWN_RESULTS)
-
-    @field_validator("output_path")
-    @classmethod
-    def _known_suffix(cls, path: str | None) -> str | None:
-        if path is not None and not path.endswith((".onnx", ".etlt")):
-            raise ValueError(f"output_path must end in .onnx (plain) or .etlt (encrypted): '{path}'")
-        return path
 
     @model_validator(mode="after")
     def _targets_are_plain(self) -> Self:

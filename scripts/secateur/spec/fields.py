@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import datetime
 import re
+import unicodedata
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from secateur.spec.placeholders import Placeholder
 from secateur.spec.spec_text import MAX_INTEGER
 
 # Effects of a key: the files of one step, or something on which several steps depend.
@@ -147,6 +158,28 @@ def numbers(value: Any) -> Any:
 
 Folded = BeforeValidator(_folded)
 Bytes = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_bytes)]
+# Names of files that are written stand in commands and configurations of other programs.
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+-]*")
+
+
+def output_file(*suffixes: str) -> AfterValidator:
+    """A check that a path to write ends in a plain file name with one of the suffixes."""
+
+    def checked(path: str | None) -> str | None:
+        if path is None or path in tuple(Placeholder):
+            return path
+        name = path.rpartition("/")[2]
+        if not FILE_NAME.fullmatch(name):
+            raise ValueError(f"the file name {name!a} can have letters, digits and . _ = + - only")
+        if any(unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp") for letter in path):
+            raise ValueError(f"the path {path!a} has control characters")
+        if not name.endswith(suffixes):
+            raise ValueError(f"must end in {' or '.join(suffixes)}: {path!a}")
+        return path
+
+    return AfterValidator(checked)
+
+
 OptionalPath = Annotated[str | None, BeforeValidator(empty_to_none)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

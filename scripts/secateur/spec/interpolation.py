@@ -5,7 +5,6 @@ TAO reads its YAML files with OmegaConf. See docs/decisions/spec-releases.md.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -13,15 +12,17 @@ from typing import Any
 
 from secateur.errors import SpecError
 from secateur.spec.notices import Notice
-from secateur.spec.spec_text import MAX_VALUES, SpecText
+from secateur.spec.spec_text import KEYS, MAX_DEPTH, MAX_TEXT_CHARACTERS, Budget, SpecText, named
+from secateur.spec.variables import HINT, POINTERS, refuse_variables_of_key, variable
 
 MISSING = "???"
 ENVIRONMENT = ("oc.env", "env")
 # The innermost `${...}`; a backslash before it makes it plain text.
 REFERENCE = re.compile(r"(\\?)\$\{([^${}]*)\}")
-# References to references, and characters of a value: real specs have one and a hundred.
+INDEX = re.compile("[0-9]{1,6}")
+KEY_HINT = "write env:NAME or file:PATH; in a passphrase, write \\${ for ${"
+# References to references: real specs have one.
 MAX_ROUNDS = 20
-MAX_CHARACTERS = 10_000
 
 
 def resolve(parsed: SpecText) -> None:
@@ -34,16 +35,14 @@ def resolve(parsed: SpecText) -> None:
     """
     if parsed.form == "proto":
         return
-    copied = 0
+    budget = Budget(parsed.name)
     # A reference to a section puts its references here, so one pass is not enough.
     for _ in range(MAX_ROUNDS):
         open_texts = [entry for entry in _texts(parsed.values, "") if _is_open(entry[0][entry[1]])]
         for holder, key, path in open_texts:
             holder[key] = _resolved(parsed, holder[key], path)
             # Counted at once: sections that refer to each other can double with each reference.
-            copied += sum(1 for _ in _texts({"": holder[key]}, ""))
-            if copied > MAX_VALUES:
-                raise SpecError(f"{parsed.name}: more than {MAX_VALUES} values", "write fewer references to sections")
+            _spend(budget, holder[key], path.count("."))
         if not open_texts:
             break
     else:
@@ -53,7 +52,24 @@ def resolve(parsed: SpecText) -> None:
     for holder, key, path in list(_texts(parsed.values, "")):
         if holder[key] == MISSING and isinstance(holder, dict):
             del holder[key]
-            parsed.notices.append(Notice("missing", path, "has no value (???)"))
+            parsed.notices.append(Notice("missing", named(path), "has no value (???)"))
+    refuse_variables_of_key(parsed, (parsed.values.get(key) for key in KEYS))
+
+
+def _spend(budget: Budget, value: Any, depth: int) -> None:
+    """Count a value and all that is in it. Raises SpecError if it is too much, or too deep below its place."""
+    if depth > MAX_DEPTH:
+        raise SpecError(f"{budget.name}: nested too deeply", "write fewer references to sections")
+    budget.spend(value)
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _spend(budget, inner, depth + 1)
+
+
+def _refused(parsed: SpecText, path: str, text: str, hint: str) -> SpecError:
+    """An error about a reference. A passphrase can look like one: nothing of it is shown."""
+    if named(f"{path}.") in KEYS:
+        text, hint = "it has a reference that leads nowhere", KEY_HINT
+    return SpecError(f"{parsed.place(path)}: {text}", hint)
 
 
 def _is_open(text: str) -> bool:
@@ -80,13 +96,11 @@ def _resolved(parsed: SpecText, text: str, path: str) -> Any:
         if found[0] == text and not isinstance(value, str):
             return deepcopy(value)
         if isinstance(value, dict | list):
-            raise SpecError(
-                f"{parsed.at(path)}: {path}: {found[0]} is a section, not a value", "write the whole path of a key"
-            )
+            raise _refused(parsed, path, f"{found[0]} is a section, not a value", "write the whole path of a key")
         text = text[: found.start()] + str(value) + text[found.end() :]
-        if len(text) > MAX_CHARACTERS:
+        if len(text) > MAX_TEXT_CHARACTERS:
             break
-    raise SpecError(f"{parsed.at(path)}: {path}: the references in it have no end", "write the value itself")
+    raise _refused(parsed, path, "the references in it have no end", "write the value itself")
 
 
 def _referred(parsed: SpecText, reference: str, path: str) -> Any:
@@ -95,22 +109,28 @@ def _referred(parsed: SpecText, reference: str, path: str) -> Any:
     if colon and kind.strip() in ENVIRONMENT:
         return _variable(parsed, name, path)
     if colon:
-        raise SpecError(
-            f"{parsed.at(path)}: {path}: '{kind}:' is not known here", "use ${section.key} or ${oc.env:NAME}"
-        )
-    absolute = _absolute(reference, path)
+        raise _refused(parsed, path, f"'{kind}:' is not known here", "use ${section.key} or ${oc.env:NAME}")
+    parts = re.findall(r"[^.\[\]]+", _absolute(reference, path))
+    absolute = ".".join(parts)
+    value = _found(parsed, parts, path)
+    if not absolute or path.startswith(f"{absolute}.") or path == absolute:
+        raise _refused(parsed, path, f"{absolute or 'the reference'} refers to itself", "write the value")
+    if value == MISSING:
+        raise _refused(parsed, path, f"{absolute} has no value (???)", f"give {absolute} a value")
+    if parts[0] in KEYS and path not in KEYS and not str(value).startswith(POINTERS):
+        raise SpecError(f"{parsed.place(path)}: the key would stand in reports and models", HINT)
+    return value
+
+
+def _found(parsed: SpecText, parts: list[str], path: str) -> Any:
     value: Any = parsed.values
-    for part in re.findall(r"[^.\[\]]+", absolute):
+    for part in parts:
         if isinstance(value, dict) and part in value:
             value = value[part]
-        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+        elif isinstance(value, list) and INDEX.fullmatch(part) and int(part) < len(value):
             value = value[int(part)]
         else:
-            raise SpecError(f"{parsed.at(path)}: {path}: there is no key {absolute} in the file", "write the value")
-    if path.startswith(f"{absolute}.") or path == absolute:
-        raise SpecError(f"{parsed.at(path)}: {path}: {absolute} refers to itself", "write the value")
-    if value == MISSING:
-        raise SpecError(f"{parsed.at(path)}: {path}: {absolute} has no value (???)", f"give {absolute} a value")
+            raise _refused(parsed, path, f"there is no key {named('.'.join(parts))} in the file", "write the value")
     return value
 
 
@@ -126,9 +146,10 @@ def _absolute(reference: str, path: str) -> str:
 
 def _variable(parsed: SpecText, text: str, path: str) -> str | None:
     name, comma, default = (part.strip() for part in text.partition(","))
-    if name in os.environ:
-        return os.environ[name]
+    value = variable(parsed, name, path, parsed.place(path))
+    if value is not None:
+        return value
     if comma:
         plain = default.strip("'\"")
         return None if plain == "null" else plain
-    raise SpecError(f"{parsed.at(path)}: {path}: the environment variable {name} is not set", f"export {name}=...")
+    raise _refused(parsed, path, f"the environment variable {name} is not set", f"export {name}=...")

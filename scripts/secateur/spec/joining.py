@@ -16,7 +16,7 @@ from secateur.spec.notices import Notice
 from secateur.spec.placeholders import MODELS
 from secateur.spec.spec_text import SpecText
 from secateur.spec.special_keys import NO_KEY
-from secateur.spec.tao_releases import Release
+from secateur.spec.tao_releases import CHOICE, Release, release_of
 from secateur.spec.train_spec import TrainSpec
 from secateur.spec.translate import to_v1
 from secateur.spec.translated import Translated, merged, value_at
@@ -28,6 +28,8 @@ PRUNED = re.compile(r"(?<!un)pruned|model_th=", re.IGNORECASE)
 SHARED = ("data", "augment", "model")
 # Sections that a later file decides.
 LATER = ("evaluate", "inference", "export", "gen_trt_engine")
+# Keys that name files: a later file that leaves them out says nothing about them.
+PATH = re.compile(r"(_path|_dir|_file|classmap)$")
 MODEL_KEYS = tuple(f"{section}.model_path" for section in ("evaluate", "inference", "export", "prune"))
 
 
@@ -49,8 +51,12 @@ class Part:
         return Path(self.source.parsed.name).name
 
 
-def joined(files: Sequence[SpecText]) -> SpecText:
+def joined(files: Sequence[SpecText], release: str | None = None) -> SpecText:
     """One spec in V1's words from several files.
+
+    Args:
+        files: the parsed files.
+        release: the TAO release that the user chose for all of them, as in `tao: 5.0`.
 
     The file that trains from new weights is the base; one that trains from a pruned model gives `retrain`; evaluate,
     inference and export come from the last stage that has them. Notices name everything that cannot be joined.
@@ -59,11 +65,17 @@ def joined(files: Sequence[SpecText]) -> SpecText:
         SpecError: two files have the same role, contradict each other about images, or are of TF1 and of another
             release.
     """
+    _settle_release(files, release)
     sources = [to_v1(parsed) for parsed in files]
     _require_one_family(sources)
     parts = [Part(source, _role(source, sources)) for source in sources]
     base = _only(parts, "train") or _only(parts, "retrain") or parts[0]
-    whole = SpecText(base.source.parsed.name, explicit_values(base.source), release=base.source.found.release)
+    found = base.source.found
+    whole = SpecText(
+        base.source.parsed.name, explicit_values(base.source), release=found.release, candidates=found.candidates
+    )
+    for part in parts:
+        whole.variables |= part.source.parsed.variables
     _note_places(whole, base, "")
     _join_key(whole, parts)
     _join_prune(whole, base, _in_order(parts))
@@ -75,6 +87,18 @@ def joined(files: Sequence[SpecText]) -> SpecText:
     _drop_models_of_tao(whole)
     whole.notices[:0] = [notice for part in parts for notice in _own_notices(part)]
     return whole
+
+
+def _settle_release(files: Sequence[SpecText], release: str | None) -> None:
+    """Give files that can be of several releases the one that the user chose, or the one that another file settles."""
+    for parsed in files if release else ():
+        parsed.values[CHOICE] = release
+    found = [release_of(parsed) for parsed in files]
+    settled = {one.release for one in found if not one.candidates}
+    for parsed, one in zip(files, found, strict=True):
+        possible = settled & set(one.candidates)
+        if len(possible) == 1:
+            parsed.release = possible.pop()
 
 
 def explicit_values(source: Translated) -> dict[str, Any]:
@@ -172,8 +196,9 @@ def _join_prune(whole: SpecText, base: Part, parts: Sequence[Part]) -> None:
             continue
         before = whole.values.get("prune")
         if isinstance(before, dict):
-            _tell_replaced(whole, "prune", before, section)
-        whole.values["prune"] = {**(before if isinstance(before, dict) else {}), **section}
+            section = {**before, **section}
+            _tell_replaced(whole, part, "prune", before, section)
+        whole.values["prune"] = section
         _note_places(whole, part, "prune")
 
 
@@ -227,13 +252,20 @@ def _tell_shared(whole: SpecText, base: Part, part: Part) -> None:
                 whole.notices.append(Notice("warning", part.source.where(path), f"{value!r} is not used{said}"))
 
 
-def _tell_replaced(whole: SpecText, section: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Name each value that a later file replaces; paths of models have their own notice."""
+def _tell_replaced(
+    whole: SpecText, part: Part, section: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
+    """Name each value that a later file replaces or leaves to its default; paths of models have their own notice."""
     for path, value in _leaves(_differing(after, before), f"{section}."):
-        used = value_at({section: dict(after)}, path)
-        if used is not None and not path.endswith(".model_path"):
-            place = whole.origin.get(path, path)
-            whole.notices.append(Notice("warning", place, f"{value!r} is not used; {used!r} is"))
+        if path.endswith(".model_path"):
+            continue
+        used, place = value_at({section: dict(after)}, path), whole.origin.get(path, path)
+        if used is None:
+            default = value_at(part.source.values, path)
+            said = f"{part.name} leaves the key out: the default{'' if default is None else f' {default!r}'} is"
+        else:
+            said = f"{used!r} is"
+        whole.notices.append(Notice("warning", place, f"{value!r} is not used; {said}"))
 
 
 def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -249,6 +281,8 @@ def _join_rest(whole: SpecText, base: Part, part: Part) -> None:
     for section, values in _values_of(part, base).items():
         if section in ("train", "prune", "key", "tao", "results_dir"):
             continue
+        if section in LATER and section not in part.source.explicit:
+            continue  # only defaults of another release
         before = whole.values.get(section)
         if section in SHARED and before is not None and part.role != "task":
             continue
@@ -256,8 +290,9 @@ def _join_rest(whole: SpecText, base: Part, part: Part) -> None:
             whole.values.setdefault(section, values)
         elif section in LATER:
             _require_same_images(whole, part, section, before, values)
-            _tell_replaced(whole, section, before, values)
-            whole.values[section] = {**before, **values}
+            # TAO reads this file alone: what it leaves out has the default, not the value of the file before.
+            whole.values[section] = {**{name: before[name] for name in before if PATH.search(name)}, **values}
+            _tell_replaced(whole, part, section, before, whole.values[section])
         else:
             whole.values[section] = {**values, **before}
         if section in LATER or before is None:

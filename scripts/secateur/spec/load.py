@@ -24,7 +24,8 @@ from secateur.spec.placeholders import Placeholder
 from secateur.spec.pytorch.pytorch_forms import refuse_pytorch
 from secateur.spec.spec import Spec
 from secateur.spec.spec_file import parse_spec_text, read_spec_text
-from secateur.spec.spec_text import SpecText
+from secateur.spec.spec_overrides import chosen_release
+from secateur.spec.spec_text import SpecText, shortened
 from secateur.spec.special_keys import NO_KEY
 from secateur.spec.tao_releases import PROTO_SECTIONS, V2, V2_WORDS, Release
 from secateur.spec.tracker_specs import TRACKERS
@@ -42,6 +43,12 @@ KEY_IS_OPTIONAL = (Release.TF1, *V2)
 
 OF_PROTOS = (Release.TF1, Release.V0)
 PROTO_WORDS = (*PROTO_SECTIONS, *(f"train_config.{key}" for key in ("n_epochs", "checkpoint_freq")))
+# Sections of TF1's protos for other tasks.
+OTHER_TASKS = (
+    "retinanet_config", "ssd_config", "dssd_config", "yolov3_config", "yolov4_config", "efficientdet_config",
+    "faster_rcnn_config", "mask_rcnn_config", "maskrcnn_config", "bbox_rasterizer_config", "cost_function_config",
+    "postprocessing_config", "nms_config", "dataset_config", "lpr_config", "dataset_convert", "dataset_convert_config",
+)  # fmt: skip
 MAX_MISTAKES = 30
 ALL_KEYS = "see config/README.md for every key"
 
@@ -62,17 +69,17 @@ def load_spec(path: Path | str | Sequence[str], overrides: Sequence[str] = ()) -
     Raises:
         SpecError: the spec is not valid; the message has file, line, dotted key and the nearest valid key.
     """
-    return typed(read_specs(path), overrides)
+    return typed(read_specs(path, overrides), overrides)
 
 
-def read_specs(path: Path | str | Sequence[str]) -> SpecText:
-    """Read one file, or join several files of one experiment."""
+def read_specs(path: Path | str | Sequence[str], overrides: Sequence[str] = ()) -> SpecText:
+    """Read one file, or join several files of one experiment; the release that `overrides` choose counts for each."""
     if isinstance(path, Path | str):
         return read_spec_text(path)
     files = [read_spec_text(one) for one in path]
     for parsed in files:
         refuse_pytorch(parsed)
-    return joined(files) if len(files) > 1 else files[0]
+    return joined(files, chosen_release(overrides)) if len(files) > 1 else files[0]
 
 
 def parse_spec(text: str | bytes, name: str = "spec") -> Spec:
@@ -83,12 +90,13 @@ def parse_spec(text: str | bytes, name: str = "spec") -> Spec:
 def typed(parsed: SpecText, overrides: Sequence[str] = ()) -> Spec:
     """The typed spec of a parsed file. Raises SpecError as `load_spec` does."""
     refuse_pytorch(parsed)
+    _refuse_other_tasks(parsed)
     if "prune" in parsed.values and parsed.values["prune"] is None:
         parsed.values["prune"] = {}  # `prune:` without keys means all defaults
     source = to_v1(parsed, overrides)
     values = source.values
     remarks = [*release_notices(source), *parsed.notices]
-    remarks += [Notice("renamed", old, f"is {new}") for new, old in source.renamed.items() if old != new]
+    remarks += _renamed(source)
     remarks += source.notices
     remarks += _prune_for_placeholder(values)
     retrain = values.pop("retrain", None)
@@ -112,6 +120,23 @@ def typed(parsed: SpecText, overrides: Sequence[str] = ()) -> Spec:
     spec._places = {path: source.where(path) for path in source.explicit}
     spec._plain_files = plain
     return spec
+
+
+def _refuse_other_tasks(parsed: SpecText) -> None:
+    """One error for a proto of TAO's detection and segmentation tasks, instead of one for each of its keys."""
+    found = next((key for key in parsed.values if key in OTHER_TASKS), None)
+    if found is not None:
+        raise SpecError(
+            f"{parsed.at(found)}: {found}: this is a spec of another TAO task than image classification",
+            "secateur trains classifiers only",
+        )
+
+
+def _renamed(source: Translated) -> Iterator[Notice]:
+    for new, old in source.renamed.items():
+        # Elements of a list have no name to be known by.
+        if old != new and not new.rpartition(".")[2].isdecimal():
+            yield Notice("renamed", old, f"is {new}")
 
 
 def _prune_for_placeholder(values: dict[str, Any]) -> list[Notice]:
@@ -168,14 +193,15 @@ def _mistake(source: Translated, error: Any) -> tuple[str, str]:
         name = str(error["loc"][-1])
         if "." in name:
             return f"{where}: unknown key", f"write {name.rpartition('.')[2]} below {name.rpartition('.')[0]}:"
-        near = _word_of_release(source, dotted) or _nearest(dotted)
+        near = _word_of_release(source, dotted) or source.written(_nearest(dotted))
         return f"{where}: unknown key", f"did you mean {near}?" if near else ALL_KEYS
     if error["type"] == TOO_MANY_DIGITS:
         return f"{where}: the number has too many digits", "write a smaller number"
     if error["type"] in ("model_type", "dict_type"):
         return f"{where}: must be a section of keys", ""
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{where}: {_value(error)}{'must be ' if error['msg'].startswith('Input') else ''}{message}", ""
+    said = f"{_value(error)}{'must be ' if error['msg'].startswith('Input') else ''}{message}"
+    return f"{where}: {shortened(said)}", ""
 
 
 def _value(error: Any) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from secateur.spec.architectures import BYOM, canonical_arch
@@ -14,6 +15,27 @@ MIN_IMAGE_SIDE = 16  # the specification says: X, Y >= 16
 MAX_IMAGE_SIDE = 16384
 # The type of pydantic's error about the name of a backbone.
 OF_ARCH = "arch"
+
+
+def _one_or_three(channels: int) -> int:
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 or 3, not {channels}")
+    return channels
+
+
+def _side(name: str) -> Callable[[int], int]:
+    def checked(pixels: int) -> int:
+        if not MIN_IMAGE_SIDE <= pixels <= MAX_IMAGE_SIDE:
+            raise ValueError(f"{name} must be {MIN_IMAGE_SIDE} to {MAX_IMAGE_SIDE}, not {pixels}")
+        return pixels
+
+    return checked
+
+
+_SIDE = WithJsonSchema({"type": "integer", "minimum": MIN_IMAGE_SIDE, "maximum": MAX_IMAGE_SIDE})
+Channels = Annotated[int, AfterValidator(_one_or_three), WithJsonSchema({"type": "integer", "enum": [1, 3]})]
+Height = Annotated[int, AfterValidator(_side("height")), _SIDE]
+Width = Annotated[int, AfterValidator(_side("width")), _SIDE]
 
 
 class ModelSpec(Section):
@@ -28,7 +50,9 @@ class ModelSpec(Section):
         "bundle",
     )
     n_layers: int | None = spec_key(None, "depth, for specs that write `arch: resnet`", "training")
-    input_image_size: tuple[int, int, int] = spec_key((3, 224, 224), "channels, height, width", "cache", "pixels")
+    input_image_size: tuple[Channels, Height, Width] = spec_key(
+        (3, 224, 224), "channels, height, width", "cache", "pixels"
+    )
     input_image_depth: Literal[8, 16] = spec_key(8, "bits per channel", "cache", "pixels")
     resize_interpolation_method: Annotated[Literal["bilinear", "bicubic"], Folded] = spec_key(
         "bilinear", "how images are resized", "cache", "pixels"
@@ -58,16 +82,6 @@ class ModelSpec(Section):
     @classmethod
     def _size_from_text(cls, size: Any) -> Any:
         return size.split(",") if isinstance(size, str) else size
-
-    @field_validator("input_image_size")
-    @classmethod
-    def _size_in_range(cls, size: tuple[int, int, int]) -> tuple[int, int, int]:
-        channels, height, width = size
-        if channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, not {channels}")
-        if min(height, width) < MIN_IMAGE_SIDE or max(height, width) > MAX_IMAGE_SIDE:
-            raise ValueError(f"height and width must be {MIN_IMAGE_SIDE} to {MAX_IMAGE_SIDE}, not {height}x{width}")
-        return size
 
     @model_validator(mode="before")
     @classmethod

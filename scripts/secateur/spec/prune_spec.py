@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from secateur.spec.fields import Folded, OptionalPath, PositiveFloat, PositiveInt, Section, no_effect, spec_key
+from secateur.spec.fields import (
+    Folded,
+    OptionalPath,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    no_effect,
+    output_file,
+    spec_key,
+)
 from secateur.spec.train_spec import OWN_RESULTS
 
 # Targets that a cut can have instead of a threshold.
@@ -21,7 +30,9 @@ class PruneSpec(Section):
     """Pruning of whole channels."""
 
     model_path: OptionalPath = spec_key(None, "absent: the model that train made", "prune")
-    output_path: OptionalPath = spec_key(None, "also write the pruned model here", "prune")
+    output_path: Annotated[OptionalPath, output_file(".tlt", ".keras", ".hdf5")] = spec_key(
+        None, "also write the pruned model here", "prune"
+    )
     normalizer: Annotated[Literal["max", "L2"], BeforeValidator(_norm_name)] = spec_key(
         "max", "what the importance of the channels of a layer is divided by: the largest, or their L2 norm", "prune"
     )

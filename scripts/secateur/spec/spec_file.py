@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from secateur.errors import SpecError
 from secateur.spec.interpolation import resolve
@@ -17,12 +16,15 @@ from secateur.spec.notices import Notice
 from secateur.spec.spec_text import MAX_FILE_BYTES, SpecText
 from secateur.spec.text_protos import SECTIONS_OF_TF1, parse_proto
 from secateur.spec.yaml_file import parse_yaml
+from secateur.storage.regular_files import open_given
 
 # The first word of a text proto opens a message, which is not possible in a YAML mapping.
 OPENS_MESSAGE = re.compile(r"[A-Za-z_]\w*\s*[{<]")
 # With a colon the same text can be a flow mapping of YAML.
 OPENS_EITHER = re.compile(rf"({'|'.join(SECTIONS_OF_TF1)})\s*:\s*[{{<]")
 SKIPPED = re.compile(r"(?:\s+|#[^\n]*)*")
+# An escape of JSON; with groups, two of them that are one character.
+ESCAPES = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)")
 PROTO_SUFFIXES = (".cfg", ".txt", ".prototxt", ".pbtxt", ".config")
 YAML_SUFFIXES = (".yaml", ".yml")
 
@@ -36,7 +38,7 @@ def read_spec_text(path: Path | str) -> SpecText:
         SpecError: the file cannot be read, or is none of the three forms; the message names the line.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_given(path) as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise SpecError(f"cannot read the spec {path}: {error.strerror or error}", "check the path") from error
@@ -59,13 +61,16 @@ def _parsed(content: bytes | str, name: str) -> SpecText:
         _require_utf8(content, name)
         return parse_proto(text, name)
     if start.startswith("{") and _is_json(text):
-        # JSON is YAML except for its tabs, which are blanks there. The YAML reader knows the lines.
-        parsed = parse_yaml(text.replace("\t", " "), name)
+        # JSON is YAML except for its tabs, which are blanks there, and for characters such as an emoji, which it can
+        # write as two escapes. The YAML reader knows the lines.
+        parsed = parse_yaml(ESCAPES.sub(_joined, text.replace("\t", " ")), name)
         parsed.form = "json"
-        parsed.values = _joined_surrogates(parsed.values, name)
         return _default_of_schema(parsed)
     if OPENS_EITHER.match(start):
         return _either(text, name)
+    if Path(name).suffix.lower() in PROTO_SUFFIXES:
+        # A proto of another task can begin with a scalar, as YAML does.
+        return _first_that_parses(text, name, lambda text, name: parse_yaml(content, name), parse_proto)
     return parse_yaml(content, name)
 
 
@@ -84,18 +89,11 @@ def _require_utf8(content: bytes | str, name: str) -> None:
         raise SpecError(f"{name}: not UTF-8 text", "save the file as UTF-8 text") from None
 
 
-def _joined_surrogates(value: Any, name: str) -> Any:
-    """The values with the characters that JSON writes as two escapes, such as an emoji."""
-    if isinstance(value, dict):
-        return {_joined_surrogates(key, name): _joined_surrogates(inner, name) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_joined_surrogates(inner, name) for inner in value]
-    if not isinstance(value, str):
-        return value
-    try:
-        return value.encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeError:
-        raise SpecError(f"{name}: a text has half of a character", "write the character itself") from None
+def _joined(pair: re.Match[str]) -> str:
+    if not pair[1]:
+        return pair[0]
+    high, low = int(pair[1], 16), int(pair[2], 16)
+    return chr(0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF))
 
 
 def _default_of_schema(parsed: SpecText) -> SpecText:

@@ -5,7 +5,6 @@ See docs/decisions/spec-releases.md.
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
@@ -16,6 +15,7 @@ from secateur.spec.placeholders import Placeholder
 from secateur.spec.release_defaults import ALL_DEFAULTS, DEPTH_OF_TF1
 from secateur.spec.tao_releases import Release
 from secateur.spec.translated import Translated, holder_of, pop_at, value_at
+from secateur.spec.variables import NAME, expanded, refuse_variables_of_key
 
 # The numbers of a proto's enum.
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -39,7 +39,6 @@ PATHS = (
     *(f"prune.{key}" for key in ("model_path", "output_path")),
     *(f"export.{key}" for key in ("model_path", "output_path", "engine_file", "cal_image_dir")),
 )
-VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 # The word for no key, in files whose release needs one; TAO's service writes None.
 NO_KEY = "none"
 # What stands for the key in NVIDIA's notebooks and documents until somebody replaces it.
@@ -127,18 +126,23 @@ def _key(spec: Translated) -> None:
 
 
 def _variables(spec: Translated) -> None:
-    """Replace `$NAME` in paths, which NVIDIA's notebooks set as environment variables."""
+    """Replace `$NAME` in paths, which NVIDIA's notebooks set as environment variables.
+
+    Raises:
+        SpecError: a variable looks secret, or is that of the key. The command line can give the key, and the path.
+    """
     for path in PATHS:
         value = value_at(spec.values, path)
         if not isinstance(value, str) or "$" not in value:
             continue
         holder, name = holder_of(spec.values, path)
-        expanded = os.path.expandvars(value)
+        text = expanded(spec.parsed, value, path, spec.where(path))
         if holder is not None:
-            holder[name] = expanded
-        unset = VARIABLE.search(expanded)
+            holder[name] = text
+        unset = NAME.search(text)
         if unset:
-            spec.note("warning", path, f"the environment variable {unset[1]} is not set")
+            spec.note("warning", path, f"the environment variable {unset[1] or unset[2]} is not set")
+    refuse_variables_of_key(spec.parsed, [spec.values.get("key")])
 
 
 def _texts_for_null(spec: Translated) -> None:

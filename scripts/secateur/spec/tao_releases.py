@@ -122,8 +122,7 @@ def release_of(parsed: SpecText) -> Found:
             raise SpecError(f"{parsed.at(CHOICE)}: {CHOICE}: '{chosen}' is no release", f"use {', '.join(CHOSEN)}")
         return Found(CHOSEN[str(chosen)], (CHOICE,))
     if parsed.release:
-        release = Release(parsed.release)
-        return Found(release, ("joined files",), V2 if release in V2 else ())
+        return Found(Release(parsed.release), ("joined files",), tuple(Release(name) for name in parsed.candidates))
     protos = _present(values, PROTO_SECTIONS)
     if protos:
         return Found(Release.TF1 if parsed.form in ("proto", "json") else Release.V0, protos)

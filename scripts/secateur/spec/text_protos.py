@@ -8,15 +8,21 @@ from google.protobuf import text_format
 
 from secateur.errors import SpecError
 from secateur.spec.notices import Notice
-from secateur.spec.spec_text import MAX_VALUES, SpecText
+from secateur.spec.spec_text import KEYS, Budget, SpecText, joined_path, plain_value
 
 SECTIONS_OF_TF1 = ("model_config", "train_config", "eval_config")
 # Of other fields that appear twice, the last value counts, and messages are merged, as in TAO.
 REPEATED = ("freeze_blocks", "model_parallelism", "annealing_points", "tags", "image_mean", "activation_parameters")
 # Messages of which one is chosen by its name: the later one counts.
 CHOICES = ("optimizer", "lr_config")
+QUOTES, SEPARATORS = ("'", '"'), (",", ";")
 BRACKETS = (("{", "}"), ("<", ">"))
 MAX_DEPTH = 20
+TOO_DEEP, NO_END = "nested too deeply", "no %s at the end"
+BEHIND_KEY = "the encryption key has more than one word: quote it"
+OF_LIBRARY = ("Expected identifier", "String missing ending quote")
+# The reasons that an error shows. Others quote the file, where the key is.
+REASONS = (TOO_DEEP, *(NO_END % end for _, end in BRACKETS), BEHIND_KEY, *OF_LIBRARY)
 
 
 def parse_proto(text: str, name: str) -> SpecText:
@@ -34,12 +40,13 @@ def parse_proto(text: str, name: str) -> SpecText:
         reader.parsed.values = reader.message("", end="", depth=0, fields={})
     except text_format.ParseError as error:
         line = error.GetLine() or "?"
-        raise SpecError(f"{name}:{line}: not a text proto: {_reason(error)}", "correct the line") from None
+        raise SpecError(f"{name}:{line}: not a text proto{_reason(error)}", "correct the line") from None
     return reader.parsed
 
 
 def _reason(error: text_format.ParseError) -> str:
-    return str(error).rpartition(": ")[2]
+    found = str(error)
+    return next((f": {reason}" for reason in REASONS if reason in found), "")
 
 
 class _Reader:
@@ -48,19 +55,20 @@ class _Reader:
     def __init__(self, parsed: SpecText, text: str) -> None:
         self.parsed = parsed
         self.tokens = text_format.Tokenizer(text.splitlines())
-        self.budget = MAX_VALUES
+        self.budget = Budget(parsed.name)
 
     def message(self, path: str, end: str, depth: int, fields: dict[str, Any]) -> dict[str, Any]:
         """Read the fields up to `end` into `fields`, which has those of an earlier message of this name."""
         if depth > MAX_DEPTH:
-            raise self.tokens.ParseError("nested too deeply")
+            raise self.tokens.ParseError(TOO_DEEP)
         while not (self.tokens.TryConsume(end) if end else self.tokens.AtEnd()):
             if self.tokens.AtEnd():
-                raise self.tokens.ParseError(f"no {end} at the end")
-            line = self.tokens.ParseError("").GetLine()
+                raise self.tokens.ParseError(NO_END % end)
+            self.budget.spend()
+            line = self._line()
             key = self.tokens.ConsumeIdentifier()
-            dotted = f"{path}.{key}" if path else key
-            self.parsed.lines[dotted] = line or 1
+            dotted = joined_path(path, key, f"{self.parsed.name}:{line}")
+            self.parsed.lines[dotted] = line
             self.tokens.TryConsume(":")
             self._field(fields, key, dotted, depth)
             self.tokens.TryConsume(",") or self.tokens.TryConsume(";")
@@ -68,13 +76,18 @@ class _Reader:
 
     def _field(self, fields: dict[str, Any], key: str, path: str, depth: int) -> None:
         """Read the value of a field into its message."""
-        end = next((end for start, end in BRACKETS if self.tokens.TryConsume(start)), "")
+        end = self._opened()
+        if path in KEYS and not end:
+            fields[key] = self._key()
+            return
         if not end or key in REPEATED:
             value = self.message(path, end, depth + 1, {}) if end else self._value(path, depth)
-            fields[key] = _repeated(fields.get(key, []), value) if key in REPEATED else value
+            if key in REPEATED:
+                fields.setdefault(key, []).extend(value if isinstance(value, list) else [value])
+            else:
+                fields[key] = value
             return
         self._choose(fields, key, path)
-        self._count()
         before = fields.get(key)
         fields[key] = self.message(path, end, depth + 1, before if isinstance(before, dict) else {})
 
@@ -89,21 +102,31 @@ class _Reader:
         text = f"holds {', '.join(others)}, {key}; the last one, {key}, counts"
         self.parsed.notices.append(Notice("warning", message, text))
 
-    def _count(self) -> None:
-        self.budget -= 1
-        if self.budget < 0:
-            raise self.tokens.ParseError(f"more than {MAX_VALUES} values")
+    def _line(self) -> int:
+        return self.tokens.ParseError("").GetLine() or 1
+
+    def _opened(self) -> str:
+        """The bracket that ends the message that begins here; empty if none begins."""
+        return next((end for start, end in BRACKETS if self.tokens.TryConsume(start)), "")
+
+    def _key(self) -> Any:
+        """The encryption key. A second word without quotes would be a field, whose name an error shows."""
+        quoted, line = self.tokens.token[:1] in QUOTES, self._line()
+        value = self._value("", 0)
+        if not quoted and not self.tokens.AtEnd() and self._line() == line and self.tokens.token not in SEPARATORS:
+            raise self.tokens.ParseError(BEHIND_KEY)
+        return value
 
     def _value(self, path: str, depth: int) -> Any:
-        self._count()
-        end = next((end for start, end in BRACKETS if self.tokens.TryConsume(start)), "")
+        self.budget.spend()
+        end = self._opened()
         if end:
             return self.message(path, end, depth + 1, {})
         return self._list(path, depth) if self.tokens.TryConsume("[") else self._scalar()
 
     def _list(self, path: str, depth: int) -> list[Any]:
         if depth > MAX_DEPTH:
-            raise self.tokens.ParseError("nested too deeply")
+            raise self.tokens.ParseError(TOO_DEEP)
         found: list[Any] = []
         while not self.tokens.TryConsume("]"):
             found.append(self._value(path, depth + 1))
@@ -111,7 +134,11 @@ class _Reader:
         return found
 
     def _scalar(self) -> Any:
-        if self.tokens.token[:1] in ("'", '"'):
+        where = f"{self.parsed.name}:{self._line()}"
+        return plain_value(self._plain(), where)
+
+    def _plain(self) -> Any:
+        if self.tokens.token[:1] in QUOTES:
             return self.tokens.ConsumeString()
         for read in (self.tokens.ConsumeInteger, self.tokens.ConsumeFloat):
             try:
@@ -120,7 +147,3 @@ class _Reader:
                 continue
         word = self.tokens.ConsumeIdentifier()
         return {"true": True, "false": False}.get(word.lower(), word)
-
-
-def _repeated(before: list[Any], value: Any) -> list[Any]:
-    return [*before, *(value if isinstance(value, list) else [value])]

@@ -103,6 +103,11 @@ class TrainSpec(Section):
         1, "own addition: devices of one training; batch and learning rate are multiplied by it", "training"
     )
     num_epochs: PositiveInt = spec_key(120, "passes over the training images", "training")
+    extend: Annotated[Literal["same_rates", "warm_restart"], Folded] = spec_key(
+        "same_rates",
+        "own addition: a finished training with num_epochs raised goes on if its epochs have the same learning rates, "
+        "else starts from epoch 1; warm_restart: always goes on, and the schedule runs again over the new epochs",
+    )
     checkpoint_interval: PositiveInt = spec_key(1, "epochs between checkpoints")
     checkpoint_minutes: PositiveFloat = spec_key(10.0, "own addition: minutes between checkpoints within a long epoch")
     validation_interval: PositiveInt = spec_key(1, "epochs between validations (V2)", "training")

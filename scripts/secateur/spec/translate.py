@@ -143,6 +143,8 @@ def _join_size(spec: Translated) -> None:
     absent = [f"{key} {side}" for key, side in zip(SIZE_KEYS, sides, strict=True) if key not in model]
     model["input_image_size"] = [model.pop(key, side) for key, side in zip(SIZE_KEYS, sides, strict=True)]
     spec.renamed["model.input_image_size"] = written
+    for place, key in enumerate(SIZE_KEYS):
+        spec.renamed[f"model.input_image_size.{place}"] = as_written(spec.renamed, f"model.{key}")
     if absent:
         spec.notices.append(
             Notice("warning", written, f"{release.in_words}'s default for what is absent: {', '.join(absent)}")

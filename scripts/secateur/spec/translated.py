@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from secateur.spec.notices import Notice
-from secateur.spec.spec_text import SpecText
+from secateur.spec.spec_text import SpecText, named
 from secateur.spec.tao_releases import Found
 
 
@@ -21,7 +21,7 @@ class Translated:
         values: sections and keys of V1, with the defaults of the release.
         explicit: dotted paths of V1 that the file sets.
         renamed: path of V1 -> path in the file, for keys with another name there.
-        overridden: dotted paths of V1 that the command line sets.
+        overridden: path of V1 that the command line sets -> the path as it is written there.
         no_key: whether the file says that there is no key.
         notices: remarks about the keys of the file.
     """
@@ -31,31 +31,54 @@ class Translated:
     values: dict[str, Any]
     explicit: set[str] = field(default_factory=set)
     renamed: dict[str, str] = field(default_factory=dict)
-    overridden: set[str] = field(default_factory=set)
+    overridden: dict[str, str] = field(default_factory=dict)
     no_key: bool = False
     notices: list[Notice] = field(default_factory=list)
 
     def written(self, dotted: str) -> str:
-        """The path in the file for a path of V1."""
-        parts = dotted.split(".")
-        for end in range(len(parts), 0, -1):
-            head = ".".join(parts[:end])
-            if head in self.renamed:
-                return ".".join([self.renamed[head], *parts[end:]])
-        return dotted
+        """The path on the command line or in the file for a path of V1."""
+        return self._source(dotted)[1]
+
+    def on_command_line(self, dotted: str) -> bool:
+        """Whether the command line sets the value at a path of V1, or a section around it."""
+        return self._source(dotted)[0]
+
+    def _source(self, dotted: str) -> tuple[bool, str]:
+        """Whether the value at a path of V1 is from the command line, and the path as it is written.
+
+        The longest known part of the path decides.
+        """
+        for head, rest in _heads(dotted):
+            for names in (self.overridden, self.renamed):
+                if head in names:
+                    return names is self.overridden, f"{names[head]}{rest}"
+        return False, dotted
+
+    def override(self, dotted: str, written: str) -> None:
+        """Note that the command line sets the value at a path of V1, where the path is written so."""
+        for names in (self.overridden, self.renamed):
+            for path in [path for path in names if path.startswith(f"{dotted}.")]:
+                del names[path]
+        self.overridden[dotted] = written
 
     def where(self, dotted: str) -> str:
-        """`file:line: key` for a path of V1, in the words of the file."""
-        if dotted in self.overridden:
-            return f"command line: {dotted}"
+        """`file:line: key` for a path of V1, in its words, or `command line: key` where the value is from there."""
+        if self.on_command_line(dotted):
+            return f"command line: {named(self.written(dotted))}"
         if dotted in self.parsed.origin:
             return self.parsed.origin[dotted]
-        written = self.written(dotted)
-        return f"{self.parsed.at(written)}: {written}"
+        return self.parsed.place(self.written(dotted))
 
     def note(self, kind: Any, dotted: str, text: str) -> None:
         """Add a remark about a key."""
         self.notices.append(Notice(kind, self.written(dotted), text))
+
+
+def _heads(dotted: str) -> Iterator[tuple[str, str]]:
+    """A path and its parents, each with what follows it: (a.b.c, ""), (a.b, .c), (a, .b.c)."""
+    parts = dotted.split(".")
+    for end in range(len(parts), 0, -1):
+        yield ".".join(parts[:end]), "".join(f".{part}" for part in parts[end:])
 
 
 def holder_of(values: dict[str, Any], path: str, make: bool = False) -> tuple[dict[str, Any] | None, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,8 +18,11 @@ from secateur.export.exported_files import Exported, exported_files
 from secateur.export.input_scaling import preprocessing_of
 from secateur.run import Run
 from secateur.steps.context import step_context
+from secateur.steps.model_card import FROM_CARD, with_card_input
+from secateur.steps.run_files import bytes_of, read_parity, read_run_json
 from secateur.steps.run_manifest import manifest_of
-from secateur.storage.atomic import read_json, write_bytes, write_json, write_text
+from secateur.storage.atomic import write_bytes, write_json, write_text
+from secateur.storage.regular_files import read_regular
 from secateur.workflow.outputs import exported_paths
 
 # What metrics.json holds of each file.
@@ -34,6 +37,8 @@ FIGURES = (
     "on_this_cpu",
 )
 
+TRITON_FILES = ("config.pbtxt", "labels.txt", "1/model.onnx")
+
 
 def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
     """Write the files beside the exported models: labels, figures, configurations, a model repository for Triton.
@@ -47,14 +52,16 @@ def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
     folder = run.results / "export"
     with step_context(run, "bundle", lock="export-bundle"):
         classes, files = read_classmap(run.classmap), exported_files(run.spec)
-        parities = [read_json(folder / file.parity_name) for file in files]
+        parities = [read_parity(run, file) for file in files]
+        run = with_card_input(run, parities[0].get(FROM_CARD, {}))
+        latency = read_run_json(run, "latency", "latency")
         _write_for_programs(run, folder, classes, files)
         write_json(folder / "metrics.json", _metrics(parities))
         _write_triton(run, folder / "triton", classes, files[0])
         counts = manifest_of(run)["split"].value_counts()
         images = {str(split): int(count) for split, count in counts.items()}
-        sizes = {file.name: sum((folder / part).stat().st_size for part in file.parts) for file in files}
-        card = model_card(run.name, run.spec, classes, images, parities, read_json(folder / "latency.json"), sizes)
+        sizes = {file.name: bytes_of(run, file) for file in files}
+        card = model_card(run.name, run.spec, classes, images, parities, latency, sizes)
         write_text(folder / "README.md", card)
         manifest = bundle_manifest(folder, _members(run, folder), parities[0]["model_sha256"])
         write_json(folder / MANIFEST, manifest)
@@ -66,21 +73,33 @@ def _write_for_programs(run: Run, folder: Path, classes: list[str], files: list[
     spec = run.spec
     write_text(folder / "labels.txt", "".join(f"{name}\n" for name in classes))
     write_json(folder / "preprocessing.json", {**preprocessing_of(spec), "model": files[0].plain_name})
-    write_text(folder / "nvinfer_config.txt", nvinfer_config(spec, engine_source(spec), spec.engine_type))
+    write_text(folder / "nvinfer_config.txt", nvinfer_config(spec, engine_source(spec), spec.engine_type, classes))
     write_text(folder / "nvinfer_labels.txt", nvinfer_labels(classes))
     write_text(folder / "trtexec.sh", trtexec_script(engine_options(spec), engine_source(spec)))
     write_bytes(folder / "predict.py", predict_script())
 
 
 def _write_triton(run: Run, folder: Path, classes: list[str], file: Exported) -> None:
-    """Write the folder for Triton again, without files of an earlier export under another name."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Write the folder for Triton again, without our files of an earlier export under another name."""
+    _remove_triton(folder)
     name = Path(file.plain_name).stem
     write_text(folder / name / "config.pbtxt", triton_config(run.spec, name, len(classes)))
     write_text(folder / name / "labels.txt", "".join(f"{label}\n" for label in classes))
-    (folder / name / "1").mkdir()
+    (folder / name / "1").mkdir(exist_ok=True)
     if not file.encrypted:
-        write_bytes(folder / name / "1" / "model.onnx", (folder.parent / file.name).read_bytes())
+        write_bytes(folder / name / "1" / "model.onnx", read_regular(folder.parent / file.name))
+
+
+def _remove_triton(folder: Path) -> None:
+    """Remove what an earlier export wrote; what a user put beside it stays."""
+    for model in sorted(folder.glob("*/")):
+        if model.is_symlink():
+            continue
+        for name in TRITON_FILES:
+            (model / name).unlink(missing_ok=True)
+        for emptied in (model / "1", model):
+            with suppress(OSError):
+                emptied.rmdir()
 
 
 def _metrics(parities: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 
-from secateur.data.image_cache import room_for_cache, size_of_cache, write_image_cache
+from secateur.data.image_cache import open_image_cache, room_for_cache, size_of_cache, write_image_cache
 from secateur.data.pipeline import ImageFiles, ImageReader
+from secateur.errors import ArtifactError
 from secateur.run import Run
 from secateur.steps.context import step_context
 from secateur.steps.run_images import cache_file, cache_folder
 from secateur.steps.run_manifest import manifest_of
-from secateur.storage.atomic import require_space, write_json
+from secateur.storage.atomic import remove_leftovers, require_space, write_json
 from secateur.storage.locks import locked
 
 
@@ -26,14 +28,17 @@ def cache_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         SecateurError: an image cannot be read, or a file cannot be written.
     """
     with step_context(run, "cache"):
-        about = make_image_cache(run)
+        remove_leftovers(cache_folder(run))
+        about = make_image_cache(run, stream)
         write_json(run.file("cache", "image_cache"), about)
     print(f"cache  {_words(about)}", file=stream, flush=True)
     return about
 
 
-def make_image_cache(run: Run) -> dict[str, Any]:
-    """Write the missing files of the image cache that `data.cache` allows. Returns the result of the cache step.
+def make_image_cache(run: Run, stream: IO[str]) -> dict[str, Any]:
+    """Write the missing and the damaged files of the image cache that `data.cache` allows.
+
+    Returns the result of the cache step. The stream receives a message about a damaged file.
 
     A training calls it too: it can run before the cache step, and somebody can have removed the files.
     """
@@ -48,7 +53,7 @@ def make_image_cache(run: Run) -> dict[str, Any]:
         split: {
             "images": len(rows[split]),
             "bytes": sizes[split],
-            "file": None if reason else _made(run, reader, rows[split], split == "train", sizes[split]),
+            "file": None if reason else _made(run, reader, rows[split], split == "train", sizes[split], stream),
             "reason": reason,
         }
         for split in rows
@@ -71,13 +76,21 @@ def _size(reader: ImageReader, rows: pd.DataFrame, training: bool) -> int:
     return size_of_cache(reader, rows[["width", "height"]].to_numpy(), training)
 
 
-def _made(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool, size_bytes: int) -> str:
+def _made(run: Run, reader: ImageReader, rows: pd.DataFrame, training: bool, size_bytes: int, stream: IO[str]) -> str:
     path = cache_file(run, reader, rows, training)
     # Another experiment with the same images may be writing the same file.
     with locked(path.with_name(f".{path.name}.lock"), str(path), wait=True):
-        if not path.exists():
+        if not _is_sound(path, reader, len(rows), stream):
             write_image_cache(path, ImageFiles(reader, rows["path"].tolist(), training), size_bytes)
     return str(path)
+
+
+def _is_sound(path: Path, reader: ImageReader, count: int, stream: IO[str]) -> bool:
+    try:
+        return open_image_cache(path, reader, count) is not None
+    except ArtifactError as error:
+        print(f"cache  warning: {error.message}; it is written again", file=stream, flush=True)
+        return False
 
 
 def _words(about: dict[str, Any]) -> str:

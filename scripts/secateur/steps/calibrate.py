@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from secateur.data.images import image_files
+from secateur.data.left_out import LeftOut
 from secateur.data.manifest import rows_of_split
 from secateur.export.final_model import FinalModel, Pixels, spread
 from secateur.export.input_scaling import scaled_input
@@ -19,6 +20,7 @@ from secateur.quantization.sensitivity import Exclusions, choose_float_layers
 from secateur.run import Run
 from secateur.steps.context import step_context
 from secateur.steps.exported_model import load_final_model
+from secateur.steps.run_files import again, damaged
 from secateur.steps.run_manifest import manifest_of
 from secateur.storage.atomic import read_json, write_json
 
@@ -26,8 +28,12 @@ from secateur.storage.atomic import read_json, write_json
 def read_calibration(run: Run) -> Calibration:
     """Read the file. Raises ArtifactError or ModelError if it is missing or holds something else."""
     path = run.file("calibrate", "calibration")
-    data = read_json(path)
-    return Calibration(ranges_from_json(data, str(path)), tuple(map(str, data.get("in_float", []))))
+    data = read_json(path, again(path, "calibrate"))
+    ranges = ranges_from_json(data, str(path))
+    in_float = data.get("in_float", [])
+    if not isinstance(in_float, list) or not all(isinstance(name, str) for name in in_float):
+        raise damaged(path, "calibrate", "in_float is not a list of layers")
+    return Calibration(ranges, tuple(in_float))
 
 
 def calibrate(run: Run, stream: IO[str]) -> dict[str, Any]:
@@ -40,7 +46,7 @@ def calibrate(run: Run, stream: IO[str]) -> dict[str, Any]:
         SecateurError: a file cannot be read or written, or int8 loses too much accuracy.
     """
     with step_context(run, "calibrate", lock="calibrate") as status:
-        final = load_final_model(run)
+        run, final, _ = load_final_model(run, "calibrate", stream)
         proto = final.plain_onnx()
         ranges, how = _ranges(run, final, proto)
         left = _exclusions(run, final, proto, ranges)
@@ -67,7 +73,11 @@ def calibration_paths(run: Run) -> list[str]:
     """The paths of the calibration images."""
     section = run.spec.export
     if section.cal_image_dir:
-        found = [path for folder in section.cal_image_dir for path in image_files(folder, "export.cal_image_dir")]
+        found = [
+            path
+            for folder in section.cal_image_dir
+            for path in image_files(folder, LeftOut(), "export.cal_image_dir", run.spec.data.follow_links)
+        ]
         places = np.unique(np.linspace(0, len(found) - 1, section.calibration_images).astype(int))
         return [found[place] for place in places]
     manifest = manifest_of(run)

@@ -29,7 +29,7 @@ def step_context(run: Run, step: str, lock: str = "", stage: str = "") -> Iterat
 
     Raises:
         LockedError: another process works there.
-        ArtifactError: a folder cannot be written.
+        ArtifactError: a folder cannot be written, or belongs to another user.
     """
     entry = STEPS[step]
     folder = entry.folder.format(stage=stage) or "."
@@ -37,7 +37,8 @@ def step_context(run: Run, step: str, lock: str = "", stage: str = "") -> Iterat
     roots = [run.results, run.work] if entry.checkpoints else [run.results]
     with ExitStack() as held:
         for root in roots:
-            require_writable(root / folder)
+            require_writable(root, ours=True)
+            require_writable(root / folder, ours=True)
             held.enter_context(locked(root / ".locks" / (lock or folder.replace("/", "-")), str(root / folder)))
             remove_leftovers(root / folder)
         yield held.enter_context(reported(run.status(step), run.devices))

@@ -30,8 +30,8 @@ from secateur.spec import Spec
 from secateur.steps.context import step_context
 from secateur.steps.export_parity import parity_of
 from secateur.steps.exported_model import load_final_model
+from secateur.steps.run_files import read_exported
 from secateur.storage.atomic import write_bytes, write_json
-from secateur.vault.files import read_content
 
 # Imported package -> the package that installs it.
 PACKAGES = {"tensorrt": "tensorrt", "cuda.bindings": "cuda-python"}
@@ -63,15 +63,15 @@ def build_engine(run: Run, stream: IO[str]) -> dict[str, Any]:
             f"packages for building a TensorRT engine are missing: {', '.join(missing)}",
             f"run on a machine with an NVIDIA GPU: pip install {' '.join(missing)}",
         )
-    target, spec = run.file("engine", "engine"), run.spec
+    target = run.file("engine", "engine")
     with step_context(run, "engine") as status:
+        run, final, _ = load_final_model(run, "engine", stream)
+        spec = run.spec
         file, options = engine_source(spec), engine_options(spec)
-        exported = run.export_file(file.name)
-        content = read_content(exported, run.key) if file.encrypted else exported.read_bytes()
-        engine = serialized_engine(content, options)
+        engine = serialized_engine(read_exported(run, file), options)
         with engine_runner(engine, spec, options) as runner:
             file_of_engine = Exported(target.name, options.data_type, "tensorrt")
-            parity = parity_of(run, load_final_model(run), file_of_engine, runner)
+            parity = parity_of(run, final, file_of_engine, runner)
         require_agreement(parity, spec)
         for path in dict.fromkeys((target, run.resolve(spec.export.engine_file, target))):
             write_bytes(path, engine)

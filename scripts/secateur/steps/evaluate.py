@@ -12,17 +12,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secateur.data.classes import labels_of, read_classmap
+from secateur.data.classes import labels_of
 from secateur.data.manifest import measured_rows
 from secateur.data.pipeline import ImageBatches, ImageReader
 from secateur.evaluation.metrics import classification_metrics, confusion
 from secateur.models.cost import cost_of
-from secateur.models.file import load_model
-from secateur.models.graph import require_outputs
 from secateur.quantization.aware import as_deployed
 from secateur.run import Run
 from secateur.step_table import STEPS
 from secateur.steps.context import step_context
+from secateur.steps.fitted_model import fitted_model
+from secateur.steps.model_card import FROM_CARD
 from secateur.steps.run_images import images_of
 from secateur.steps.run_manifest import manifest_of
 from secateur.storage.atomic import write_json
@@ -44,14 +44,14 @@ def evaluate(run: Run, stream: IO[str], stage: str) -> dict[str, Any]:
     """
     model_path = run.evaluated_model(stage)
     with step_context(run, "evaluate", stage=stage) as status:
-        classes = read_classmap(run.classmap)
-        model, card = load_model(model_path, run.key)
-        require_outputs(model, classes, model_path)
+        fitted = fitted_model(run, model_path, "evaluate", stream)
+        model, card, classes = fitted.model, fitted.card, fitted.classes
         rows, split = measured_rows(manifest_of(run))
-        probabilities, labels = predict_rows(run, as_deployed(model, card, model_path), rows, classes)
+        probabilities, labels = predict_rows(fitted.run, as_deployed(model, card, model_path), rows, classes)
         metrics = {
             "model": str(model_path),
             "model_sha256": card["sha256"],
+            FROM_CARD: fitted.from_card,
             "split": split,
             **classification_metrics(probabilities, labels, classes, run.spec.evaluate.top_k),
             "params": cost_of(model).params,

@@ -13,6 +13,7 @@ import onnxruntime
 from secateur.export.exported_files import Exported, exported_files
 from secateur.export.final_model import FinalModel
 from secateur.export.onnx_content import onnx_content
+from secateur.export.onnx_features import features_of
 from secateur.export.parity import meets_limits, require_agreement
 from secateur.export.runners import onnx_runner
 from secateur.quantization.integers import integer_check
@@ -23,6 +24,7 @@ from secateur.steps.context import step_context
 from secateur.steps.export_parity import parity_of
 from secateur.steps.export_targets import TARGETS
 from secateur.steps.exported_model import load_final_model, onnx_metadata
+from secateur.steps.model_card import FROM_CARD
 from secateur.storage.atomic import atomic_file, require_space, write_json
 from secateur.vault.files import write_content
 
@@ -46,7 +48,8 @@ def export(run: Run, stream: IO[str], name: str) -> dict[str, Any]:
     target = run.export_file(file.name)
     with step_context(run, "export", lock=f"export-{file.name}.lock") as status:
         write = TARGETS.get(file.form, write_onnx)
-        parity = write(run, load_final_model(run), file, target)
+        run, final, from_card = load_final_model(run, "export", stream)
+        parity = {**write(run, final, file, target), FROM_CARD: from_card}
         write_json(target.with_name(file.parity_name), parity)
         size = sum(target.with_name(part).stat().st_size for part in file.parts)
         kpi = {"size": size / (1 << 20), "max_difference": parity["max_difference"]}
@@ -92,6 +95,7 @@ def write_onnx(run: Run, final: FinalModel, file: Exported, target: Path) -> dic
     parity = {
         **parity_of(run, final, file, onnx_runner(content, run.spec, run.threads)),
         **_layers_in_integers(content, file, run.threads),
+        "features": features_of(content),
         "converter": run.spec.export.converter,
         "opset": run.spec.export.target_opset,
         "onnx": onnx.__version__,

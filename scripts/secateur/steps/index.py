@@ -9,7 +9,8 @@ from typing import IO, Any
 import pandas as pd
 
 from secateur.evaluation.accuracy import standard_error
-from secateur.evaluation.pareto_front import COSTS, on_front
+from secateur.evaluation.latency_figures import figure_ms, is_busy
+from secateur.evaluation.pareto_front import BUSY_COLUMN, COSTS, on_front, read_pareto
 from secateur.export.exported_files import exported_files
 from secateur.report import figures
 from secateur.report.facts import is_single
@@ -18,7 +19,8 @@ from secateur.report.words import counted
 from secateur.run import Run, run_from
 from secateur.spec.effective import flattened
 from secateur.step_table import COMMON_STEPS
-from secateur.storage.atomic import read_json, write_text
+from secateur.steps.run_files import bytes_of, damaged, read_run_json
+from secateur.storage.atomic import write_text
 
 # Costs in the figures. File size and latency depend on the precision, so they are in the table only.
 DRAWN = ("macs", "onnx_bytes")
@@ -58,11 +60,13 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
 
 def experiment(name: str, run: Run) -> dict[str, Any]:
     """One row of the table: the figures of the final model and of the exported file."""
-    metrics = read_json(run.file("evaluate", "metrics", run.final_step))
-    first = read_json(run.file("evaluate", "metrics", "train"))
-    file, folder = exported_files(run.spec)[0], run.folder("export")
-    cases = read_json(run.file("latency", "latency"))["cases"]
-    timed = next(case for case in cases if is_single(case) and case["network"].startswith("exported"))
+    metrics = read_run_json(run, "evaluate", "metrics", run.final_step)
+    first = read_run_json(run, "evaluate", "metrics", "train")
+    file = exported_files(run.spec)[0]
+    cases = read_run_json(run, "latency", "latency")["cases"]
+    timed = next((case for case in cases if is_single(case) and case["network"].startswith("exported")), None)
+    if timed is None:
+        raise damaged(run.file("latency", "latency"), "latency", "the exported network is not in it")
     return {
         "name": name,
         "arch": run.spec.model.arch,
@@ -73,15 +77,16 @@ def experiment(name: str, run: Run) -> dict[str, Any]:
         "macs": metrics["macs"],
         "params": metrics["params"],
         "data_type": file.data_type,
-        "onnx_bytes": (folder / file.name).stat().st_size,
-        "latency_ms": timed["p50_ms"],
+        "onnx_bytes": bytes_of(run, file),
+        "latency_ms": figure_ms(timed),
         "latency_ratio": timed["ratio"],
+        BUSY_COLUMN: is_busy(timed),
     }
 
 
 def sweep(name: str, folder: Path) -> dict[str, Any]:
     """The table of a sweep, and its recommended point."""
-    table = pd.read_csv(folder / COMMON_STEPS["pareto"].files["table"])
+    table = read_pareto(folder / COMMON_STEPS["pareto"].files["table"])
     chosen = table[table["recommended"]]
     values = list(table.columns[1 : table.columns.get_loc("top_1")])
     shown = table.assign(name=[f"{name}: {point}" for point in table["name"]])

@@ -9,16 +9,16 @@ import keras
 import numpy as np
 import pandas as pd
 
-from secateur.data.classes import read_classmap
 from secateur.data.images import UnreadableImageError, image_files
+from secateur.data.left_out import UNREADABLE, LeftOut, accounted
 from secateur.data.pipeline import ImageReader
 from secateur.data.preprocessing import Pixels
 from secateur.errors import SpecError
-from secateur.models.file import load_model
-from secateur.models.graph import require_outputs
 from secateur.quantization.aware import as_deployed
 from secateur.run import Run
+from secateur.runtime.terminal import one_line
 from secateur.steps.context import step_context
+from secateur.steps.fitted_model import fitted_model
 from secateur.storage.csv import write_csv
 
 
@@ -35,19 +35,22 @@ def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
     if section.image_dir is None:
         raise SpecError("inference.image_dir is missing", "set it to a folder of images")
     with step_context(run, "inference"):
-        classes = read_classmap(run.resolve(section.classmap, run.classmap))
         model_path = run.resolve(section.model_path, run.model(run.final_step))
-        plain, card = load_model(model_path, run.key)
-        require_outputs(plain, classes, model_path)
-        model = as_deployed(plain, card, model_path)
-        paths = image_files(section.image_dir)
-        reader = ImageReader(run.spec.data, run.spec.augment, run.spec.model, run.spec.evaluate.n_workers)
-        results, skipped = label_images(model, reader, paths, classes, run.spec.evaluate.batch_size)
+        classmap = run.resolve(section.classmap, run.classmap)
+        fitted = fitted_model(run, model_path, "inference", stream, classmap)
+        spec, model = fitted.run.spec, as_deployed(fitted.model, fitted.card, model_path)
+        left_out = LeftOut()
+        paths = image_files(section.image_dir, left_out, follow_links=spec.data.follow_links)
+        reader = ImageReader(spec.data, spec.augment, spec.model, spec.evaluate.n_workers)
+        results, skipped = label_images(model, reader, paths, fitted.classes, spec.evaluate.batch_size)
         write_csv(run.file("inference", "unreadable"), skipped)
         write_csv(run.file("inference", "result"), results, header=False)
     for path, reason in skipped.itertuples(index=False):
         print(f"inference  skipped {path}: {reason}", file=stream)
-    print(f"inference  {len(results)} images labelled, {len(skipped)} skipped", file=stream, flush=True)
+    left_out.count(UNREADABLE, skipped["path"])
+    print(f"inference  {accounted(len(results), left_out, 'images labelled')}", file=stream, flush=True)
+    for words in left_out.warnings():
+        print(f"inference  warning: {one_line(words)}", file=stream, flush=True)
     return results
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from typing import IO, Any
 
 import onnxruntime
 
+from secateur.evaluation.latency_figures import figure_ms, remark
 from secateur.export.exported_files import exported_files
-from secateur.export.timing import Percentiles, percentiles_ms
+from secateur.export.timing import Load, Measurement, Timing, measured
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.models.file import load_model
 from secateur.run import Run
 from secateur.steps.context import step_context
 from secateur.steps.exported_model import load_final_model
+from secateur.steps.run_files import read_exported
 from secateur.storage.atomic import write_json
-from secateur.vault.files import read_content
 
 BATCHES = (1, 8)
 
@@ -31,7 +33,7 @@ def measure_latency(run: Run, stream: IO[str]) -> dict[str, Any]:
         SecateurError: a model cannot be read, or the file cannot be written.
     """
     with step_context(run, "latency", lock="export-latency"):
-        networks = _networks(run)
+        networks = _networks(run, stream)
         cases = [
             case
             for threads in dict.fromkeys((1, os.cpu_count() or 1))
@@ -48,20 +50,19 @@ def measure_latency(run: Run, stream: IO[str]) -> dict[str, Any]:
         write_json(run.file("latency", "latency"), result)
     last = cases[len(networks) - 1]
     print(
-        f"latency  {last['network']}  {last['p50_ms']:.3g} ms on one thread, {last['ratio']:.2f} times that of the "
-        f"{cases[0]['network']} network",
+        f"latency  {last['network']}  {figure_ms(last):.3g} ms on one thread, {last['ratio']:.2f} times that of the "
+        f"{cases[0]['network']} network{remark(last)}",
         file=stream,
         flush=True,
     )
     return result
 
 
-def _networks(run: Run) -> dict[str, bytes]:
+def _networks(run: Run, stream: IO[str]) -> dict[str, bytes]:
     """Name -> serialised ONNX: the unpruned network in fp32, the pruned network in fp32, and the exported file."""
     file = exported_files(run.spec)[0]
-    path = run.export_file(file.name)
-    exported = read_content(path, run.key) if file.encrypted else path.read_bytes()
-    final = load_final_model(run)
+    exported = read_exported(run, file)
+    _, final, _ = load_final_model(run, "latency", stream)
     found = {}
     if run.spec.prunes:
         unpruned = load_model(run.model_to_prune, run.key)[0]
@@ -74,13 +75,27 @@ def _networks(run: Run) -> dict[str, bytes]:
 
 
 def _cases(networks: dict[str, bytes], threads: int, batch: int) -> list[dict[str, Any]]:
-    measured = percentiles_ms(list(networks.values()), threads, batch)
-    first = measured[0]
+    return cases_of(list(networks), threads, batch, measured(list(networks.values()), threads, batch))
+
+
+def cases_of(names: Sequence[str], threads: int, batch: int, found: Measurement) -> list[dict[str, Any]]:
+    """The entries of `latency.json` for networks that were measured together."""
     return [
-        {"network": name, "threads": threads, "batch": batch, **_figures(found), "ratio": found.p50 / first.p50}
-        for name, found in zip(networks, measured, strict=True)
+        {
+            "network": name,
+            "threads": threads,
+            "batch": batch,
+            **_figures(timing),
+            "ratio": ratio,
+            **_load(found.load),
+        }
+        for name, timing, ratio in zip(names, found.timings, found.ratios, strict=True)
     ]
 
 
-def _figures(found: Percentiles) -> dict[str, float]:
-    return {"p50_ms": found.p50, "p90_ms": found.p90, "p99_ms": found.p99}
+def _figures(timing: Timing) -> dict[str, float]:
+    return {"p10_ms": timing.p10, "p50_ms": timing.p50, "p90_ms": timing.p90, "p99_ms": timing.p99}
+
+
+def _load(load: Load) -> dict[str, Any]:
+    return {"busy": load.busy, "waiting": load.waiting, "spread": load.spread, "attempts": load.attempts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +12,16 @@ from typing import IO, Any
 import pandas as pd
 
 from secateur.evaluation.accuracy import standard_error
-from secateur.evaluation.pareto_front import COSTS, UNPRUNED, advice, on_front, recommended
-from secateur.export.exported_files import export_name
-from secateur.export.timing import latencies_ms
+from secateur.evaluation.pareto_front import BUSY_COLUMN, COSTS, UNPRUNED, advice, on_front, recommended
+from secateur.export.exported_files import exported_files
+from secateur.export.timing import measured
+from secateur.models.archive import plain_bytes
 from secateur.models.provenance import onnx_chain, require_measured_on
 from secateur.run import Run, run_from
 from secateur.spec import Spec
 from secateur.step_table import COMMON_STEPS
-from secateur.storage.atomic import read_json
+from secateur.steps.run_files import read_exported, read_run_json
 from secateur.storage.csv import write_csv
-from secateur.vault import files as vault_files
 
 MEASURED_TOGETHER = 8  # sessions of ONNX Runtime that are open at the same time, without the reference
 
@@ -56,9 +57,9 @@ def pareto_step(
     networks = _unpruned(made)
     for point in points["points"]:
         run = made[point["name"]]
-        onnx = _exported(run)
-        parent = onnx_chain(onnx)[-1]["parent_sha256"]
-        networks.append(Measured(point["name"], point["values"], _metrics(run, run.final_step, parent), onnx))
+        onnx = read_exported(run, exported_files(run.spec)[0])
+        metrics = _metrics(run, run.final_step, _exported_from(run, onnx))
+        networks.append(Measured(point["name"], point["values"], metrics, onnx))
     spec = next(iter(made.values())).spec
     table = _table(networks, spec, points["max_accuracy_drop"])
     write_csv(folder / COMMON_STEPS["pareto"].files["table"], table)
@@ -86,18 +87,21 @@ def _unpruned(runs: Mapping[str, Run]) -> list[Measured]:
 def _metrics(run: Run, stage: str, sha256: str) -> dict[str, Any]:
     """The metrics of the model with this digest. Raises ModelError for metrics of another model."""
     path = run.file("evaluate", "metrics", stage)
-    metrics = dict(read_json(path))
+    metrics = read_run_json(run, "evaluate", "metrics", stage)
     require_measured_on(metrics, sha256, path)
     return metrics
 
 
-def _exported(run: Run) -> bytes:
-    path = run.export_file(export_name(run.spec))
-    return path.read_bytes() if path.suffix == ".onnx" else vault_files.read_content(path, run.key)
+def _exported_from(run: Run, onnx: bytes) -> str:
+    """The digest of the model that an exported file was made from; of the run's model if the file does not say it."""
+    chain = onnx_chain(onnx)
+    if chain:
+        return str(chain[-1].get("parent_sha256"))
+    return hashlib.sha256(plain_bytes(run.model_to_export, run.key)).hexdigest()
 
 
 def _table(networks: list[Measured], spec: Spec, max_drop: float) -> pd.DataFrame:
-    latencies, ratios = _latencies(networks, spec)
+    timed = _timed(networks, spec)
     keys = list(dict.fromkeys(key for network in networks for key in network.values))
     rows = [
         {
@@ -108,10 +112,9 @@ def _table(networks: list[Measured], spec: Spec, max_drop: float) -> pd.DataFram
             "macs": network.metrics["macs"],
             "params": network.metrics["params"],
             "onnx_bytes": len(network.onnx),
-            "latency_ms": latency,
-            "latency_ratio": ratio,
+            **times,
         }
-        for network, latency, ratio in zip(networks, latencies, ratios, strict=True)
+        for network, times in zip(networks, timed, strict=True)
     ]
     table = pd.DataFrame(rows)
     table.insert(len(keys) + 3, "accuracy_drop", _reference(table) - table["top_1"])
@@ -132,13 +135,15 @@ def _reference(table: pd.DataFrame) -> float:
     return float((unpruned if len(unpruned) else table)["top_1"].max())
 
 
-def _latencies(networks: list[Measured], spec: Spec) -> tuple[list[float], list[float]]:
-    """The milliseconds of each network, and their ratio to the first network, measured in turn with it."""
+def _timed(networks: list[Measured], spec: Spec) -> list[dict[str, Any]]:
+    """The milliseconds of each network, their ratio to the first network, measured in turn with it, and the load."""
     threads, batch = (spec.prune.latency_threads, spec.prune.latency_batch) if spec.prune else (1, 1)
-    times, ratios = [], []
+    times = []
     for start in range(0, len(networks), MEASURED_TOGETHER):
         chunk = [networks[0], *networks[start : start + MEASURED_TOGETHER]]
-        first, *others = latencies_ms([network.onnx for network in chunk], threads, batch)
-        times += others
-        ratios += [other / first for other in others]
-    return times, ratios
+        found = measured([network.onnx for network in chunk], threads, batch)
+        times += [
+            {"latency_ms": timing.p10, "latency_ratio": ratio, BUSY_COLUMN: found.load.busy}
+            for timing, ratio in list(zip(found.timings, found.ratios, strict=True))[1:]
+        ]
+    return times

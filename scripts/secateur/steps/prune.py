@@ -9,6 +9,7 @@ import pandas as pd
 
 from secateur.data.classes import read_classmap
 from secateur.errors import SpecError
+from secateur.evaluation.latency_figures import BUSY
 from secateur.models.file import load_model, save_model
 from secateur.pruning.prune_report import PruneReport
 from secateur.pruning.pruner import prune
@@ -17,6 +18,7 @@ from secateur.report.pruning_page import page
 from secateur.run import Run
 from secateur.spec import PruneSpec, TrainSpec
 from secateur.steps.context import step_context
+from secateur.steps.fitted_model import fitted_model
 from secateur.steps.identity import pruning_identity
 from secateur.steps.model_card import link
 from secateur.steps.pruning_images import pruning_images
@@ -40,7 +42,7 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     if section is None:
         raise SpecError("the spec has no prune section", "add `prune:` with its threshold")
     with step_context(run, "prune") as status:
-        model, card = load_model(run.model_to_prune, run.key)
+        model, card = _unpruned(run, section, stream)
         narrow, result, steps = _pruned(run, section, model, stream)
         report = {**_asked(section), **result.as_json()}
         own = link(run, "prune", parent_sha256=card["sha256"])
@@ -67,8 +69,18 @@ def prune_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         file=stream,
         flush=True,
     )
+    _warn(result, stream)
     _hint(section, result, stream)
     return report
+
+
+def _unpruned(run: Run, section: PruneSpec, stream: IO[str]) -> tuple[keras.Model, dict[str, Any]]:
+    """The model to prune, and its card. It must fit the run if images of the run judge it."""
+    if not section.needs_images:
+        return load_model(run.model_to_prune, run.key)
+    fitted = fitted_model(run, run.model_to_prune, "prune", stream, same_input=True)
+    named = {"classes": fitted.classes} if fitted.card.get("classes") else {}
+    return fitted.model, {**fitted.card, **named}
 
 
 def in_words(section: PruneSpec) -> str:
@@ -122,7 +134,7 @@ def _short_training(
     stream: IO[str],
 ) -> ShortTraining:
     short = _short(run, section)
-    teacher = teacher_of(run, short)
+    teacher = teacher_of(run, short, "prune", stream)
 
     def train(narrow: keras.Model, step: int) -> keras.Model:
         keras.utils.set_random_seed(short.random_seed)
@@ -149,6 +161,16 @@ def _identity(run: Run, section: PruneSpec, manifest: pd.DataFrame | None) -> di
 
 def _short(run: Run, section: PruneSpec) -> TrainSpec:
     return (run.spec.retrain or run.spec.train).model_copy(update={"num_epochs": section.step_epochs})
+
+
+def _warn(result: PruneReport, stream: IO[str]) -> None:
+    if result.reached and result.reached.busy:
+        print(
+            f"warning: prune: the latency was {BUSY}, so the network can be smaller than {result.reached.key} asks; "
+            "prune again on a quiet machine",
+            file=stream,
+            flush=True,
+        )
 
 
 def _hint(section: PruneSpec, result: PruneReport, stream: IO[str]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from secateur.data.pipeline import ImageReader
 from secateur.errors import ModelError
+from secateur.evaluation.latency_figures import caution
 from secateur.evaluation.metrics import calibration_bins
 from secateur.evaluation.saliency import GradCam
 from secateur.export.exported_files import exported_files
@@ -55,9 +56,10 @@ def _content(run: Run, facts: Facts, model: keras.Model, chain: list[dict[str, A
         "facts": facts,
         "run": run,
         "final": final,
+        "caution": caution(facts.latency["cases"]),
         "sentences": verdict.sentences(facts),
         "networks": verdict.table(facts),
-        "samples": samples(facts.manifest, facts.classes),
+        "samples": samples(facts.manifest, facts.classes, run.spec.data),
         "augmented": augmented(run.spec, reader, facts.manifest),
         "curves": figures.curves(facts.histories, best),
         "matrix": len(facts.classes) <= MOST_IN_MATRIX,

@@ -11,16 +11,19 @@ from typing import IO, Any
 import pandas as pd
 
 from secateur.data.classes import write_classmap
+from secateur.data.left_out import LeftOut, accounted
 from secateur.data.splitting import divided, examine_images
 from secateur.errors import DataError
 from secateur.report.split_page import page
 from secateur.run import Run
+from secateur.runtime.terminal import one_line
 from secateur.spec import Spec
 from secateur.spec.effects import places_that_affect
 from secateur.steps.context import step_context
-from secateur.steps.run_manifest import PLACES
-from secateur.steps.shared_split import shared_split
-from secateur.storage.atomic import read_json, write_json, write_text
+from secateur.steps.run_files import read_run_json
+from secateur.steps.run_manifest import MANIFEST_SHA256, PLACES
+from secateur.steps.shared_split import UNREADABLE, shared_split
+from secateur.storage.atomic import sha256_of, write_json, write_text
 from secateur.storage.csv import write_csv
 
 MAX_SAID = 10
@@ -39,12 +42,16 @@ def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
     """
     with step_context(run, "split"):
         folder = run.folder("split")
-        with shared_split(run.spec, folder, run.work.parent) as taken_from:
+        with shared_split(run.spec, folder, run.work.parent, stream) as taken_from:
             if taken_from:
                 print(f"split  the same images as {taken_from}", file=stream)
-                return dict(read_json(folder / "report.json"))
+                return read_run_json(run, "split", "report")
             unpacked = run.work.parent / "cache" / "unpacked"
             report = split(run.spec, folder, unpacked, _progress(stream), run.threads)
+    for words in report["notes"]:
+        print(f"split  {one_line(words)}", file=stream)
+    left_out = LeftOut.from_json(report["left_out"])
+    print(f"split  {accounted(report['images'], left_out, 'images used')}", file=stream)
     counts = "  ".join(f"{name} {count}" for name, count in report["images_per_split"].items())
     print(f"split  {len(report['classes'])} classes  {counts}", file=stream)
     _say(stream, report["unreadable"], lambda item: f"skipped {item['path']}: {item['reason']}")
@@ -55,7 +62,7 @@ def split_step(run: Run, stream: IO[str]) -> dict[str, Any]:
         )
     _say(stream, report["duplicates"], lambda item: f"left out {item['path']}: the same image as {item['same_as']}")
     for words in report["warnings"]:
-        print(f"split  warning: {words}", file=stream)
+        print(f"split  warning: {one_line(words)}", file=stream)
     return report
 
 
@@ -87,27 +94,26 @@ def split(
     _refuse_unreadable(examined.unreadable, folder, spec.data.on_corrupt)
     result = divided(examined, spec.data)
     write_csv(folder / "findings.csv", result.findings)
-    write_text(folder / "report.html", page(result.report, result.findings))
+    write_text(folder / "report.html", page(result.report, result.findings, spec.data))
     write_classmap(folder / "classmap.json", result.classes)
     # The places of the images, since the same images can be at another place later.
     places = {key: named[0] for key, named in places_that_affect(spec, ["split"]).items()}
-    report = {**result.report, PLACES: places}
-    write_json(folder / "report.json", report)
     write_csv(folder / "manifest.csv", result.manifest)
+    report = {**result.report, PLACES: places, MANIFEST_SHA256: sha256_of(folder / "manifest.csv")}
+    write_json(folder / "report.json", report)
     return report
 
 
 def _refuse_unreadable(bad: pd.DataFrame, folder: Path, policy: str) -> None:
     """Write the list of unreadable files. Raise DataError unless `data.on_corrupt` is `skip`."""
-    # Not an output of the rule: Snakemake removes the outputs of a failed job.
-    listing = folder / "unreadable.csv"
+    listing = folder / UNREADABLE
     if bad.empty:
         listing.unlink(missing_ok=True)
         return
     write_csv(listing, bad)
     if policy == "skip":
         return
-    lines = [f"  {path}: {reason}" for path, reason in bad.head(MAX_LISTED).itertuples(index=False)]
+    lines = [f"  {one_line(f'{path}: {reason}')}" for path, reason in bad.head(MAX_LISTED).itertuples(index=False)]
     more = [f"  and {len(bad) - MAX_LISTED} more"] if len(bad) > MAX_LISTED else []
     raise DataError(
         "\n".join([f"{len(bad)} image files cannot be read:", *lines, *more]),
@@ -117,7 +123,7 @@ def _refuse_unreadable(bad: pd.DataFrame, folder: Path, policy: str) -> None:
 
 def _say(stream: IO[str], items: list[dict[str, Any]], words: Callable[[dict[str, Any]], str]) -> None:
     for item in items[:MAX_SAID]:
-        print(f"split  {words(item)}", file=stream)
+        print(f"split  {one_line(words(item))}", file=stream)
     if len(items) > MAX_SAID:
         print("split  more in report.json and findings.csv", file=stream)
 

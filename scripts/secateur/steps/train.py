@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,13 +16,15 @@ from tensorboardX import SummaryWriter
 from secateur.byom.backbone import build_byom
 from secateur.data.classes import read_classmap
 from secateur.models.cost import cost_of
-from secateur.models.file import load_model, save_model
+from secateur.models.file import save_model
 from secateur.models.provenance import versions
 from secateur.quantization.aware import plain_network, quantisation_aware
 from secateur.run import Run
+from secateur.runtime.semaphores import have_semaphores
 from secateur.spec import TrainSpec
 from secateur.steps.cache import make_image_cache
 from secateur.steps.context import step_context
+from secateur.steps.fitted_model import fitted_model
 from secateur.steps.identity import training_identity
 from secateur.steps.model_card import card_of, link, split_link
 from secateur.steps.run_manifest import manifest_of
@@ -111,7 +112,7 @@ def _done(training: Training) -> dict[str, Any]:
     with _status_and_stream(training) as (status, stream):
         require_key(run)
         if joined().first:
-            make_image_cache(run)
+            make_image_cache(run, stream)
         training = replace(training, stream=stream, classes=read_classmap(run.classmap), manifest=manifest_of(run))
         with (
             distributed(training.section.gpus) as devices,
@@ -135,7 +136,7 @@ def _status_and_stream(training: Training) -> Iterator[tuple[StatusLog, IO[str]]
             yield status, training.stream
         return
     with open(os.devnull, "w") as nowhere:
-        yield StatusLog(os.devnull, training.step), nowhere
+        yield StatusLog(None, training.step), nowhere
 
 
 def _trained(training: Training, status: StatusLog, trackers: Trackers) -> dict[str, Any]:
@@ -169,9 +170,9 @@ def _say(training: Training, words: str) -> None:
 
 def _start(training: Training) -> Start:
     if training.step == "retrain":
-        model, card = load_model(training.run.model("prune"), training.run.key)
-        freeze(model, training.run.spec.model)
-        return Start(model, card.get("provenance", []), pruned=True, parent=card["sha256"])
+        fitted = fitted_model(training.run, training.run.model("prune"), "retrain", training.stream)
+        freeze(fitted.model, training.run.spec.model)
+        return Start(fitted.model, fitted.card.get("provenance", []), pruned=True, parent=fitted.card["sha256"])
     fresh = Start(_built(training), [split_link(training.run, len(training.manifest))])
     path = training.section.pretrained_model_path
     return fresh if path is None else _with_weights(training, fresh, training.run.resolve(path, Path(path)))
@@ -188,7 +189,7 @@ def _built(training: Training) -> keras.Model:
 def _with_weights(training: Training, fresh: Start, path: Path) -> Start:
     """The same network with the weights of a file, or the pruned network in that file."""
     spec = training.run.spec
-    model, report = start_from(fresh.model, path, training.run.key, spec.model)
+    model, report = start_from(fresh.model, path, training.run.key, spec.model, training.classes)
     print(report, file=training.stream, flush=True)
     if report.preprocess_mode not in ("", spec.data.preprocess_mode):
         print(
@@ -214,7 +215,8 @@ def _trainer(training: Training, model: keras.Model, recorder: _Recorder) -> Tra
         stream=training.stream,
         checkpoints=Checkpoints(run.work / training.step, run.key, identity, first),
         on_epoch=recorder if first else lambda row, seconds: None,
-        teacher=teacher_of(run, training.section),
+        on_notice=recorder.notice if first else lambda words: None,
+        teacher=teacher_of(run, training.section, training.step, training.stream),
     )
 
 
@@ -225,6 +227,7 @@ def _metrics(training: Training, start: Start, model: keras.Model, state: Traini
         "arch": training.run.spec.model.arch,
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
+        **_restart(state),
         "val_accuracy": best["val_accuracy"],
         "val_loss": best["val_loss"],
         "params": cost.params,
@@ -249,7 +252,7 @@ def _write(
     metrics: dict[str, Any],
 ) -> None:
     run, step = training.run, training.step
-    own = link(run, step, parent_sha256=start.parent, best_epoch=state.best_epoch)
+    own = link(run, step, parent_sha256=start.parent, best_epoch=state.best_epoch, **_restart(state))
     card = {
         "pruned": start.pruned,
         "step": step,
@@ -268,6 +271,10 @@ def _write(
         f"{metrics['arch']}  {state.epoch} epochs  best val_accuracy {metrics['val_accuracy']:.4f} "
         f"(epoch {state.best_epoch})  {clock(metrics['seconds'])}",
     )
+
+
+def _restart(state: TrainingState) -> dict[str, Any]:
+    return {"schedule_restarted_after_epoch": state.restart} if state.restart else {}
 
 
 def _save(run: Run, model: keras.Model, path: Path, card: dict[str, Any]) -> None:
@@ -291,16 +298,22 @@ class _Recorder:
         self.folder, self.epochs, self.status, self.trackers = folder, epochs, status, trackers
         self.events: SummaryWriter | None = None
 
+    def notice(self, words: str) -> None:
+        """Write what is said of an earlier training to the status file."""
+        self.status.write("RUNNING", words)
+
     def __call__(self, row: dict[str, float], seconds: float) -> None:
         epoch = int(row["epoch"])
         kpi = {name: value for name, value in row.items() if name != "epoch" and value is not None}
-        if epoch == 1 and self.folder.exists():
-            shutil.rmtree(self.folder)
-        if self.events is None:
+        if epoch == 1:
+            for earlier in self.folder.glob("events.out.tfevents.*"):
+                earlier.unlink()
+        if self.events is None and have_semaphores():
             self.events = SummaryWriter(str(self.folder))
-        for name, value in kpi.items():
-            self.events.add_scalar(name, value, epoch)
-        self.events.flush()
+        if self.events:
+            for name, value in kpi.items():
+                self.events.add_scalar(name, value, epoch)
+            self.events.flush()
         times = {"time_per_epoch": clock(seconds), "eta": clock(seconds * (self.epochs - epoch))}
         self.status.write("RUNNING", f"epoch {epoch} of {self.epochs}", kpi=kpi, epoch=epoch, **times)
         self.trackers.epoch(epoch, kpi)

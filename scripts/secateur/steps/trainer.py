@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 import keras
 import numpy as np
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from secateur.data.manifest import rows_of_split
 from secateur.data.pipeline import ImageBatches, ImageReader, TrainingBatches
 from secateur.errors import DataError, SpecError
-from secateur.models.file import load_model
 from secateur.run import Run
 from secateur.spec import RetrainSpec, TrainSpec
+from secateur.steps.fitted_model import fitted_model
 from secateur.steps.run_images import images_of
 from secateur.training.loop import Trainer
 
@@ -96,8 +96,8 @@ def class_weights(section: TrainSpec, step: str, labels: list[int], classes: lis
     return np.array([section.class_weights.get(name, 1.0) for name in classes], np.float32)
 
 
-def teacher_of(run: Run, section: TrainSpec) -> keras.Model | None:
-    """The unpruned model, if the section has `distill`; else None."""
+def teacher_of(run: Run, section: TrainSpec, step: str, stream: IO[str]) -> keras.Model | None:
+    """The unpruned model, if the section has `distill`; else None. Raises ModelError if it does not fit the run."""
     if not isinstance(section, RetrainSpec) or section.distill is None:
         return None
-    return load_model(run.model_to_prune, run.key)[0]
+    return fitted_model(run, run.model_to_prune, step, stream, same_input=True).model

@@ -20,6 +20,7 @@ from typing import Any
 from secateur.errors import ArtifactError, LockedError
 
 SECONDS_BETWEEN_LOOKS = 0.2
+LARGEST_PID = 2**22  # of Linux, see proc(5)
 NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -38,9 +39,9 @@ def locked(path: Path | str, what: str, wait: bool = False) -> Iterator[None]:
     """
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
-        raise ArtifactError(f"cannot write {path}: {error.strerror}", "choose a writable results_dir") from error
+        raise not_written(path, error) from error
     try:
         if wait:
             acquire(descriptor, path)
@@ -51,6 +52,13 @@ def locked(path: Path | str, what: str, wait: bool = False) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def not_written(path: Path | str, error: OSError) -> ArtifactError:
+    """The error for a file that could not be opened for writing."""
+    if error.errno == errno.ELOOP:
+        return ArtifactError(f"{path} is a link, which is not followed", "remove the link")
+    return ArtifactError(f"cannot write {path}: {error.strerror or error}", "choose a writable results_dir")
 
 
 def acquire(descriptor: int, path: Path | str) -> None:
@@ -86,11 +94,17 @@ def acquire_now(descriptor: int, path: Path | str) -> bool:
 
 def holder_of(descriptor: int) -> dict[str, Any]:
     """The process that wrote the file last; empty if no process holds it, or if it is being written."""
+    return holder_in(os.pread(descriptor, 4096, 0))
+
+
+def holder_in(content: bytes) -> dict[str, Any]:
+    """The process that the content of a lock file names; empty if it names none."""
     try:
-        holder = json.loads(os.pread(descriptor, 4096, 0))
-    except ValueError:
+        holder = json.loads(content)
+    except (ValueError, RecursionError):
         return {}
-    return holder if isinstance(holder, dict) else {}
+    known = isinstance(holder, dict) and type(holder.get("pid")) is int and 0 < holder["pid"] <= LARGEST_PID
+    return holder if known else {}
 
 
 def write_holder(descriptor: int) -> None:
@@ -105,8 +119,7 @@ def _may_live(holder: dict[str, Any]) -> bool:
     """Whether the holder may be alive. A process on another host cannot be checked, so it may."""
     if holder.get("host") != socket.gethostname():
         return True
-    pid = holder.get("pid")
-    return isinstance(pid, int) and process_lives(pid)
+    return process_lives(holder["pid"])
 
 
 def process_lives(pid: int) -> bool:

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from secateur.errors import ArtifactError, InterruptedRunError, SecateurError
+from secateur.storage.locks import not_written
+from secateur.storage.regular_files import append_regular
 
 State = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED", "INTERRUPTED"]
 
 
 class StatusLog:
-    """Appends lines of one step to a status file."""
+    """Appends lines of one step to a status file; without a file, as in the process of another host, to none."""
 
-    def __init__(self, path: Path | str, step: str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path | str | None, step: str) -> None:
+        self.path = Path(path) if path is not None else None
         self.step = step
 
     def write(self, state: State, message: str, kpi: Mapping[str, float] | None = None, **more: Any) -> None:
@@ -49,14 +51,14 @@ class StatusLog:
         self._append(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _append(self, line: str) -> None:
+        if self.path is None:
+            return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "ab+") as stream:
-                stream.write(_line_break_if_cut(stream) + line.encode())
+            with append_regular(self.path) as stream:
+                stream.write(_line_break_if_cut(stream) + line.encode("utf-8", "backslashreplace"))
         except OSError as error:
-            raise ArtifactError(
-                f"cannot write {self.path}: {error.strerror or error}", "choose a writable results_dir"
-            ) from error
+            raise not_written(self.path, error) from error
 
 
 def _line_break_if_cut(stream: IO[bytes]) -> bytes:

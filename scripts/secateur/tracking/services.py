@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from secateur.storage.atomic import write_json
+from secateur.storage.regular_files import read_regular
+
 # Seconds to wait for a server before the curves are stored on this machine.
 PATIENCE_S = 30
 # The uncommitted changes of a checkout can hold a key that someone wrote into a spec.
@@ -52,15 +55,15 @@ class Start:
 
     def known_run(self) -> str | None:
         """The id of the run to resume."""
-        with suppress(OSError, ValueError, KeyError):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             if self.resumed:
-                run: str = json.loads(self._id_file.read_text())["id"]
+                run: str = json.loads(read_regular(self._id_file))["id"]
                 return run
         return None
 
     def remember(self, run: str) -> None:
         """Store the id for the next start."""
-        self._id_file.write_text(json.dumps({"id": run}))
+        write_json(self._id_file, {"id": run})
 
     @property
     def _id_file(self) -> Path:

@@ -20,9 +20,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from secateur.data.addresses import without_credentials_in
 from secateur.errors import InterruptedRunError
 from secateur.spec import Spec, TrainSpec
 from secateur.spec.tracker_specs import TRACKERS
+from secateur.storage.regular_files import append_regular
 
 SUMMARY = ("best_epoch", "val_accuracy", "val_loss", "params", "macs", "training_images", "seconds")
 # Seconds for the trackers to send the remaining values after a training; fewer if it was stopped.
@@ -85,7 +87,7 @@ def tracked(
         folder: for the files of the trackers.
         stream: receives the place of each run, or the reason why there is none.
     """
-    config = spec.model_dump(mode="json", exclude={"key", "results_dir"})
+    config = without_credentials_in(spec.model_dump(mode="json", exclude={"key", "results_dir"}))
     trackers = Trackers({"experiment": experiment, "step": step, "config": config}, folder, train_spec, stream)
     try:
         yield trackers
@@ -104,7 +106,7 @@ class _Process:
         self.log = folder / "log.txt"
         folder.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "PYTHONPATH": f"{PACKAGE_ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-        with open(self.log, "a", encoding="utf-8") as log:
+        with append_regular(self.log) as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "secateur.tracking.process", name],
                 stdin=subprocess.PIPE,

@@ -17,7 +17,11 @@ from secateur.training.rates import RateTable
 
 
 def compile_for_training(
-    model: keras.Model, train_spec: TrainSpec, batches: int, teacher: keras.Model | None = None
+    model: keras.Model,
+    train_spec: TrainSpec,
+    batches: int,
+    teacher: keras.Model | None = None,
+    restart: int = 0,
 ) -> keras.Model:
     """Attach optimizer with its schedule, smoothed cross-entropy and accuracy.
 
@@ -26,6 +30,7 @@ def compile_for_training(
         train_spec: `train` or `retrain`.
         batches: number of batches per epoch.
         teacher: the model to learn from, if the section has `distill`.
+        restart: the finished epochs before the schedule began again.
 
     Returns:
         The model to fit: the model itself, or one around it that also learns from the teacher.
@@ -35,7 +40,7 @@ def compile_for_training(
     on_cpu = keras.backend.backend() == "tensorflow" and not has_gpu()
     jit_compile = False if on_cpu else "auto"
     model.compile(
-        optimizer=optimizer_of(train_spec.optim_config, RateTable(train_spec, batches)),
+        optimizer=optimizer_of(train_spec.optim_config, RateTable(train_spec, batches, restart)),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=train_spec.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=jit_compile,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,14 @@ import numpy as np
 
 from secateur.data.pipeline import Part
 from secateur.errors import InterruptedRunError, ModelError
+from secateur.runtime.semaphores import NONE, have_semaphores
 from secateur.runtime.signals import StopRequest
 from secateur.spec import TrainSpec
 from secateur.storage.atomic import require_space
-from secateur.training.checkpoints import KEPT, Checkpoints, TrainingState
+from secateur.training.checkpoints import KEPT, Checkpoints, Stored, TrainingState
 from secateur.training.compiling import compile_for_training, has_gpu
 from secateur.training.distribution import laid_out, parts_of
+from secateur.training.extension import extension
 from secateur.training.hosts import any_of, joined
 from secateur.training.progress import Progress
 from secateur.training.rates import rate_of_batch
@@ -47,6 +49,7 @@ class Trainer:
         checkpoints: None keeps none.
         on_epoch: receives each row of the history.
         teacher: the network to learn from, if the section has `distill`.
+        on_notice: receives what is said of an earlier training of another number of epochs.
     """
 
     model: keras.Model
@@ -59,9 +62,12 @@ class Trainer:
     checkpoints: Checkpoints | None = None
     on_epoch: Callable[[dict[str, float], float], None] = lambda row, seconds: None
     teacher: keras.Model | None = None
+    on_notice: Callable[[str], None] = lambda words: None
 
     def run(self) -> TrainingState:
         """Train to the last epoch, from a checkpoint if there is one. At the end the model has its best weights.
+
+        The result of a training of fewer epochs is gone on with, where the learning rates allow it.
 
         Raises:
             InterruptedRunError: a signal stopped the training; a checkpoint was written before.
@@ -69,16 +75,21 @@ class Trainer:
             SpecError, VaultError: the training cannot resume from the checkpoint.
             ArtifactError: the disk is too full for checkpoints.
         """
-        state = self.checkpoints.finished() if self.checkpoints else None
-        if state is not None:
+        result = self.checkpoints.finished(self.stream) if self.checkpoints else None
+        if result is not None and result.epochs is None:
+            state = result.state
+            state.last_weights = state.last_weights or weights_among(self.model, state.variables)
             print(
                 f"{self.step}  was trained before with these settings; delete {self._folder} to train again",
                 file=self.stream,
             )
         else:
+            if not have_semaphores():
+                print(f"{self.step}  {NONE}", file=self.stream, flush=True)
             with StopRequest() as stop:
-                state = _Session(self, stop).run()
-            state.last_weights = self.model.get_weights()
+                session = _Session(self, stop, result)
+                state = session.run()
+            state.last_weights, state.variables = self.model.get_weights(), session.values()
         self.model.set_weights(state.best_weights)
         return state
 
@@ -99,10 +110,13 @@ class _Session:
     piece starts there, in this process or in a later one.
     """
 
-    def __init__(self, trainer: Trainer, stop: StopRequest) -> None:
+    def __init__(self, trainer: Trainer, stop: StopRequest, finished: Stored | None = None) -> None:
         self.trainer, self.train_spec, self.stop = trainer, trainer.train_spec, stop
-        self.learner = compile_for_training(trainer.model, trainer.train_spec, len(trainer.batches(0)), trainer.teacher)
-        self.state = self._resumed()
+        batches = len(trainer.batches(0))
+        stored, restart = self._stored(finished, batches)
+        self.learner = compile_for_training(trainer.model, trainer.train_spec, batches, trainer.teacher, restart)
+        self.state = self._resumed(stored)
+        self.state.restart = restart
         self.progress = Progress(
             trainer.step,
             self.train_spec.num_epochs,
@@ -119,12 +133,27 @@ class _Session:
             self._epoch()
         return self.state
 
-    def _resumed(self) -> TrainingState:
+    def values(self) -> list[Any]:
+        """The values of all variables that training changes."""
+        return [np.array(variable) for variable in self._variables()] if self.trainer.checkpoints else []
+
+    def _stored(self, finished: Stored | None, batches: int) -> tuple[Stored | None, int]:
+        """The file to go on from, and the finished epochs before the schedule began again."""
+        trainer = self.trainer
+        unfinished = trainer.checkpoints.load(trainer.stream) if trainer.checkpoints else None
+        if unfinished is not None or finished is None or finished.epochs is None:
+            return unfinished, unfinished.about.restart if unfinished else 0
+        found = extension(trainer.step, self.train_spec, finished.state, finished.epochs, batches)
+        print(f"{'' if found.goes_on else 'warning: '}{trainer.step}  {found.words}", file=trainer.stream, flush=True)
+        trainer.on_notice(found.words)
+        return (finished, found.restart) if found.goes_on else (None, 0)
+
+    def _resumed(self, stored: Stored | None) -> TrainingState:
         trainer = self.trainer
         if trainer.checkpoints is None:
             return TrainingState()
         variables = self._variables()
-        state = trainer.checkpoints.read(variables, trainer.stream)
+        state = TrainingState() if stored is None else trainer.checkpoints.restore(stored, variables)
         if state.epoch or state.batch:
             where = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
             exact = NOT_TO_THE_BIT if has_gpu() else ""
@@ -154,7 +183,7 @@ class _Session:
         state.seconds += time.monotonic() - validating
         seconds = time.monotonic() - started
         state.epoch, state.batch, state.metrics = state.epoch + 1, 0, []
-        rate = rate_of_batch(self.train_spec, state.epoch * len(batches) - 1, len(batches))
+        rate = rate_of_batch(self.train_spec, state.epoch * len(batches) - 1, len(batches), state.restart)
         row = {"epoch": state.epoch, **state.logs, "lr": rate, **validation}
         state.history.append(row)
         self._remember_best(row)
@@ -249,6 +278,12 @@ class _Session:
         if score > state.best_score or not state.best_epoch:
             state.best_epoch, state.best_score = state.epoch, score
             state.best_weights = self.trainer.model.get_weights()
+
+
+def weights_among(model: keras.Model, values: Sequence[Any]) -> list[Any]:
+    """The model's weights, as `get_weights` gives them, among the values of all variables that training changes."""
+    places = {key: place for place, key in enumerate(dict.fromkeys(id(variable) for variable in model.variables))}
+    return [values[places[id(weight)]] for weight in model.weights]
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]

@@ -5,6 +5,7 @@ See docs/decisions/pretrained-weights.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from secateur.errors import ModelError
+from secateur.models.class_order import in_class_order, same_classes
 from secateur.models.file import load_model, load_weights
 from secateur.models.graph import last_layers
 from secateur.models.h5 import NamedWeights
@@ -39,7 +41,8 @@ class WeightReport:
         mismatched: layer of the body -> shapes here and in the file.
         new_head: layers before the output with new weights, which other classes need.
         adapted: the change to the first layer for another number of channels; empty if there is none.
-        preprocess_mode: the scaling of images in keras.applications for these weights; empty for our own files.
+        classes: what was done about the names of the classes; empty if the file has the same ones in the same order.
+        preprocess_mode: the scaling of images with which these weights were trained; empty if it is not known.
         sha256: of the decrypted file.
     """
 
@@ -51,6 +54,7 @@ class WeightReport:
     mismatched: dict[str, dict[str, Any]] = field(default_factory=dict)
     new_head: list[str] = field(default_factory=list)
     adapted: str = ""
+    classes: str = ""
     preprocess_mode: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -59,7 +63,7 @@ class WeightReport:
 
     def __str__(self) -> str:
         if self.replaced:
-            return f"weights: using the pruned network in {self.path}"
+            return "; ".join(filter(None, [f"weights: using the pruned network in {self.path}", self.classes]))
         parts = [f"weights: {len(self.matched)} layers from {self.path}"]
         if self.adapted:
             parts.append(self.adapted)
@@ -70,6 +74,8 @@ class WeightReport:
             parts.append(f"{len(shapes)} of other shape: {_first(shapes)}")
         if self.new_head:
             parts.append(f"new head: {', '.join(self.new_head)}")
+        if self.classes:
+            parts.append(self.classes)
         return "; ".join(parts)
 
 
@@ -78,15 +84,18 @@ def _first(names: list[str], count: int = 5) -> str:
 
 
 def start_from(
-    model: keras.Model, path: Path | str, key: str | None, model_spec: ModelSpec
+    model: keras.Model, path: Path | str, key: str | None, model_spec: ModelSpec, classes: Sequence[str] = ()
 ) -> tuple[keras.Model, WeightReport]:
     """Load weights by layer name and shape. A pruned network in the file replaces the model.
+
+    If the file names its classes, a head is copied by these names; a head for other classes is not copied.
 
     Args:
         model: a new network; it receives the weights.
         path: `.tlt`, `.keras` or `.weights.h5` of secateur, or of keras.applications for a backbone that it has.
         key: passphrase.
         model_spec: the model section of `model`.
+        classes: names in index order; empty: a head is copied by its shape alone.
 
     Raises:
         ModelError: no layer of the body matches, weights of keras.applications need other options, or the pruned
@@ -94,18 +103,41 @@ def start_from(
         ArtifactError, VaultError, UntrustedModelError: as `load_model`.
     """
     pretrained, card = load_weights(path, key)
-    report = WeightReport(str(path), card["sha256"])
+    report = WeightReport(str(path), card["sha256"], preprocess_mode=_preprocess_mode(card))
     if card.get("pruned"):
         pruned, _ = load_model(path, key)
         _require_same_ends(model, pruned, path)
         report.replaced = True
+        report.classes = _by_name(pruned, card, classes, path)
         return pruned, report
     if model_spec.arch in keras_applications.CLASSES and _is_of_keras(pretrained, model_spec.arch):
         _require_fitting_options(path, model_spec)
         report.preprocess_mode = keras_applications.PREPROCESS_MODES[family_name(model_spec.arch)]
         pretrained = _renamed(model, pretrained, model_spec.arch)
-    _copy_all(model, pretrained, report)
+    _copy_all(model, pretrained, report, not _other_classes(card, classes))
+    report.classes = _by_name(model, card, classes, path)
     return model, report
+
+
+def _preprocess_mode(card: dict[str, Any]) -> str:
+    """The mode with which a model of our own was trained."""
+    return str((card.get("preprocessing") or {}).get("preprocess_mode") or "")
+
+
+def _other_classes(card: dict[str, Any], classes: Sequence[str]) -> bool:
+    """Whether the file names classes, and they are not these."""
+    own = card.get("classes")
+    return own is not None and bool(classes) and not same_classes(own, classes)
+
+
+def _by_name(model: keras.Model, card: dict[str, Any], classes: Sequence[str], path: Path | str) -> str:
+    """Put a copied head into the order of the classes. Returns what is to say; empty if there is nothing."""
+    if not card.get("classes") or not classes or card["classes"] == list(classes):
+        return ""
+    if _other_classes(card, classes):
+        return "its head was trained on other classes"
+    in_class_order(model, card, list(classes), path)
+    return "its classes are in another order there, and the head is put into the order of the class map"
 
 
 def _is_of_keras(pretrained: NamedWeights, arch: str) -> bool:
@@ -133,14 +165,15 @@ def _renamed(model: keras.Model, pretrained: NamedWeights, arch: str) -> NamedWe
     return renamed
 
 
-def _copy_all(model: keras.Model, pretrained: NamedWeights, report: WeightReport) -> None:
+def _copy_all(model: keras.Model, pretrained: NamedWeights, report: WeightReport, copy_head: bool) -> None:
     head = last_layers(model, lambda layer: isinstance(layer, WITH_KERNEL))
     with_weights = [layer for layer in model.layers if layer.weights]
     for layer in with_weights:
         stored = pretrained.layers.get(layer.name)
         if layer is with_weights[0] and stored is not None:
             stored = _adapted(layer, stored, report)
-        _copy(layer, stored, report, layer.name in head)
+        in_head = layer.name in head
+        _copy(layer, stored if copy_head or not in_head else None, report, in_head)
     if not set(report.matched) - head:
         raise ModelError(
             f"{report.path}: no layer matches {model.name}{_example(report)}",

@@ -11,12 +11,14 @@ from secateur.spec import TrainSpec
 from secateur.training.schedules import learning_rate
 
 
-def rate_of_batch(train_spec: TrainSpec, batch: int, batches: int) -> float:
+def rate_of_batch(train_spec: TrainSpec, batch: int, batches: int, restart: int = 0) -> float:
     """The rate of a batch. Batches are counted from 0 over all epochs of `batches` batches each.
 
-    With `lr_config.compat: tao` the optimizer's decay divides it, as the optimizers of Keras 2 do.
+    The schedule runs over the epochs after `restart`; batches before them have its first rate. With
+    `lr_config.compat: tao` the optimizer's decay divides it, as the optimizers of Keras 2 do.
     """
-    rate = learning_rate(train_spec.lr_config, batch / (batches * train_spec.num_epochs), train_spec.gpus)
+    done, length = batch - batches * restart, batches * (train_spec.num_epochs - restart)
+    rate = learning_rate(train_spec.lr_config, max(done, 0) / length, train_spec.gpus)
     decay = train_spec.optim_config.decay if train_spec.lr_config.compat == "tao" else 0.0
     return rate / (1 + decay * batch)
 
@@ -29,11 +31,14 @@ class RateTable(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         train_spec: `train` or `retrain`.
         batches: number of batches per epoch.
+        restart: the finished epochs before the schedule began again.
     """
 
-    def __init__(self, train_spec: TrainSpec, batches: int) -> None:
+    def __init__(self, train_spec: TrainSpec, batches: int, restart: int = 0) -> None:
         total = batches * train_spec.num_epochs
-        self.rates = np.array([rate_of_batch(train_spec, batch, batches) for batch in range(total)], np.float32)
+        self.rates = np.array(
+            [rate_of_batch(train_spec, batch, batches, restart) for batch in range(total)], np.float32
+        )
 
     def __call__(self, step: Any) -> Any:
         """The rate of batch `step`, a float32 scalar tensor."""

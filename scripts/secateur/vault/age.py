@@ -70,7 +70,7 @@ def seal_chunks(chunks: Iterable[bytes], target: IO[bytes], key: str, work_facto
         work_factor: log2 of scrypt's N, 1 to 20.
 
     Raises:
-        VaultError: the key is empty.
+        VaultError: the key is empty, or there is too little memory for scrypt.
     """
     if not key:
         raise VaultError("the key is empty", "give a passphrase")
@@ -114,6 +114,7 @@ def chunks_of(stream: IO[bytes], key: str) -> Iterator[bytes]:
         WrongKeyError: the file key does not unwrap with `key`.
         TruncatedError: the file ends in its header, in its nonce or before its last chunk.
         DamagedError: the header or a chunk fails authentication.
+        VaultError: there is too little memory for scrypt.
     """
     file_key = read_header(stream, key)
     nonce = stream.read(NONCE_BYTES)
@@ -251,7 +252,15 @@ def _truncated() -> TruncatedError:
 
 
 def _wrap_key(key: str, salt: bytes, work_factor: int) -> bytes:
-    return Scrypt(salt=SCRYPT_LABEL + salt, length=32, n=1 << work_factor, r=8, p=1).derive(key.encode("utf-8"))
+    try:
+        return Scrypt(salt=SCRYPT_LABEL + salt, length=32, n=1 << work_factor, r=8, p=1).derive(key.encode("utf-8"))
+    except MemoryError as error:
+        # scrypt takes 128 * r bytes for each of its n steps.
+        raise VaultError(
+            f"scrypt work factor {work_factor} needs {1 << work_factor >> 10:,} MiB of memory for the key, and less is "
+            "free",
+            "free memory, or encrypt the file with a smaller factor on a larger machine",
+        ) from error
 
 
 def _derive(file_key: bytes, salt: bytes, info: bytes) -> bytes:

@@ -12,6 +12,7 @@ from typing import IO
 
 from secateur.errors import ArtifactError, VaultError
 from secateur.storage.atomic import atomic_file
+from secateur.storage.regular_files import open_regular
 from secateur.vault import age
 
 
@@ -22,8 +23,11 @@ def encrypt_file(path: Path | str, target: Path | str, key: str) -> None:
 
 
 def decrypt_file(path: Path | str, target: Path | str, key: str) -> None:
-    """Decrypt the file `path` as `target`; after an error there is no `target`. Raises as `age.open` does."""
-    with _open_for_reading(path) as stream, atomic_file(target) as out, naming(path):
+    """Decrypt the file `path` as `target`; after an error there is no `target`. Raises as `age.open` does.
+
+    If the process is killed, nothing of the plain content stays.
+    """
+    with _open_for_reading(path) as stream, atomic_file(target, unnamed=True) as out, naming(path):
         age.open(stream, out, key)
 
 
@@ -80,7 +84,7 @@ def read_encrypted(path: Path | str, key: str) -> bytes:
 
 def _open_for_reading(path: Path | str) -> IO[bytes]:
     try:
-        return open(path, "rb")
+        return open_regular(path)
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror or error}", "check the path") from error
 

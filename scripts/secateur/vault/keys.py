@@ -5,6 +5,7 @@ See docs/decisions/the-key.md.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import unicodedata
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from secateur.errors import VaultError
 from secateur.spec import Spec
+from secateur.storage.regular_files import open_given
 
 MAX_KEY_FILE_CHARACTERS = 1 << 16
 # Any permission of the group or of all others; ssh refuses key files with these too.
@@ -39,16 +41,16 @@ def resolve_key(text: str) -> str:
     It is converted to Unicode NFC, so that a key typed on another system is the same key.
 
     Raises:
-        VaultError: the variable or the file is missing or empty, other users can read the file, or the key has control
-            characters. The message never shows the key.
+        VaultError: the variable or the file is missing or empty, other users can read the file, it is a pipe or a
+            device, or the key has control characters. The message never shows the key.
     """
     kind, _, name = text.partition(":")
     if kind == "env":
-        key = os.environ.get(name, "")
+        key = _from_environment(name)
         if not key:
             raise VaultError(f"key: the environment variable {name} is not set", f"export {name}=...")
     elif kind == "file":
-        key = _from_file(Path(name).expanduser())
+        key = _from_file(name)
     else:
         key = text
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
@@ -56,13 +58,26 @@ def resolve_key(text: str) -> str:
     return unicodedata.normalize("NFC", key)
 
 
-def _from_file(path: Path) -> str:
+def _from_environment(name: str) -> str:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
+        return os.environ.get(name, "")
+    except UnicodeEncodeError:  # no variable can have this name
+        return ""
+
+
+def _from_file(name: str) -> str:
+    path = Path(name)
+    try:
+        path = path.expanduser()
+        with io.TextIOWrapper(open_given(path), encoding="utf-8-sig", newline="") as stream:
             mode = os.fstat(stream.fileno()).st_mode
             line = stream.read(MAX_KEY_FILE_CHARACTERS).partition("\n")[0].removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise VaultError(f"key: cannot read the key file {path}", "write the passphrase into it") from error
+    # RuntimeError: there is no user of the name behind `~`.
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a name, or not UTF-8 text"
+        raise VaultError(
+            f"key: cannot read the key file {path}: {reason}", "write the passphrase into a file, and name that file"
+        ) from error
     if stat.S_ISREG(mode) and mode & OTHERS:
         raise VaultError(f"key: other users can read the key file {path}", f"chmod 600 {path}")
     if not line:

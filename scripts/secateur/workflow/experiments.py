@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from secateur.data.filesystem import is_file_source
 from secateur.errors import SecateurError, SpecError, format_error
 from secateur.export.exported_files import export_name
 from secateur.run import EXPERIMENT_NAME, Run
@@ -19,7 +20,7 @@ from secateur.spec.translated import value_at
 from secateur.step_table import COMMON_STEPS, STEPS
 from secateur.storage.atomic import require_writable
 from secateur.vault.keys import key_of
-from secateur.workflow.missing_files import FILE_HINTS, Missing, missing_files
+from secateur.workflow.missing_files import FILE_HINTS, IMAGE_HINTS, Missing, missing_files
 from secateur.workflow.outputs import job_files, jobs_of, result_files
 from secateur.workflow.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
@@ -104,6 +105,7 @@ class Experiments:
         """Refuse model files that do not exist, or that the run makes itself, before anything runs."""
         for name, spec in self.specs.items():
             run = self.run(name)
+            _refuse_braces(spec)
             for key, hint in FILE_HINTS.items():
                 path = value_at(spec.plain, key)
                 if path and run.resolve(path, Path()) in _made_later(run, key):
@@ -251,6 +253,18 @@ def _is_compared(spec: Spec, step: str, wildcards: Mapping[str, str]) -> bool:
     if step == "export":
         return wildcards["name"] == export_name(spec)
     return step not in ("inference", "engine", "calibrate", "latency", "bundle")
+
+
+def _refuse_braces(spec: Spec) -> None:
+    """Raise SpecError for a path that Snakemake would take for a pattern. It knows no way to write a brace."""
+    for key in (*FILE_HINTS, *IMAGE_HINTS):
+        value = value_at(spec.plain, key)
+        for path in value if isinstance(value, list) else [value]:
+            is_input = key in FILE_HINTS or is_file_source(str(path))
+            if path and is_input and any(brace in path for brace in "{}"):
+                raise SpecError(
+                    f"{spec.place(key)}: {path} has braces, which Snakemake reads as a wildcard", "rename it"
+                )
 
 
 def _refuse_missing(missing: list[Missing]) -> None:

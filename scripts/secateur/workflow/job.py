@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -17,9 +18,11 @@ from secateur.runtime.gpu import BACKEND, leased, several_on
 from secateur.runtime.import_hooks import skip_unused_imports
 from secateur.runtime.onednn import use_onednn
 from secateur.runtime.signals import stoppable
+from secateur.runtime.terminal import printable, redraws
 from secateur.runtime.threads import use_threads
 from secateur.spec.notices import shown_by_steps
 from secateur.step_table import COMMON_STEPS, STEPS
+from secateur.storage.regular_files import append_regular
 
 # The step that prints the remarks about the spec, so that they stand once in the output of a run.
 FIRST_STEP = "split"
@@ -28,7 +31,7 @@ UNNAMED = ("error:", "hint:", "log:", " ")
 
 
 class Tee:
-    """A text stream to the terminal and to the log.
+    """A text stream to the terminal and to the log. It goes on with the log alone when the terminal is closed.
 
     Text that redraws a line is not written to the log. On the terminal, which shows several experiments, each line
     begins with the name of its experiment.
@@ -41,13 +44,19 @@ class Tee:
 
     def write(self, text: str) -> int:
         """Write to both."""
-        if "\r" in text or "\x1b" in text:
-            self.console.write(text)
-            self.at_start = text.endswith(("\n", "\r"))  # a removed progress bar leaves an empty line
+        if redraws(text):
+            self._show(text)
+            self.at_start = text.endswith("\r")  # a removed progress bar leaves an empty line
             return len(text)
-        self.console.write("".join(map(self._named, text.splitlines(keepends=True))))
-        self.log.write(text)
+        shown = printable(text)
+        self._show("".join(map(self._named, shown.splitlines(keepends=True))))
+        self.log.write(shown)
         return len(text)
+
+    def _show(self, text: str) -> None:
+        """Write to the terminal."""
+        with suppress(OSError):
+            self.console.write(text)
 
     def _named(self, line: str) -> str:
         wanted = self.name and self.at_start and line.strip() and not line.startswith(UNNAMED)
@@ -56,7 +65,8 @@ class Tee:
 
     def flush(self) -> None:
         """Flush both."""
-        self.console.flush()
+        with suppress(OSError):
+            self.console.flush()
         self.log.flush()
 
     def fileno(self) -> int:
@@ -76,8 +86,9 @@ def logged(log_path: str, name: str = "") -> Iterator[IO[str]]:
     traceback is written beside the log.
     """
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
-    console = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
-    log = open(log_path, "a", encoding="utf-8", errors="replace", buffering=1)  # noqa: SIM115 - lives as long as the process
+    console = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    # It lives as long as the process.
+    log = io.TextIOWrapper(append_regular(log_path), "utf-8", "replace", line_buffering=True)
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
@@ -103,8 +114,8 @@ def logged(log_path: str, name: str = "") -> Iterator[IO[str]]:
 def _keep_traceback(log_path: str) -> str:
     """Write the traceback to a separate file, since Snakemake shows the log of a failed job. Returns the path."""
     path = f"{log_path.removesuffix('.log')}.traceback.log"
-    with suppress(OSError), open(path, "a", encoding="utf-8", errors="replace") as file:
-        traceback.print_exc(file=file)
+    with suppress(OSError), append_regular(path) as file:
+        file.write(traceback.format_exc().encode("utf-8", "replace"))
     return path
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from secateur.data.filesystem import is_url
+from secateur.data.addresses import is_url
 from secateur.run import Run
 from secateur.spec.translated import value_at
 from secateur.workflow.staleness import is_digits

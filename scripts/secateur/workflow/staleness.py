@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from secateur.data.addresses import Reach
 from secateur.data.contents import INDEX, ContentIndex, contents_digest
 from secateur.export.exported_files import exported_file, exported_files
 from secateur.runtime.code_digest import closure, code_digest, imports_of
@@ -92,11 +93,12 @@ def unused_code(spec: Spec, step: str) -> list[str]:
     return [*optional, *_other_backbones(spec.model.arch)]
 
 
-def _other_backbones(arch: str) -> list[str]:
-    """The modules of backbones, except those from which this backbone is built."""
+@lru_cache
+def _other_backbones(arch: str) -> tuple[str, ...]:
+    """The modules of backbones, except those from which this backbone is built. Each job of an experiment asks."""
     backbones = [name for name in imports_of("secateur.zoo.build") if name.startswith("secateur.zoo.")]
     built_from = [used for name in backbones if arch.startswith(name.rpartition(".")[2]) for used in closure(name)]
-    return [name for name in backbones if name not in built_from]
+    return tuple(name for name in backbones if name not in built_from)
 
 
 def step_params(spec: Spec, step: str, contents: Contents, part: str = "") -> dict[str, Any]:
@@ -147,13 +149,13 @@ class Contents:
 
     def __init__(self, work: Path) -> None:
         self.work = work
-        self.digests: dict[tuple[str, ...], str] = {}
+        self.digests: dict[tuple[tuple[str, ...], Reach], str] = {}
 
-    def digest(self, places: tuple[str, ...]) -> str:
-        """The digest of the images at some places; empty without places."""
-        if places and places not in self.digests:
-            self.digests[places] = contents_digest(places, self.index)
-        return self.digests.get(places, "")
+    def digest(self, places: tuple[str, ...], reach: Reach) -> str:
+        """The digest of the images at some places; empty without places. `reach` is what a table can name."""
+        if places and (places, reach) not in self.digests:
+            self.digests[places, reach] = contents_digest(places, self.index, reach)
+        return self.digests.get((places, reach), "")
 
     @cached_property
     def index(self) -> ContentIndex:
@@ -170,11 +172,11 @@ class ImagesDigest:
     only for jobs with results. So a dry run before the first split reads no image.
     """
 
-    def __init__(self, places: tuple[str, ...], contents: Contents) -> None:
-        self.places, self.contents = places, contents
+    def __init__(self, places: tuple[str, ...], reach: Reach, contents: Contents) -> None:
+        self.places, self.reach, self.contents = places, reach, contents
 
     def __str__(self) -> str:
-        return self.contents.digest(self.places)
+        return self.contents.digest(self.places, self.reach)
 
     def __repr__(self) -> str:
         return repr(str(self))
@@ -188,7 +190,7 @@ def images_of_step(spec: Spec, step: str, contents: Contents) -> dict[str, Image
     """Key that names images -> digest of the images. The digits are not among them: a rule makes them."""
     named = places_that_affect(spec, ALL_STEPS[step].effects)
     return {
-        key: ImagesDigest(tuple(place for place in places if not is_digits(place)), contents)
+        key: ImagesDigest(tuple(place for place in places if not is_digits(place)), spec.data.table_paths, contents)
         for key, places in named.items()
     }
 

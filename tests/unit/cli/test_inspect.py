@@ -8,6 +8,7 @@ from secateur.cli import inspect as inspection
 from secateur.cli.main import main
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.models.file import save_model
+from secateur.runtime.child import Limits
 from secateur.spec import ModelSpec
 from secateur.vault import files as vault_files
 from secateur.zoo import build
@@ -88,10 +89,6 @@ def test_a_missing_file_and_a_wrong_key(model, tmp_path, key, capsys):
 
 def test_too_much_memory_is_refused_in_the_child(model, tmp_path, key, capsys, monkeypatch):
     save_model(model, tmp_path / "m.tlt", "k", {})
-    monkeypatch.setattr(inspection, "_file_facts", greedy)
+    monkeypatch.setattr(inspection, "LIMITS", Limits(memory_bytes=1 << 20, memory_per_byte=0))
     assert main(["inspect", str(tmp_path / "m.tlt"), *key]) == 5
-    assert "reading it needs more than 8 GiB of memory" in capsys.readouterr().err
-
-
-def greedy(path, key, against):
-    return len(bytearray(9 << 30))
+    assert "m.tlt: reading it takes more than 1 MiB of memory" in capsys.readouterr().err

@@ -103,3 +103,33 @@ def test_names_that_hold_anything_stay_names(project):
     spec = load_spec("odd.yaml")
     assert spec.data.source == strange
     assert spec.train.class_weights == "balanced"
+
+
+def test_a_table_of_images_elsewhere_needs_a_word(project, capsys):
+    (project / "labels").mkdir()
+    rows = [
+        f"../images/{path.parent.name}/{path.name},{path.parent.name}" for path in sorted(project.glob("images/*/*"))
+    ]
+    (project / "labels/all.csv").write_text("\n".join(["path,class", *rows]) + "\n")
+    assert main(["new", "labels/all.csv"]) == 3
+    assert "data.table_paths: anywhere" in capsys.readouterr().err
+    assert main(["new", "labels/all.csv", "--table-paths", "anywhere"]) == 0
+    assert load_spec("config/specs/all.yaml").data.table_paths == "anywhere"
+
+
+def test_other_files_are_counted(project, capsys):
+    (project / "images/dark/one.jxl").write_bytes(b"x")
+    assert main(["new", "images"]) == 0
+    said = capsys.readouterr().out
+    assert "files: " in said
+    assert "left out: with the suffix .jxl (1)" in said
+    assert "warning: left out: with the suffix .jxl (1), such as images/dark/one.jxl" in said
+
+
+def test_a_class_without_images_is_not_forgotten(project, capsys):
+    (project / "images/phone").mkdir()
+    (project / "images/phone/one.jxl").write_bytes(b"x")
+    assert main(["new", "images"]) == 3
+    assert "no images in the class folders phone of images; left out there: with the suffix .jxl (1)" in (
+        capsys.readouterr().err
+    )

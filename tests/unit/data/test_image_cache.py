@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from secateur.data.filesystem import files_below
-from secateur.data.image_cache import cache_path, open_image_cache, size_of_cache, write_image_cache
+from secateur.data.image_cache import FOOTER, INDEX, cache_path, open_image_cache, size_of_cache, write_image_cache
 from secateur.data.pipeline import ImageBatches, ImageFiles, ImageReader, TrainingBatches
 from secateur.errors import ArtifactError
 from secateur.spec import AugmentSpec, DataSpec, ModelSpec
@@ -95,3 +95,51 @@ def test_a_damaged_file_is_named(tmp_path, paths):
     path.write_bytes(content)
     with pytest.raises(ArtifactError, match="not a file of the image cache with 3 images"):
         open_image_cache(path, reader, 3)
+
+
+def damaged(content, how):
+    """Bytes of a file of the cache, damaged as a torn write, a bad disk or a stranger would."""
+    start = int.from_bytes(content[-FOOTER.size : -FOOTER.size + 8], "little")
+    found = bytearray(content)
+    if how == "an offset beyond the file":
+        found[start : start + 8] = (1 << 40).to_bytes(8, "little")
+    elif how == "an offset of another image":
+        found[start : start + 8] = (16).to_bytes(8, "little")
+    elif how == "a height":
+        found[start + 8 : start + 12] = (100_000).to_bytes(4, "little")
+    elif how == "a height that overflows":
+        found[start + 8 : start + 16] = b"\xff" * 8
+    elif how == "the start of the index":
+        found[-FOOTER.size : -FOOTER.size + 8] = (start - INDEX.itemsize).to_bytes(8, "little")
+    elif how == "a cut":
+        del found[-100:]
+    elif how == "nothing left":
+        found.clear()
+    elif how == "zeros":
+        found[:] = bytes(len(found))
+    elif how == "pixels":
+        found[500:1500] = bytes(1000)
+    elif how == "one bit":
+        found[700] ^= 1
+    return bytes(found)
+
+
+OF_THE_INDEX = (
+    "an offset beyond the file", "an offset of another image", "a height", "a height that overflows",
+    "the start of the index", "a cut", "nothing left", "zeros",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("how", [*OF_THE_INDEX, "pixels", "one bit"])
+def test_damage_is_noticed_when_the_file_is_opened_or_its_image_is_read(tmp_path, paths, how):
+    reader = ImageReader(DataSpec(), AugmentSpec(), COLOUR, 2)
+    path = cached(tmp_path / "cache", reader, paths, False)
+    content = path.read_bytes()
+    path.write_bytes(damaged(content, how))
+    with pytest.raises(ArtifactError) as error:
+        images = open_image_cache(path, reader, len(paths))
+        assert how not in OF_THE_INDEX
+        for position in range(len(images)):
+            images[position]
+    assert str(path) in error.value.message
+    assert error.value.hint == "delete it; the next run writes it again"

@@ -6,7 +6,7 @@ from PIL import Image
 from secateur.data.images import UnreadableImageError, read_image
 from secateur.data.preprocessing import center_crop, preprocess, read_fitted, to_array
 from secateur.errors import DataError
-from secateur.spec import ModelSpec
+from secateur.spec import DataSpec, ModelSpec
 
 RGB, GRAY = ModelSpec(input_image_size="3,32,40"), ModelSpec(input_image_size="1,32,40")
 GRAY16 = ModelSpec(input_image_size="1,32,40", input_image_depth=16)
@@ -70,7 +70,7 @@ def test_center_crop_geometry():
 
 def test_no_crop_is_one_plain_resize(tmp_path):
     Image.new("RGB", (9, 77), (1, 2, 3)).save(tmp_path / "a.png")
-    pixels = to_array(read_fitted(tmp_path / "a.png", RGB, crop=False)[0])
+    pixels = to_array(read_fitted(tmp_path / "a.png", RGB, DataSpec(), crop=False)[0])
     assert pixels.shape == (32, 40, 3)
     assert (pixels == [1, 2, 3]).all()
 
@@ -78,7 +78,7 @@ def test_no_crop_is_one_plain_resize(tmp_path):
 def test_an_image_of_the_right_size_is_taken_as_it_is(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(np.asarray(read_fitted(tmp_path / "a.png", RGB, crop=True)[0]), noise)
+    np.testing.assert_array_equal(np.asarray(read_fitted(tmp_path / "a.png", RGB, DataSpec(), crop=True)[0]), noise)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "RGB", "I;16"])

@@ -12,7 +12,7 @@ from secateur.data.pipeline import ImageBatches, ImageFiles, ImageReader, Traini
 from secateur.data.preprocessing import read_fitted
 from secateur.export.input_scaling import preprocessing_of
 from secateur.run import run_of
-from secateur.spec import ModelSpec, PruneSpec, parse_spec
+from secateur.spec import DataSpec, ModelSpec, PruneSpec, parse_spec
 from secateur.steps.inference import label_images
 from secateur.steps.pruning_images import pruning_images
 
@@ -95,10 +95,10 @@ def test_a_large_jpeg_decoded_at_a_smaller_scale_gives_the_same_pixels(tmp_path,
     image = Image.fromarray(np.round(127 + 100 * pixels).astype(np.uint8))
     image.save(tmp_path / "a.jpg", quality=95, exif=exif)
     model = ModelSpec(input_image_size="3,64,48")
-    got, size = read_fitted(tmp_path / "a.jpg", model, crop)
-    whole, _ = read_resized(tmp_path / "a.jpg", model, lambda size: size)
+    got, size = read_fitted(tmp_path / "a.jpg", model, DataSpec(), crop)
+    whole, _ = read_resized(tmp_path / "a.jpg", model, DataSpec(), lambda size: size)
     whole.save(tmp_path / "upright.png")
-    expected, upright = read_fitted(tmp_path / "upright.png", model, crop)
+    expected, upright = read_fitted(tmp_path / "upright.png", model, DataSpec(), crop)
     assert size == upright == ((801, 1203) if orientation > 4 else (1203, 801))
     difference = np.abs(np.asarray(got, int) - np.asarray(expected, int))
     assert difference.mean() < 0.7
@@ -110,5 +110,5 @@ def test_only_as_much_of_a_jpeg_is_decoded_as_is_needed(tmp_path, monkeypatch):
     decoded = []
     load = Image.core.new
     monkeypatch.setattr(Image.core, "new", lambda mode, size: decoded.append(size) or load(mode, size))
-    read_fitted(tmp_path / "a.jpg", ModelSpec(input_image_size="3,64,64"), True)
+    read_fitted(tmp_path / "a.jpg", ModelSpec(input_image_size="3,64,64"), DataSpec(), True)
     assert max(decoded) == (400, 300)

@@ -21,7 +21,7 @@ MODEL = "model: {arch: resnet_10, input_image_size: [3, 32, 48]}\n"
 
 def parsed_nvinfer(spec):
     config = configparser.ConfigParser()
-    config.read_string(nvinfer_config(spec, engine_source(spec), spec.engine_type))
+    config.read_string(nvinfer_config(spec, engine_source(spec), spec.engine_type, ["a", "b"]))
     return config["property"]
 
 
@@ -44,9 +44,18 @@ def test_nvinfer_scales_pixels_as_training_does(mode, layout):
     assert nvinfer_labels(["a", "b c"]) == "a;b c\n"
 
 
+def test_a_class_with_a_semicolon_has_no_labels_for_nvinfer():
+    """It would be two labels, and every class after it would have the label of another one."""
+    spec = parse_spec(MODEL)
+    for text in (nvinfer_labels(["a;b", "c"]), nvinfer_config(spec, engine_source(spec), "fp32", ["a;b", "c"])):
+        assert text.startswith("# ")
+        assert "the class 'a;b' has a semicolon" in text
+        assert text.count("\n") == 1
+
+
 def test_nvinfer_reads_the_int8_file_of_tensorrt():
     spec = parse_spec(f"export: {{data_type: int8, output_path: a/m.etlt}}\n{MODEL}")
-    text = nvinfer_config(spec, engine_source(spec), spec.engine_type)
+    text = nvinfer_config(spec, engine_source(spec), spec.engine_type, ["a", "b"])
     assert "onnx-file=m.tensorrt.onnx" in text
     assert "network-mode=1" in text
     assert "secateur decrypt m.tensorrt.etlt -o m.tensorrt.onnx" in text
@@ -58,7 +67,7 @@ def test_nvinfer_reads_the_int8_file_of_tensorrt():
 )
 def test_what_nvinfer_cannot_feed_is_said_and_not_written(what):
     spec = parse_spec(what)
-    text = nvinfer_config(spec, engine_source(spec), "fp32")
+    text = nvinfer_config(spec, engine_source(spec), "fp32", ["a", "b"])
     assert text.startswith("# nvinfer cannot feed this model: ")
     assert "[property]" not in text
 
@@ -87,14 +96,14 @@ def test_triton_takes_what_the_file_takes(export, kind, dims):
 
 V1 = """
 export:
-  {output_path: a/m.onnx, data_type: int8, engine_file: e, max_workspace_size: 4, min_batch_size: 2, opt_batch_size: 4,
-   max_batch_size: 16}
+  {output_path: a/m.onnx, data_type: int8, engine_file: e.engine, max_workspace_size: 4, min_batch_size: 2,
+   opt_batch_size: 4, max_batch_size: 16}
 """
 V2 = """
 export: {onnx_file: a/m.onnx}
 gen_trt_engine:
   onnx_file: x.onnx
-  trt_engine: e
+  trt_engine: e.engine
   tensorrt:
     {data_type: int8, max_workspace_size: 4, min_batch_size: 2, opt_batch_size: 4, max_batch_size: 16,
      calibration: {cal_image_dir: images, cal_cache_file: c, cal_batch_size: 8, cal_batches: 10}}
@@ -108,7 +117,7 @@ def test_engine_options_of_either_vintage(text, key, tmp_path):
     spec = parse_spec(f"{text}\n{MODEL}")
     options = engine_options(spec)
     assert (options.data_type, options.workspace_mib, options.batches) == ("int8", 4096, (2, 4, 16))
-    assert spec.export.engine_file == "e"
+    assert spec.export.engine_file == "e.engine"
     if importlib.util.find_spec("tensorrt") is None:
         said = [str(notice) for notice in spec.notices if "TensorRT is not installed on this machine" in str(notice)]
         assert said == [f"warning: {key}: TensorRT is not installed on this machine: no engine is built"]

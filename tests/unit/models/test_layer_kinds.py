@@ -9,6 +9,7 @@ import pytest
 import secateur
 from keras import layers
 from secateur.errors import ModelError, UntrustedModelError
+from secateur.export.onnx_features import features_of
 from secateur.keras_to_onnx.layers import EMITTERS
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.models.file import load_model, save_model
@@ -90,7 +91,9 @@ CASES = {
         alone(layers.GroupNormalization, 1, center=False, epsilon=0.1),
     ],
     "Rescaling": [alone(layers.Rescaling, 0.5)],
-    "Activation": [alone(layers.Activation, kind) for kind in ("relu", "tanh", "silu", "relu6", "elu", "gelu", "mish")],
+    "Activation": [
+        alone(layers.Activation, kind) for kind in ("relu", "tanh", "silu", "relu6", "elu", "gelu", "mish", "hard_silu")
+    ],
     "ReLU": [alone(layers.ReLU), alone(layers.ReLU, max_value=0.5)],
     "LeakyReLU": [alone(layers.LeakyReLU, negative_slope=0.1)],
     "PReLU": [
@@ -119,7 +122,10 @@ CASES = {
         alone(layers.GlobalAveragePooling2D),
         alone(layers.GlobalAveragePooling2D, keepdims=True),
     ],
-    "ZeroPadding2D": [alone(layers.ZeroPadding2D, ((1, 2), (0, 3)))],
+    "ZeroPadding2D": [
+        alone(layers.ZeroPadding2D, ((1, 2), (0, 3))),
+        lambda x: layers.ReLU()(layers.ZeroPadding2D(((1, 2), (0, 3)), name="tested")(x)),
+    ],
     "Cropping2D": [alone(layers.Cropping2D, ((1, 2), (0, 3))), alone(layers.Cropping2D, 2)],
     "UpSampling2D": [alone(layers.UpSampling2D, (2, 3)), alone(layers.UpSampling2D, 2, interpolation="bilinear")],
     "Flatten": [alone(layers.Flatten)],
@@ -176,7 +182,9 @@ def assert_read_and_written(model, path):
     again, _ = load_model(path, "k")
     np.testing.assert_array_equal(answers(model), answers(again))
     for layout in ("nchw", "nhwc"):
-        written = run_onnx(to_onnx(again, layout).SerializeToString(), pixels(), layout)
+        content = to_onnx(again, layout).SerializeToString()
+        assert "Gemm with a matrix that is not transposed" not in features_of(content), "OpenCV 4.6 takes no other"
+        written = run_onnx(content, pixels(), layout)
         np.testing.assert_allclose(written, answers(model), atol=1e-5)
 
 

@@ -103,7 +103,7 @@ def test_sixteen_bit_pixels_are_shown_in_eight():
 def test_text_is_escaped_and_a_missing_value_is_an_error(tmp_path):
     row = {"name": "</script><b>x", "arch": "resnet_10", "top_1": 0.5, "standard_error": 0.1, "unpruned": None,
            "macs": 5, "params": 5, "data_type": "fp32", "onnx_bytes": 10, "latency_ms": 1.0,
-           "latency_ratio": 1.0}  # fmt: skip
+           "latency_ratio": 1.0, "latency_busy": False}  # fmt: skip
     specs = {"</script><b>x": {"a": "</script>"}, "y": {}}
     text = render("index.html", experiments=[row], sweeps=[], pareto=[], specs=specs)
     assert "<b>x" not in text

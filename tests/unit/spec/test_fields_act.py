@@ -12,6 +12,8 @@ from secateur.spec import LrConfig, ModelSpec, OptimConfig, Spec, TrainSpec, loa
 from secateur.spec.effects import all_keys, keys_without_effect, nested_section
 from secateur.spec.fields import Section, about
 from secateur.tracking.services import SERVICES
+from secateur.training.checkpoints import TrainingState
+from secateur.training.extension import extension
 from secateur.training.optimizers import optimizer_of
 from secateur.training.rates import rate_of_batch
 from secateur.training.schedules import learning_rate
@@ -104,6 +106,7 @@ def other_ways(folder):
     engine_options(spec)
     by_tao = parse_spec("train: {lr_config: {compat: tao}, optim_config: {decay: 0.1}}").train
     assert rate_of_batch(by_tao, 10, 100) < rate_of_batch(TrainSpec(), 10, 100)
+    extension("train", TrainSpec(num_epochs=2), TrainingState(epoch=1, variables=[0]), 1, 5)
     split_already = "data: {train_dataset_path: a, val_dataset_path: b}\nevaluate: {dataset_path: c}\n"
     assert len(image_roots(parse_spec(split_already))) == 3
     spec = load_spec(folder / "one.yaml", ["gen_trt_engine={}", "export.engine_file=m.engine"])

@@ -74,6 +74,57 @@ def test_retrain_has_what_differs_and_export_comes_from_the_last_file(folder):
     assert (spec.evaluate.model_path, spec.prune.model_path, spec.export.model_path) == (None, None, None)
 
 
+def test_a_key_that_the_last_file_leaves_out_has_its_default(folder):
+    (folder / "spec.yaml").write_text(SPEC.replace("top_k: 3", "top_k: 5"))
+    (folder / "spec_retrain.yaml").write_text(
+        RETRAIN.replace("dataset_path: images/test, ", "").replace("top_k: 3, ", "")
+    )
+    spec = load_spec(FILES)
+    assert (spec.evaluate.top_k, spec.evaluate.dataset_path) == (3, "images/test")
+    assert said(spec, "evaluate.top_k: 5 is not used; spec_retrain.yaml leaves the key out: the default 3 is")
+
+
+SIDES = ", input_width: 256, input_height: 256, input_channels: 3"
+OF_6_0 = "model_name: shoes\n"
+
+
+@pytest.fixture
+def without_sides(folder):
+    """Files that are of 5.0, 5.5 or 6.0, which have different defaults for what is absent."""
+    for name in FILES:
+        (folder / name).write_text((folder / name).read_text().replace(SIDES, ""))
+    return folder
+
+
+def test_a_file_takes_the_release_that_another_one_settles(without_sides):
+    (without_sides / "spec_retrain.yaml").write_text((without_sides / "spec_retrain.yaml").read_text() + OF_6_0)
+    spec = load_spec(FILES)
+    assert (spec.train.validation_interval, spec.retrain.validation_interval) == (10, 10)
+    assert said(spec, "spec.yaml (train): TAO 6.0")
+    assert not said(spec, "decides")
+
+
+@pytest.mark.parametrize(("release", "side"), [("5.0", 224), ("5.5", 256)])
+def test_the_chosen_release_counts_for_each_file(without_sides, release, side):
+    spec = load_spec(FILES, [f"tao={release}"])
+    assert spec.model.input_image_size == (3, side, side)
+    assert len(said(spec, f"TAO {release}")) == 3, "of each file, and of the whole"
+    assert load_spec(write(without_sides, converted(FILES, [f"tao={release}"]))).model == spec.model
+
+
+def write(folder, text):
+    (folder / "written.yaml").write_text(text)
+    return folder / "written.yaml"
+
+
+def test_a_section_that_the_retraining_lacks_is_the_first_files(folder):
+    """Also if the two are of different releases: the defaults of a section that is absent are no values."""
+    (folder / "spec.yaml").write_text(SPEC + "tao: 5.0\n")
+    kept = "\n".join(line for line in RETRAIN.splitlines() if not line.startswith("evaluate:"))
+    (folder / "spec_retrain.yaml").write_text(f"{kept}\ntao: 6.0\n")
+    assert load_spec(FILES).evaluate.batch_size == 256
+
+
 @pytest.mark.parametrize("files", [FILES, FILES[::-1]])
 def test_the_order_of_the_files_does_not_count(folder, files):
     assert load_spec(files).plain == load_spec(FILES).plain

@@ -91,3 +91,67 @@ def test_a_misspelt_word_gets_the_word_of_its_release():
     with pytest.raises(SpecError) as error:
         parse_spec("datset: {}\nencryption_key: env:K\nmodel: {backbone: resnet_18, input_widht: 3}")
     assert error.value.hint == "did you mean dataset?"
+
+
+V2_SIZE = "dataset: {}\nencryption_key: env:K\nmodel: {backbone: resnet_18, input_channels: 3, input_height: 32%s}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "word", "message"),
+    [
+        (", input_width: abc", [], "s.yaml:3: model.input_width: 'abc' must be a valid integer"),
+        (", input_width: 5", [], "s.yaml:3: model.input_width: width must be 16 to 16384, not 5"),
+        ("", ["model.input_width=abc"], "command line: model.input_width: 'abc' must be a valid integer"),
+        ("", ["model.input_channels=2"], "command line: model.input_channels: channels must be 1 or 3, not 2"),
+        (
+            ", input_width: 5",
+            ["model.input_height=64"],
+            "s.yaml:3: model.input_width: width must be 16 to 16384, not 5",
+        ),
+        (
+            ", input_width: 5",
+            ["model.input_image_size=3,64,6"],
+            "command line: model.input_image_size.2: width must be 16 to 16384, not 6",
+        ),
+        ("", ["dataset.num_clases=3"], "command line: dataset.num_clases: unknown key"),
+        ("", ["dataset.num_classes=x"], "command line: dataset.num_classes: 'x' must be a valid integer"),
+        ("", ["model.backbone=resnet_3"], "command line: model.backbone: "),
+        ("", ["train.optim_config={lr: x}"], "command line: train.optim_config.lr: 'x' must be a valid number"),
+    ],
+)
+def test_an_error_names_the_key_as_it_is_written_and_the_side_that_is_wrong(tmp_path, more, word, message):
+    (tmp_path / "s.yaml").write_text(V2_SIZE % more)
+    with pytest.raises(SpecError) as error:
+        load_spec(tmp_path / "s.yaml", word)
+    assert error.value.message.removeprefix(f"{tmp_path}/").startswith(message)
+
+
+def test_a_suggestion_for_an_override_is_in_the_words_of_the_file(tmp_path):
+    (tmp_path / "s.yaml").write_text(V2_SIZE % "")
+    with pytest.raises(SpecError) as error:
+        load_spec(tmp_path / "s.yaml", ["dataset.num_clases=3"])
+    assert error.value.hint == "did you mean dataset.num_classes?"
+
+
+@pytest.mark.parametrize("key", ["dataset.num_classes", "results_dir", "prune.threshold"])
+def test_keys_without_which_5_0_stops_have_their_line(key):
+    text = "tao: 5.0\ndataset: {}\nencryption_key: env:K\nmodel: {backbone: resnet_18}\nprune: {}\n"
+    assert any(str(notice).startswith(f"differs: {key}: TAO: stops if absent") for notice in parse_spec(text).notices)
+
+
+OF_DETECTION = 'random_seed: 42\nretinanet_config {\n  scales: "[0.05]"\n}\nnms_config {\n  top_k: 200\n}\n'
+
+
+@pytest.mark.parametrize("name", ["spec.txt", "spec.cfg"])
+def test_a_proto_of_another_task_is_one_error(tmp_path, name):
+    """Also one that begins with a scalar, as YAML does."""
+    (tmp_path / name).write_text(OF_DETECTION)
+    with pytest.raises(SpecError, match=r":2: retinanet_config: this is a spec of another TAO task") as error:
+        load_spec(tmp_path / name)
+    assert "\n" not in error.value.message
+
+
+def test_a_text_file_of_yaml_keeps_the_error_of_yaml(tmp_path):
+    (tmp_path / "spec.txt").write_text("key: x\nmodel: {arch: resnet_18\n")
+    with pytest.raises(SpecError, match="not valid YAML"):
+        load_spec(tmp_path / "spec.txt")

@@ -451,7 +451,7 @@ def test_the_depth_of_a_resnet():
     ("text", "words"),
     [
         ("train: {optim: [1]}", "mine.yaml:1: train.optim must be a section of keys"),
-        ("dataset: {img_size: 9}", "mine.yaml:1: dataset.img_size, here model.input_image_size: height and width must"),
+        ("dataset: {img_size: 9}", "mine.yaml:1: dataset.img_size, here model.input_image_size.1: height must"),
         ("train: {optim: {lr: fast}}", "mine.yaml:1: train.optim.lr must be a number"),
         ("train: {optim: {lr: .nan}}", "mine.yaml:1: train.optim.lr must be a number"),
         ("train: {optim: {}, num_epochs: 1.5}", "mine.yaml:1: train.num_epochs must be a whole number"),

@@ -61,8 +61,20 @@ def test_pick_prints_it(tmp_path, capsys):
     with pytest.raises(DataError, match="there is no sweep 'other'"):
         pick("other", 0.01, "macs", tmp_path / "results")
     (folder / "pareto.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="no column accuracy_drop"):
+    with pytest.raises(DataError, match="no column name, recommended, top_1"):
         pick(str(folder), 0.01, "macs")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("macs", 0), ("params", -1), ("latency_ms", float("inf")), ("onnx_bytes", 0.0), ("top_1", float("-inf"))],
+)
+def test_a_table_with_numbers_that_nothing_can_have_is_refused(tmp_path, column, value):
+    frame = table().astype({column: float})
+    frame.loc[1, column] = value
+    frame.to_csv(tmp_path / "pareto.csv", index=False)
+    with pytest.raises(DataError, match=f"is damaged: values of {column}"):
+        pick(str(tmp_path / "pareto.csv"), 0.01, "macs")
 
 
 def test_the_figure_is_a_picture_of_every_cost(tmp_path):

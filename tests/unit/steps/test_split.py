@@ -1,5 +1,6 @@
 """Split: stable, stratified, without leaks; and every folder that cannot be used is refused."""
 
+import io
 import json
 import shutil
 
@@ -8,9 +9,10 @@ import pytest
 from PIL import Image
 from secateur.data.manifest import read_manifest
 from secateur.errors import DataError, SpecError
+from secateur.run import Run
 from secateur.spec import parse_spec
 from secateur.steps.digits import write_digits
-from secateur.steps.split import split
+from secateur.steps.split import split, split_step
 
 from tests.conftest import write_jpeg
 
@@ -162,3 +164,84 @@ def test_numeric_and_odd_class_names(tmp_path):
     table, report = run(from_source(tmp_path / "in"), tmp_path / "out")
     assert report["classes"] == ["10", "2", "NA", "a b", "ü,x"]
     assert set(table["class"]) == set(report["classes"])
+
+
+def said_by_split(source, tmp_path, more=""):
+    """The lines of the step, and its report."""
+    stream = io.StringIO()
+    run_of = Run("one", from_source(source, more), tmp_path / "results/one", tmp_path / "work/one")
+    report = split_step(run_of, stream)
+    return stream.getvalue().splitlines(), report
+
+
+def test_every_file_is_accounted_for(class_folders, tmp_path):
+    """Twenty-four images, and whatever else users have in such folders."""
+    dark, light = class_folders / "dark", class_folders / "light"
+    for number in range(3):
+        (dark / f"{number}.JXL").write_bytes(b"x")
+        (class_folders / "@eaDir").mkdir(exist_ok=True)
+        (class_folders / "@eaDir" / f"{number}.jpg").write_bytes(b"x")
+    (light / "notes.txt").write_text("x")
+    (light / "photo").write_bytes(b"x")
+    (light / ".DS_Store").write_bytes(b"x")
+    (class_folders / "cover.jpg").write_bytes(b"x")
+    (light / "broken.jpg").write_bytes(b"x")
+    shutil.copy(dark / "00.jpg", dark / "again.jpg")
+    lines, report = said_by_split(class_folders, tmp_path, ", on_corrupt: skip")
+    assert lines[0] == (
+        "split  36 files: 24 images used; left out: of another program: @eaDir (3), with the suffix .jxl (3), "
+        "beside the class folders (1), copies of other images (1), hidden (1), that cannot be read (1), with the "
+        "suffix .txt (1), without a suffix (1)"
+    )
+    assert report["findings"]["left out"] == 6
+    warned = "\n".join(report["warnings"])
+    assert f"left out: with the suffix .jxl (3), such as {dark}/0.JXL; this format is not read here" in warned
+    assert "left out: beside the class folders (1), such as" in warned
+    assert "@eaDir" not in warned
+    assert ".txt" not in warned
+    page = (tmp_path / "results/one/split/report.html").read_text()
+    assert "with the suffix .jxl (3)" in page
+
+
+def test_without_other_files_one_line_says_so(class_folders, tmp_path):
+    lines, _ = said_by_split(class_folders, tmp_path)
+    assert lines[0] == "split  24 files, all images used"
+
+
+def test_a_class_of_unread_formats_is_named_with_what_it_has(class_folders, tmp_path):
+    (class_folders / "phone").mkdir()
+    for number in range(4):
+        (class_folders / "phone" / f"{number}.jxl").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"class folders phone of .*; left out there: with the suffix .jxl .4."):
+        run(from_source(class_folders), tmp_path / "out")
+
+
+def test_linked_folders_are_a_choice(class_folders, tmp_path):
+    shutil.move(class_folders / "dark", tmp_path / "elsewhere")
+    (class_folders / "dark").mkdir()
+    (class_folders / "dark/more").symlink_to(tmp_path / "elsewhere")
+    table, _ = run(from_source(class_folders), tmp_path / "out")
+    assert len(table) == 24
+    with pytest.raises(DataError, match=r"class folders dark of .* left out there: linked folders .1."):
+        run(from_source(class_folders, ", follow_links: False"), tmp_path / "out2")
+
+
+def test_unlabelled_images_beside_splits_are_counted(three_folders, tmp_path):
+    write_jpeg(three_folders / "unlabeled/1.jpg", np.full((8, 8, 3), 9))
+    (three_folders / "val").rename(three_folders / "eval")
+    lines, report = said_by_split(three_folders, tmp_path)
+    assert report["images_per_split"] == {"train": 6, "val": 6, "test": 6}
+    assert lines[0] == "split  19 files: 18 images used; left out: in folders without classes (1)"
+    (three_folders / "extra").mkdir()
+    with pytest.raises(DataError, match="can be read in two ways"):
+        run(from_source(three_folders), tmp_path / "out")
+    table, _ = run(from_source(three_folders, ", layout: splits"), tmp_path / "out")
+    assert len(table) == 18
+
+
+def test_of_an_archive_too_every_file_is_accounted_for(class_folders, tmp_path):
+    (class_folders / "dark/one.jxl").write_bytes(b"x")
+    (class_folders / "light/.hidden.jpg").write_bytes(b"x")
+    archive = shutil.make_archive(str(tmp_path / "images"), "zip", class_folders)
+    lines, _ = said_by_split(archive, tmp_path)
+    assert lines[0] == "split  26 files: 24 images used; left out: hidden (1), with the suffix .jxl (1)"

@@ -111,6 +111,10 @@ def test_a_training_that_goes_on_keeps_its_mlflow_run(server: str, tmp_path: Pat
     (finished,) = client.search_runs([experiment])
     assert finished.info.run_id == stopped.info.run_id and finished.info.status == "FINISHED"
     assert curve(client, finished.info.run_id, "accuracy") == [(1, 0.25), (2, 0.5)]
+    follow(run, ROWS[:1], first=3)
+    (longer,) = client.search_runs([experiment])
+    assert longer.info.run_id == finished.info.run_id and longer.info.status == "FINISHED", "more epochs, the same run"
+    assert [step for step, _ in curve(client, longer.info.run_id, "accuracy")] == [1, 2, 3]
     follow(run)
     assert len(client.search_runs([experiment])) == 2, "a training from the beginning is a run of its own"
 

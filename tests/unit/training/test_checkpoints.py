@@ -10,13 +10,13 @@ import pytest
 from keras import layers
 from secateur.errors import DamagedError, InterruptedRunError, ModelError, VaultError, WrongKeyError
 from secateur.quantization.aware import FakeQuantize, quantisation_aware
+from secateur.runtime import signals
 from secateur.runtime.signals import STOP_SIGNALS
-from secateur.spec import ModelSpec, TrainSpec
+from secateur.spec import TrainSpec
 from secateur.training import checkpoints
 from secateur.training.checkpoints import Checkpoints, TrainingState
 from secateur.training.loop import Trainer
 from secateur.training.overrides import configured
-from secateur.zoo import build
 
 SECTION = TrainSpec(batch_size_per_gpu=8, num_epochs=3, lr_config={"learning_rate": 0.02})
 
@@ -46,14 +46,12 @@ class Batches(keras.utils.PyDataset):
 def network(qat=False):
     """With dropout and batch normalisation: random state and moving statistics count."""
     keras.utils.set_random_seed(1)
-    if qat:
-        spec = ModelSpec(arch="squeezenet", dropout=0.3, input_image_size="1,16,16")
-        return quantisation_aware(configured(build(spec, 2), SECTION))
     image = keras.Input((16, 16, 1))
     x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(16, 3, strides=2, use_bias=False)(image)))
     x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(32, 3, use_bias=False)(x)))
     x = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x))
-    return configured(keras.Model(image, layers.Dense(2, activation="softmax")(x)), SECTION)
+    model = configured(keras.Model(image, layers.Dense(2, activation="softmax")(x)), SECTION)
+    return quantisation_aware(model) if qat else model
 
 
 def trainer(folder=None, at=None, section=SECTION, stream=None):
@@ -93,8 +91,12 @@ def send(number):
 
 
 def stopped(folder, at):
+    return stopped_by(trainer(folder, at))
+
+
+def stopped_by(work):
     with pytest.raises(InterruptedRunError) as error:
-        trainer(folder, at).run()
+        work.run()
     return error.value
 
 
@@ -150,7 +152,9 @@ def test_handlers_are_as_before_afterwards(tmp_path):
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
 
 
-def test_a_second_ctrl_c_leaves_at_once(tmp_path):
+def test_a_second_ctrl_c_leaves_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(signals, "TWICE_S", 0)
+
     def stubborn():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -160,6 +164,21 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         work.run()
     assert not work.checkpoints.files()
+
+
+def test_a_ctrl_c_that_arrives_twice_is_one(tmp_path):
+    """A program that passes signals on sends it too."""
+
+    def doubled(*ignored):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+
+    work = trainer(tmp_path)
+    work.on_epoch = doubled
+    with pytest.raises(InterruptedRunError, match="stopped by SIGINT after epoch 1"):
+        work.run()
+    assert work.checkpoints.files()
 
 
 def two_checkpoints(folder):
@@ -271,14 +290,16 @@ def test_no_room_is_said_before_training(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("key", ["k", None])
 def test_the_state_survives_the_file(tmp_path, key):
-    state = TrainingState(2, 3, [np.float32([1, 2])], {"loss": 0.5}, [{"epoch": 1, "val": None}], 1, (0.5, -1.0))
+    rows = [{"epoch": 1, "accuracy": 1.0, "val": None}]
+    state = TrainingState(2, 3, [np.float32([1, 2])], {"loss": 0.5}, rows, 1, (0.5, -1.0))
     state.best_weights = [np.ones((2, 2), np.float32)]
     variable = keras.Variable(np.arange(4.0))
     Checkpoints(tmp_path, key).write([variable], state)
     variable.assign(np.zeros(4))
     again = Checkpoints(tmp_path, key).read([variable], io.StringIO())
     np.testing.assert_array_equal(np.asarray(variable), np.arange(4.0))
-    assert (again.epoch, again.batch, again.logs, again.history) == (2, 3, {"loss": 0.5}, [{"epoch": 1, "val": None}])
+    assert (again.epoch, again.batch, again.logs, again.history) == (2, 3, {"loss": 0.5}, rows)
+    assert [type(value) for value in again.history[0].values()] == [int, float, type(None)]
     assert (again.best_epoch, again.best_score) == (1, (0.5, -1.0))
     np.testing.assert_array_equal(again.metrics[0], [1, 2])
     np.testing.assert_array_equal(again.best_weights[0], np.ones((2, 2)))
@@ -298,12 +319,12 @@ def test_a_training_that_is_done_is_not_done_again(tmp_path, whole):
 def test_a_result_of_another_training_is_dropped(tmp_path, change):
     keeper = Checkpoints(tmp_path, "k", {"seed": 1, "code": "a"})
     keeper.finish(TrainingState(epoch=3, best_weights=[np.ones(3)], last_weights=[np.zeros(3)]))
-    assert Checkpoints(tmp_path, "k", {"seed": 1, "code": "a"}).finished().epoch == 3
+    assert Checkpoints(tmp_path, "k", {"seed": 1, "code": "a"}).finished(io.StringIO()).state.epoch == 3
     if change == "damage":
         path = next(tmp_path.iterdir())
         path.write_bytes(path.read_bytes()[:-9])
     other = {"seed": 2 if change == "seed" else 1, "code": "b" if change == "code" else "a"}
-    assert Checkpoints(tmp_path, "other" if change == "key" else "k", other).finished() is None
+    assert Checkpoints(tmp_path, "other" if change == "key" else "k", other).finished(io.StringIO()) is None
     assert not list(tmp_path.iterdir())
 
 

@@ -2,13 +2,15 @@
 
 import io
 import queue
-import resource
 import threading
 
 import pyrage
 import pytest
 from secateur.errors import DamagedError, NotAgeError, NvidiaContainerError, TruncatedError, VaultError, WrongKeyError
 from secateur.vault import age
+from secateur.vault import files as vault_files
+
+from tests.memory import Growth
 
 FAST = 4  # work factor: tests need no protection
 CHUNK = age.CHUNK_BYTES
@@ -179,10 +181,20 @@ def test_two_gigabytes_take_no_more_memory_than_two_megabytes():
         pipe.write(b"")
 
     sender = threading.Thread(target=send)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sender.start()
-    age.open(pipe, Counted(), "k")
-    sender.join()
+    with Growth() as memory:
+        sender.start()
+        age.open(pipe, Counted(), "k")
+        sender.join()
     assert count[0] == size
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < 20_000, f"{grown} kB"
+    assert memory.kb < 20_000
+
+
+def test_too_little_memory_for_scrypt(monkeypatch, tmp_path):
+    def derive(self, key):
+        raise MemoryError
+
+    vault_files.encrypt_file(__file__, tmp_path / "m.tlt", "k")
+    monkeypatch.setattr(age, "Scrypt", type("Scrypt", (), {"__init__": lambda self, **_: None, "derive": derive}))
+    with pytest.raises(VaultError, match=r"m.tlt: scrypt work factor 16 needs 64 MiB of memory") as refused:
+        vault_files.read_encrypted(tmp_path / "m.tlt", "k")
+    assert refused.value.hint

@@ -1,6 +1,9 @@
 """Sealed files on disk: whole or not at all, and a change of key."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import pyrage
 import pytest
@@ -68,3 +71,49 @@ def test_rekey_refuses_a_key_on_the_command_line_and_names_a_missing_file(files,
     assert NEW not in error
     with pytest.raises(ArtifactError, match="cannot read"):
         vault_files.rekey_file(tmp_path / "none", OLD, NEW)
+
+
+KILLED = """
+import os, signal, sys
+from secateur.vault import age, files
+whole = age.open
+def killed(stream, out, key):
+    whole(stream, out, key)
+    out.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+age.open = killed
+files.decrypt_file(sys.argv[1], sys.argv[2], "k")
+"""
+
+
+def test_a_killed_decryption_leaves_no_plain_text(tmp_path):
+    (tmp_path / "plain").write_bytes(b"SECRET " * 100_000)
+    vault_files.encrypt_file(tmp_path / "plain", tmp_path / "m.etlt", "k")
+    (tmp_path / "plain").unlink()
+    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "m.etlt", tmp_path / "m.onnx"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir()] == ["m.etlt"]
+
+
+def test_where_files_without_a_name_are_not_possible_they_have_one(tmp_path, monkeypatch):
+    (tmp_path / "plain").write_bytes(b"content")
+    vault_files.encrypt_file(tmp_path / "plain", tmp_path / "m.etlt", "k")
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY | os.O_EXCL)
+    vault_files.decrypt_file(tmp_path / "m.etlt", tmp_path / "m.onnx", "k")
+    assert (tmp_path / "m.onnx").read_bytes() == b"content"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.etlt", "m.onnx", "plain"]
+
+
+def test_a_decrypted_file_replaces_an_older_one_and_only_its_name_is_there(tmp_path, monkeypatch):
+    (tmp_path / "plain").write_bytes(b"content")
+    vault_files.encrypt_file(tmp_path / "plain", tmp_path / "m.etlt", "k")
+    monkeypatch.chdir(tmp_path)
+    for target in ("m.onnx", "m.onnx", tmp_path / "deeper/m.onnx"):
+        vault_files.decrypt_file("m.etlt", target, "k")
+        assert (tmp_path / target).read_bytes() == b"content"
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "m.etlt",
+        "m.onnx",
+        "m.onnx",
+        "plain",
+    ]

@@ -1,6 +1,8 @@
 """What a step says, on the terminal and in its log."""
 
 import io
+import os
+import pty
 
 from secateur.workflow.job import Tee
 
@@ -29,3 +31,15 @@ def test_what_redraws_a_line_stays_out_of_the_log():
     console.seek(0)
     assert console.read().endswith("shoes  train  done\n")
     assert log.getvalue() == "train  done\n"
+
+
+def test_a_closed_terminal_stops_no_training():
+    """Writing to it fails (EIO), which is not the fault of the step."""
+    ours, terminal = pty.openpty()
+    console, log = os.fdopen(terminal, "w", buffering=1), io.StringIO()
+    os.close(ours)
+    tee = Tee(console, log, "shoes")
+    tee.write("\repoch 1  50%")
+    print("train  epoch 1", file=tee, flush=True)
+    print("train  epoch 2", file=tee, flush=True)
+    assert log.getvalue() == "train  epoch 1\ntrain  epoch 2\n"

@@ -3,10 +3,13 @@
 Deeper members of a family are not trained: tracing them takes most of the time, and they have no other layers.
 """
 
+import cv2
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from secateur.export.bundle.programs import reasons
+from secateur.export.onnx_features import features_of
 from secateur.keras_to_onnx.writer import to_onnx
 from secateur.models.cost import cost_of
 from secateur.pruning import prune
@@ -40,6 +43,13 @@ def step(model, images):
     assert np.isfinite(loss)
 
 
+def by_opencv(content, images):
+    """Answers of OpenCV, another program than the one for which the file is written."""
+    network = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
+    network.setInput(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return network.forward()
+
+
 @pytest.mark.parametrize(
     "arch", [arch if arch in QUICK else pytest.param(arch, marks=pytest.mark.slow) for arch in ARCHITECTURES]
 )
@@ -59,6 +69,9 @@ def test_train_prune_train_export(arch):
     assert narrow.output_shape == (None, CLASSES)
     if arch in QUICK:
         step(narrow, images)
-    by_onnx = run_onnx(to_onnx(narrow).SerializeToString(), images, "nchw")
-    np.testing.assert_allclose(by_onnx, narrow(images, training=False), atol=1e-4)
+    content = to_onnx(narrow).SerializeToString()
+    expected = narrow(images, training=False)
+    np.testing.assert_allclose(run_onnx(content, images, "nchw"), expected, atol=1e-4)
+    assert not reasons("OpenCV 4.6 (Debian 12)", features_of(content))
+    np.testing.assert_allclose(by_opencv(content, images), expected, atol=1e-4)
     assert cost_of(narrow).macs < cost_of(model).macs

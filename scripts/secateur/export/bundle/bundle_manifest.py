@@ -35,7 +35,8 @@ def refresh_manifest(path: Path) -> None:
     manifest_path = path.with_name(MANIFEST)
     if not manifest_path.is_file():
         return
-    manifest = read_json(manifest_path)
-    if path.name in manifest.get("files", {}):
+    manifest = read_json(manifest_path, "remove it and run snakemake again: the step bundle writes it")
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    if isinstance(files, dict) and path.name in files:
         manifest["files"][path.name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
         write_json(manifest_path, manifest)

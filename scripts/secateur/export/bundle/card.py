@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from secateur.evaluation.latency_figures import caution, figure_ms, is_busy
+from secateur.export.bundle.programs import programs_in_words
 from secateur.export.engine_options import engine_source
 from secateur.export.exported_files import Exported, exported_files
 from secateur.spec import Spec
@@ -41,6 +43,7 @@ def model_card(
     parts = [
         f"# {name}\n",
         _what(spec, classes, images),
+        _prepared(parities[0].get("from_card", {})),
         "## Figures\n",
         _figures(parities, sizes),
         _worst(parities[0]),
@@ -48,8 +51,9 @@ def model_card(
         _latency(latency),
         "## How to run it\n",
         _how(spec),
+        programs_in_words(parities),
     ]
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
 def _what(spec: Spec, classes: Sequence[str], images: Mapping[str, int]) -> str:
@@ -62,6 +66,14 @@ def _what(spec: Spec, classes: Sequence[str], images: Mapping[str, int]) -> str:
         f"{'colour' if channels == 3 else 'gray'}, {spec.model.input_image_depth} bits per channel.\n\n"
         f"{len(classes)} classes: {', '.join(_escaped(name) for name in classes)}. Images: {counts}.\n"
     )
+
+
+def _prepared(from_card: Mapping[str, Any]) -> str:
+    """The keys in which another run's model was trained otherwise than this spec says; the model's values count."""
+    if not from_card:
+        return ""
+    keys = ", ".join(f"`{key}: {value}`" for key, value in from_card.items())
+    return f"The model was trained with {keys}, which this bundle uses instead of the values of the spec.\n"
 
 
 def _escaped(name: str) -> str:
@@ -105,25 +117,26 @@ def _worst(parity: Mapping[str, Any]) -> str:
 def _latency(latency: Mapping[str, Any]) -> str:
     rows = [
         f"Measured with ONNX Runtime {latency['onnxruntime']} on the CPU of the exporting machine ({latency['cpus']} "
-        "cores), all networks in turn. On another machine only the ratios are comparable.\n",
-        "| network | threads | batch | p50 ms | p90 ms | p99 ms | ratio |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "cores), all networks in turn. On another machine only the ratios are comparable. The ratio is that of "
+        "the first column of milliseconds, the tenth percentile of many short rounds; p50, p90 and p99 are by the "
+        "clock.\n",
+        "| network | threads | batch | ms | p50 ms | p90 ms | p99 ms | ratio | machine |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
     rows += [
-        f"| {case['network']} | {case['threads']} | {case['batch']} | {case['p50_ms']:.3g} | {case['p90_ms']:.3g} | "
-        f"{case['p99_ms']:.3g} | {case['ratio']:.2f} |"
+        f"| {case['network']} | {case['threads']} | {case['batch']} | {figure_ms(case):.3g} | {case['p50_ms']:.3g} | "
+        f"{case['p90_ms']:.3g} | {case['p99_ms']:.3g} | {case['ratio']:.2f} | {'busy' if is_busy(case) else 'quiet'} |"
         for case in latency["cases"]
     ]
+    if doubt := caution(latency["cases"]):
+        rows.append(f"\n**{doubt}**")
     return "\n".join(rows) + "\n"
 
 
 def _how(spec: Spec) -> str:
     file, engine = exported_files(spec)[0], engine_source(spec)
-    lines = []
-    if file.encrypted:
-        lines.append(_decrypt(file))
-    lines += [
-        "```\npip install onnxruntime numpy pillow\npython predict.py photo.jpg\n```\n",
+    lines = [
+        _command(file),
         "`preprocessing.json` describes the preprocessing; `predict.py` implements it.\n",
         f"* TensorRT: `sh trtexec.sh` builds an engine of `{engine.name}`.",
         "* DeepStream: `nvinfer_config.txt` and `nvinfer_labels.txt`.",
@@ -135,9 +148,14 @@ def _how(spec: Spec) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _decrypt(file: Exported) -> str:
+def _command(file: Exported) -> str:
+    if not file.encrypted:
+        return "```\npip install onnxruntime numpy pillow\npython predict.py photo.jpg\n```\n"
     return (
-        f"The model is encrypted (age v1). Decrypt it first, with this command or any age program:\n\n```\n"
+        "The model is encrypted (age v1). `predict.py` opens it in memory; the plain model is never on the disk. The "
+        "key is in an environment variable, or in the first line of a file (`--key file:PATH`):\n\n"
+        "```\npip install onnxruntime numpy pillow pyrage\npython predict.py --key env:NAME photo.jpg\n```\n\n"
+        "Other programs need the plain model. This command decrypts it, or any age program:\n\n```\n"
         f"secateur decrypt {file.name} -o {file.plain_name} --key env:NAME\n```\n"
     )
 

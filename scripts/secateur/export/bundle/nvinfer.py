@@ -14,17 +14,19 @@ from secateur.spec import Spec
 NETWORK_MODES = {"fp32": 0, "int8": 1, "fp16": 2}
 COLOR_FORMATS = {"RGB": 0, "BGR": 1, "gray": 2}
 CLASSIFIER = 1
+SEPARATOR = ";"
 
 
-def nvinfer_config(spec: Spec, file: Exported, data_type: str) -> str:
+def nvinfer_config(spec: Spec, file: Exported, data_type: str, classes: list[str]) -> str:
     """The text of the file.
 
     Args:
         spec: describes the network's input.
         file: the model that TensorRT reads.
         data_type: precision of the engine.
+        classes: names in index order.
     """
-    reason = _inexpressible(spec)
+    reason = _inexpressible(spec) or _no_labels(classes)
     if reason:
         return f"# nvinfer cannot feed this model: {reason}.\n"
     mean, scale, order = fed_scaling(spec)
@@ -55,8 +57,15 @@ def nvinfer_config(spec: Spec, file: Exported, data_type: str) -> str:
 
 
 def nvinfer_labels(classes: list[str]) -> str:
-    """All labels on one line, the form that nvinfer reads for a classifier."""
-    return ";".join(classes) + "\n"
+    """All labels on one line, the form that nvinfer reads for a classifier; a remark if it cannot hold one of them."""
+    reason = _no_labels(classes)
+    return f"# no labels for nvinfer: {reason}\n" if reason else SEPARATOR.join(classes) + "\n"
+
+
+def _no_labels(classes: list[str]) -> str:
+    """Why nvinfer cannot read these labels: the part after a separator would be the label of the next class."""
+    odd = [name for name in classes if SEPARATOR in name]
+    return f"the class {odd[0]!a} has a semicolon, which separates labels; rename its folder" if odd else ""
 
 
 def _inexpressible(spec: Spec) -> str:
