@@ -106,6 +106,8 @@ TRAPS = {
     "depth by references": (DEEP, "nested too deeply"),
     "a number in sixties": ("a: 1:" + ":".join(["59"] * 300_000), "too many digits"),
     "a number of a proto": ("model_config { arch: 0x" + "f" * 5000 + " }", "spec:1: the number has too many digits"),
+    "words on one line": (f"model_config {{ tags: [{', '.join(['word'] * 100_000)}] }}", "more than 20000 values"),
+    "backslashes": ('model_config { arch: "' + "\\" * 700_000 + '" }', "spec:1: .* more than 100 backslashes in a row"),
     "messages without a field": ("model_config { }\n" + "tags {} " * 100_000, "more than 20000 values"),
 }
 

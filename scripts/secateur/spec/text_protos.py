@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf import text_format
@@ -18,11 +19,14 @@ CHOICES = ("optimizer", "lr_config")
 QUOTES, SEPARATORS = ("'", '"'), (",", ";")
 BRACKETS = (("{", "}"), ("<", ">"))
 MAX_DEPTH = 20
+# The library takes the square of their number in steps.
+MAX_BACKSLASHES = 100
 TOO_DEEP, NO_END = "nested too deeply", "no %s at the end"
+TOO_MANY_BACKSLASHES = f"more than {MAX_BACKSLASHES} backslashes in a row"
 BEHIND_KEY = "the encryption key has more than one word: quote it"
 OF_LIBRARY = ("Expected identifier", "String missing ending quote")
 # The reasons that an error shows. Others quote the file, where the key is.
-REASONS = (TOO_DEEP, *(NO_END % end for _, end in BRACKETS), BEHIND_KEY, *OF_LIBRARY)
+REASONS = (TOO_DEEP, *(NO_END % end for _, end in BRACKETS), BEHIND_KEY, TOO_MANY_BACKSLASHES, *OF_LIBRARY)
 
 
 def parse_proto(text: str, name: str) -> SpecText:
@@ -35,8 +39,8 @@ def parse_proto(text: str, name: str) -> SpecText:
     Raises:
         SpecError: the text is not a text proto; the message names the line.
     """
-    reader = _Reader(SpecText(name, {}, form="proto"), text)
     try:
+        reader = _Reader(SpecText(name, {}, form="proto"), text)
         reader.parsed.values = reader.message("", end="", depth=0, fields={})
     except text_format.ParseError as error:
         line = error.GetLine() or "?"
@@ -49,12 +53,32 @@ def _reason(error: text_format.ParseError) -> str:
     return next((f": {reason}" for reason in REASONS if reason in found), "")
 
 
+class _Tokens(text_format.Tokenizer):
+    """Tokens that know their line. The errors of the library quote it: a copy of a long line for every token."""
+
+    def __init__(self, text: str) -> None:
+        self.line = 0
+        super().__init__(self._counted(text.splitlines()))
+
+    def _counted(self, lines: list[str]) -> Iterator[str]:
+        for self.line, line in enumerate(lines, start=1):
+            yield line
+
+    def NextToken(self) -> None:  # noqa: N802 -- the name in protobuf
+        super().NextToken()
+        if "\\" * (MAX_BACKSLASHES + 1) in self.token:
+            raise self.ParseError(TOO_MANY_BACKSLASHES)
+
+    def ParseError(self, message: str) -> text_format.ParseError:  # noqa: N802 -- the name in protobuf
+        return text_format.ParseError(message, self.line)
+
+
 class _Reader:
     """Turns tokens into plain data, keeps their lines and counts the values."""
 
     def __init__(self, parsed: SpecText, text: str) -> None:
         self.parsed = parsed
-        self.tokens = text_format.Tokenizer(text.splitlines())
+        self.tokens = _Tokens(text)
         self.budget = Budget(parsed.name)
 
     def message(self, path: str, end: str, depth: int, fields: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +127,7 @@ class _Reader:
         self.parsed.notices.append(Notice("warning", message, text))
 
     def _line(self) -> int:
-        return self.tokens.ParseError("").GetLine() or 1
+        return self.tokens.line or 1
 
     def _opened(self) -> str:
         """The bracket that ends the message that begins here; empty if none begins."""
