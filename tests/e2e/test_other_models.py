@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from secateur.cli.main import main
 from secateur.models.file import load_model, save_model
 
@@ -45,6 +47,23 @@ def evaluated(*words):
     folder = "results/one/evaluate/" + ("external" if words else "train")
     with open(f"{folder}/metrics.json") as file:
         return json.load(file), pd.read_csv(f"{folder}/predictions.csv")
+
+
+def test_inference_says_which_new_images_are_constant_or_out_of_range(folder, capsys):
+    rng = np.random.default_rng(0)
+    (folder / "new").mkdir()
+    Image.new("RGBA", (60, 60), (9, 9, 9, 0)).save(folder / "new/icon.png")
+    Image.fromarray(rng.integers(0, 4096, (60, 60)).astype(np.uint16)).save(folder / "new/twelve_bit.png")
+    Image.fromarray(rng.uniform(-3, 3, (60, 60)).astype(np.float32)).save(folder / "new/scan.tif")
+    Image.fromarray(rng.integers(0, 256, (60, 60), dtype=np.uint8)).save(folder / "new/plain.png")
+    assert main(["inference", "-e", "one.yaml", "inference.image_dir=new"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert said == [
+        "inference  warning: images of one colour: 1; transparent ones may need another data.background; "
+        "such as new/icon.png",
+        "inference  warning: images that are nearly black: 1; such as new/twelve_bit.png",
+        "inference  warning: images with values out of data.value_range, which are clipped: 1; such as new/scan.tif",
+    ]
 
 
 def test_another_order_of_the_classes_is_mapped_by_name(folder, capsys):

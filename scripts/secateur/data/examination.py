@@ -95,12 +95,9 @@ def _facts(image: Image.Image, content: bytes, data_spec: DataSpec) -> Examined:
     width, height = image.size
     decode(image, data_spec.max_pixels)
     gray = eight_bit(image, "L", data_spec)
-    darkest, brightest, span = _grays(gray)
-    least, most, not_finite = deep_values(image) if is_deep(image) else (0.0, 0.0, False)
-    return Examined(
+    return pixel_facts(image, gray)._replace(
         width=width,
         height=height,
-        mode=image.mode,
         depth=16 if is_deep(image) else 8,
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
@@ -109,6 +106,23 @@ def _facts(image: Image.Image, content: bytes, data_spec: DataSpec) -> Examined:
         several_frames=bool(getattr(image, "is_animated", False)) and image.format != "MPO",
         metadata=orientation(image)[1],
         transparent=transparency_of(image) is not None,
+    )
+
+
+def pixel_facts(image: Image.Image, gray: Image.Image) -> Examined:
+    """The facts about the values of a decoded image.
+
+    Args:
+        image: as it is in the file.
+        gray: the same in mode `L`, as `eight_bit` makes it.
+
+    Returns:
+        Only `mode`, `darkest`, `brightest`, `span`, `least`, `most` and `not_finite` are set.
+    """
+    darkest, brightest, span = _grays(gray)
+    least, most, not_finite = deep_values(image) if is_deep(image) else (0.0, 0.0, False)
+    return Examined(
+        mode=image.mode,
         darkest=darkest,
         brightest=brightest,
         span=span,

@@ -42,9 +42,15 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 LYING = (5, 6, 7, 8)
+# Receives each image as it is in its file: decoded, a large JPEG at a smaller scale.
+Look = Callable[[Image.Image], None]
 # A JPEG is decoded at 1/2, 1/4 or 1/8 if each side then still has this many times the wanted pixels. Pillow's own
 # `thumbnail` uses the same factor; the result hardly differs.
 REDUCING_GAP = 2
+
+
+def no_look(image: Image.Image) -> None:
+    """Look at nothing."""
 
 
 def read_image(path: Path | str, model_spec: ModelSpec, data_spec: DataSpec | None = None) -> Image.Image:
@@ -53,7 +59,11 @@ def read_image(path: Path | str, model_spec: ModelSpec, data_spec: DataSpec | No
 
 
 def read_resized(
-    path: Path | str, model_spec: ModelSpec, data_spec: DataSpec, wanted: Callable[[Size], Size]
+    path: Path | str,
+    model_spec: ModelSpec,
+    data_spec: DataSpec,
+    wanted: Callable[[Size], Size],
+    look: Look = no_look,
 ) -> tuple[Image.Image, Size]:
     """Open, decode and resize an image in the mode that the network's input needs.
 
@@ -65,6 +75,7 @@ def read_resized(
         model_spec: the input's channels and depth, and the resampling.
         data_spec: background, range of values, and limit of pixels.
         wanted: function from the size of the upright image to the size after resizing.
+        look: receives the decoded image, before it is scaled and resized.
 
     Returns:
         The image, in mode `RGB` or `L`, 0..255; or in mode `F`, 0..65535, if `input_image_depth` is 16. And the size of
@@ -75,9 +86,9 @@ def read_resized(
     """
     resampling = RESAMPLING[model_spec.resize_interpolation_method]
     if model_spec.input_image_depth == 16:
-        return _read(path, data_spec, wanted, partial(sixteen_bit_gray, data_spec=data_spec), resampling)
+        return _read(path, data_spec, wanted, partial(sixteen_bit_gray, data_spec=data_spec), resampling, look)
     mode = "RGB" if model_spec.input_image_size[0] == 3 else "L"
-    return _read(path, data_spec, wanted, partial(eight_bit, mode=mode, data_spec=data_spec), resampling)
+    return _read(path, data_spec, wanted, partial(eight_bit, mode=mode, data_spec=data_spec), resampling, look)
 
 
 def read_shown(path: Path | str, data_spec: DataSpec, wanted: Callable[[Size], Size]) -> Image.Image:
@@ -92,6 +103,7 @@ def _read(
     wanted: Callable[[Size], Size],
     in_mode: Callable[[Image.Image], Image.Image],
     resampling: Image.Resampling,
+    look: Look = no_look,
 ) -> tuple[Image.Image, Size]:
     with opened(path, data_spec.max_pixels) as image:
         if not isinstance(image, JpegImageFile):
@@ -100,6 +112,7 @@ def _read(
         size = _turned(image.size, turn)
         target = _turned(wanted(size), turn)
         box = decode(image, data_spec.max_pixels, target)
+        look(image)
         plain = in_mode(image)
         if plain.size != target or box:
             plain = plain.resize(target, resampling, box=box)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from secateur.data.augment import augment, mixup, training_size
-from secateur.data.images import Size, UnreadableImageError, read_resized
+from secateur.data.images import Look, Size, UnreadableImageError, no_look, read_resized
 from secateur.data.preprocessing import Pixels, preprocess, read_fitted
 from secateur.errors import DataError
 from secateur.runtime.semaphores import have_semaphores
@@ -85,12 +85,13 @@ class ImageReader:
         self.model_spec = model_spec
         self.pool = ThreadPoolExecutor(max_workers=workers)
 
-    def stored(self, path: str, training: bool) -> Stored:
-        """Decode one image and resize it once. Raises UnreadableImageError."""
+    def stored(self, path: str, training: bool, look: Look = no_look) -> Stored:
+        """Decode one image and resize it once; `look` is as in `read_resized`. Raises UnreadableImageError."""
         if training:
             wanted = partial(training_size, model_spec=self.model_spec, augment_spec=self.augment_spec)
-            return Stored(*read_resized(path, self.model_spec, self.data_spec, wanted))
-        return Stored(*read_fitted(path, self.model_spec, self.data_spec, self.augment_spec.enable_center_crop))
+            return Stored(*read_resized(path, self.model_spec, self.data_spec, wanted, look))
+        crop = self.augment_spec.enable_center_crop
+        return Stored(*read_fitted(path, self.model_spec, self.data_spec, crop, look))
 
     def stored_size(self, size: Size, training: bool) -> Size:
         """The width and height that are stored for an image of `size`."""
@@ -112,9 +113,9 @@ class ImageReader:
             "training": training,
         }
 
-    def read(self, path: str) -> Pixels:
+    def read(self, path: str, look: Look = no_look) -> Pixels:
         """One image as evaluation uses it: float32 [height, width, channels], scaled. Raises UnreadableImageError."""
-        return self.scaled(self.stored(path, training=False).array)
+        return self.scaled(self.stored(path, training=False, look=look).array)
 
     def augmented(self, stored: Stored, rng: np.random.Generator) -> Pixels:
         """One image as training uses it: float32 [height, width, channels], scaled."""

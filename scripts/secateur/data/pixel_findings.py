@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -31,13 +31,25 @@ def pixel_findings(table: pd.DataFrame, data_spec: DataSpec) -> list[pd.DataFram
         data_spec: background and range of values.
     """
     table = table[table["unreadable"].eq("")]
-    uniform = table["span"].le(UNIFORM)
-    black, white = table["brightest"].le(BLACK) & ~uniform, table["darkest"].ge(WHITE) & ~uniform
     laid = "the hidden colours count" if data_spec.background == "none" else f"laid on {data_spec.background}"
-    outside = _outside(table, data_spec)
     return [
         finding("metadata ignored", *_columns(table, table["metadata"].ne(""), table["metadata"])),
         finding("transparent", table.loc[table["transparent"], "path"], detail=laid),
+        *value_findings(table, data_spec),
+    ]
+
+
+def value_findings(table: pd.DataFrame, data_spec: DataSpec) -> list[pd.DataFrame]:
+    """Findings about pixel values.
+
+    Args:
+        table: readable images: `path`, and the columns that `pixel_facts` sets.
+        data_spec: the range of values.
+    """
+    uniform = table["span"].le(UNIFORM)
+    black, white = table["brightest"].le(BLACK) & ~uniform, table["darkest"].ge(WHITE) & ~uniform
+    outside = _outside(table, data_spec)
+    return [
         *(
             finding(kind, *_columns(table, which, _grays(table)))
             for kind, which in (("uniform", uniform), ("nearly black", black), ("nearly white", white))
@@ -120,21 +132,24 @@ def fitting_range(letter: str, least: float, most: float) -> str:
     return f"[{np.floor(least):.0f}, {np.ceil(most):.0f}]"
 
 
-def pixel_warnings(found: dict[str, int], data_spec: DataSpec) -> list[str]:
+def pixel_warnings(found: Mapping[str, int], data_spec: DataSpec) -> dict[str, str]:
     """The warnings about pixels, one sentence each.
 
     Args:
         found: kind of finding -> count.
         data_spec: background.
+
+    Returns:
+        Kind of finding -> sentence; the caller adds where the images are named.
     """
     laid = "their hidden colours count" if data_spec.background == "none" else f"laid on {data_spec.background}"
-    words: dict[str, Any] = {
-        "metadata ignored": "images with metadata that cannot be read, taken as upright: {}; see findings.csv",
+    words = {
+        "metadata ignored": "images with metadata that cannot be read, taken as upright: {}",
         "transparent": f"transparent images, {laid} (data.background): {{}}",
-        "uniform": "images of one colour: {}; transparent ones may need another data.background; see split/report.html",
-        "nearly black": "images that are nearly black: {}; see split/report.html",
-        "nearly white": "images that are nearly white: {}; see split/report.html",
-        "values out of range": "images with values out of data.value_range, which are clipped: {}; see findings.csv",
-        "not a number": "images with values that are not a number: {}; see findings.csv",
+        "uniform": "images of one colour: {}; transparent ones may need another data.background",
+        "nearly black": "images that are nearly black: {}",
+        "nearly white": "images that are nearly white: {}",
+        "values out of range": "images with values out of data.value_range, which are clipped: {}",
+        "not a number": "images with values that are not a number: {}",
     }
-    return [text.format(found[kind]) for kind, text in words.items() if found.get(kind)]
+    return {kind: text.format(found[kind]) for kind, text in words.items() if found.get(kind)}

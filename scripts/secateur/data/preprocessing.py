@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from secateur.data.images import RESAMPLING, Size, read_resized
+from secateur.data.images import RESAMPLING, Look, Size, no_look, read_resized
 from secateur.errors import DataError
 from secateur.spec import DataSpec, ModelSpec
 
@@ -36,7 +36,9 @@ def to_array(image: Image.Image) -> Pixels:
     return array if array.ndim == 3 else array[:, :, np.newaxis]
 
 
-def read_fitted(path: Path | str, model_spec: ModelSpec, data_spec: DataSpec, crop: bool) -> tuple[Image.Image, Size]:
+def read_fitted(
+    path: Path | str, model_spec: ModelSpec, data_spec: DataSpec, crop: bool, look: Look = no_look
+) -> tuple[Image.Image, Size]:
     """An image file as validation, evaluation and inference use it, before scaling.
 
     Args:
@@ -44,6 +46,7 @@ def read_fitted(path: Path | str, model_spec: ModelSpec, data_spec: DataSpec, cr
         model_spec: the network's input.
         data_spec: background, range of values, and limit of pixels.
         crop: `augment.enable_center_crop`.
+        look: as in `read_resized`.
 
     Returns:
         The image in the network's size, and its size in the file.
@@ -53,8 +56,8 @@ def read_fitted(path: Path | str, model_spec: ModelSpec, data_spec: DataSpec, cr
     """
     _, height, width = model_spec.input_image_size
     if not crop:
-        return read_resized(path, model_spec, data_spec, lambda size: (width, height))
-    image, size = read_resized(path, model_spec, data_spec, lambda size: center_size(size, (width, height)))
+        return read_resized(path, model_spec, data_spec, lambda size: (width, height), look)
+    image, size = read_resized(path, model_spec, data_spec, lambda size: center_size(size, (width, height)), look)
     return center_crop(image, width, height, model_spec.resize_interpolation_method, size), size
 
 

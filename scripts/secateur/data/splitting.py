@@ -121,7 +121,8 @@ def divided(examined: Examined, data_spec: DataSpec) -> Split:
     _require_every_split(table, classes)
     found = pd.concat([*findings, *placed_findings(table, pairs)], ignore_index=True)
     report = _report(listings, table, found, classes)
-    report["warnings"] += pixel_warnings(report["findings"], data_spec)
+    warnings = pixel_warnings(report["findings"], data_spec).values()
+    report["warnings"] += [f"{words}; see split/report.html" for words in warnings]
     return Split(table[COLUMNS], classes, found, report)
 
 

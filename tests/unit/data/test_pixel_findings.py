@@ -67,11 +67,11 @@ def test_transparent_images_are_counted(tmp_path):
     report, findings, page = ran(folders(tmp_path / "in", {"icon.png": icon()}), tmp_path / "out")
     assert of_kind(findings, "transparent") == ["icon.png"]
     assert of_kind(findings, "uniform") == []
-    assert "transparent images, laid on white (data.background): 1" in report["warnings"]
+    assert "transparent images, laid on white (data.background): 1; see split/report.html" in report["warnings"]
     assert "<h2>Transparent</h2>" in page
     report, findings, _ = ran(tmp_path / "in", tmp_path / "out2", background="none")
     assert of_kind(findings, "uniform") == ["icon.png"], "the hidden colour is black too"
-    assert "transparent images, their hidden colours count (data.background): 1" in report["warnings"]
+    assert "transparent images, their hidden colours count (data.background): 1; see split/report.html" in report["warnings"]
 
 
 def test_broken_metadata_is_counted(tmp_path):
@@ -132,7 +132,7 @@ def test_values_out_of_a_stated_range_and_no_numbers_are_counted(tmp_path):
     assert of_kind(findings, "values out of range") == ["bright.tif"]
     assert findings.loc[findings["kind"].eq("values out of range"), "detail"].item() == "values 0 to 7, clipped"
     assert of_kind(findings, "not a number") == ["nan.tif"]
-    assert len([words for words in report["warnings"] if words.endswith("1; see findings.csv")]) == 2
+    assert len([words for words in report["warnings"] if words.endswith("1; see split/report.html")]) == 2
 
 
 def test_new_writes_the_range_that_fits(tmp_path):

@@ -13,7 +13,7 @@ from secateur.data.preprocessing import read_fitted
 from secateur.export.input_scaling import preprocessing_of
 from secateur.run import run_of
 from secateur.spec import DataSpec, ModelSpec, PruneSpec, parse_spec
-from secateur.steps.inference import label_images
+from secateur.steps.inference import Values, label_images
 from secateur.steps.pruning_images import pruning_images
 
 SPEC = """
@@ -67,7 +67,7 @@ def test_one_image_through_every_door(class_folders, tmp_path, monkeypatch, mode
     path = str(class_folders / "dark/00.jpg")
     reader = ImageReader(spec.data, spec.augment, spec.model, 1)
     recorder = Recorder()
-    label_images(recorder, reader, [path], ["a", "b"], 1)
+    label_images(recorder, reader, [path], ["a", "b"], 1, Values(spec.data))
     run = run_of("one", spec)
     manifest = read_manifest(run.manifest)
     manifest["split"] = np.where(manifest["path"].str.endswith("dark/00.jpg"), "train", "val")
