@@ -5,6 +5,14 @@ See docs/decisions/signals-and-exit-codes.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+
+def names_of(names: Sequence[object], most: int, separator: str = ", ") -> str:
+    """Names for a message: all, or the first `most` of them and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return separator.join(map(str, names[:most])) + more
+
 
 class SecateurError(Exception):
     """A failure that the user can correct.

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from secateur.errors import ArtifactError, NotAgeError, UntrustedModelError
+from secateur.errors import ArtifactError, NotAgeError, UntrustedModelError, names_of
 from secateur.models.archive import ZIP_MAGIC, Archive
 from secateur.models.h5 import HDF5_MAGIC, read_named_weights
 from secateur.models.provenance import chain_of, require_in_chain
@@ -220,8 +220,7 @@ def _network_words(about: dict[str, Any]) -> str:
 def _class_words(classes: Any) -> str:
     if not isinstance(classes, list):
         return ""
-    more = f" and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
-    return f"{len(classes)}: {', '.join(map(str, classes[:SHOWN_CLASSES]))}{more}"
+    return f"{len(classes)}: {names_of(classes, SHOWN_CLASSES)}"
 
 
 def _preprocessing_words(about: Any) -> str:

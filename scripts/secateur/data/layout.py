@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from secateur.errors import DataError
+from secateur.errors import DataError, names_of
 
 SPLITS = ("train", "val", "test")
 # Names that other programs give to the splits.
@@ -22,6 +23,7 @@ SPLIT_WORDS = {
 # Folders of images without labels, which a classifier cannot learn from.
 UNLABELLED = frozenset({"unlabeled", "unlabelled", "unlabeled_data", "unsup"})
 MOST_NAMED = 6
+_named = partial(names_of, most=MOST_NAMED)
 
 Layout = Literal["auto", "classes", "splits"]
 
@@ -108,8 +110,3 @@ def _as_splits(root: str, key: str, splits: list[str], rest: list[str]) -> Readi
             "add the folder train, or set data.layout: classes if these are classes",
         )
     return Reading(found, rest)
-
-
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from secateur.errors import ModelError
+from secateur.errors import ModelError, names_of
 from secateur.models.graph import calls_of, last_layers
 
 # Layers with one number, or one kernel, for each class.
@@ -26,6 +27,7 @@ KEEP_ORDER = (
     layers.GlobalMaxPooling2D,
 )
 MOST_NAMED = 10
+_named = partial(names_of, most=MOST_NAMED)
 UNNAMED = "the file does not name its classes; they are taken in the order of the class map"
 
 
@@ -95,11 +97,6 @@ def _head(model: keras.Model, classes: int) -> Any | None:
     call, after = calls[heads[0]], calls[heads[0] + 1 :]
     one_each = call.output_shapes[0][-1] == classes and isinstance(call.layer, HEADS)
     return call.layer if one_each and all(isinstance(later.layer, KEEP_ORDER) for later in after) else None
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _apart(own: Sequence[str], classes: Sequence[str]) -> str:

@@ -12,13 +12,14 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from pydantic import BaseModel, Field
 
-from secateur.errors import DamagedError, NotAgeError, SpecError, TruncatedError, WrongKeyError
+from secateur.errors import DamagedError, NotAgeError, SpecError, TruncatedError, WrongKeyError, names_of
 from secateur.storage.atomic import atomic_file
 from secateur.vault import files as vault_files
 
@@ -29,6 +30,7 @@ FINISHED = "finished.age"
 CODE = "code"
 # Maximal number of changes that an error lists.
 MAX_NAMED = 5
+_named = partial(names_of, most=MAX_NAMED, separator="; ")
 
 
 @dataclass
@@ -285,11 +287,6 @@ class Checkpoints:
 
     def _start_afresh(self, other: str) -> str:
         return f"delete {self.folder} to start again, or {other}"
-
-
-def _named(changes: list[str]) -> str:
-    more = [f"and {len(changes) - MAX_NAMED} more"] if len(changes) > MAX_NAMED else []
-    return "; ".join([*changes[:MAX_NAMED], *more])
 
 
 def _packed(groups: dict[str, list[Any]], state: TrainingState, identity: dict[str, Any]) -> io.BytesIO:

@@ -71,7 +71,10 @@ def test_transparent_images_are_counted(tmp_path):
     assert "<h2>Transparent</h2>" in page
     report, findings, _ = ran(tmp_path / "in", tmp_path / "out2", background="none")
     assert of_kind(findings, "uniform") == ["icon.png"], "the hidden colour is black too"
-    assert "transparent images, their hidden colours count (data.background): 1; see split/report.html" in report["warnings"]
+    assert (
+        "transparent images, their hidden colours count (data.background): 1; see split/report.html"
+        in report["warnings"]
+    )
 
 
 def test_broken_metadata_is_counted(tmp_path):
