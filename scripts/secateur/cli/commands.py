@@ -159,7 +159,7 @@ def _new(options: Any) -> None:
     else:
         print(f"next:\n  add to config/config.yaml, below experiments:\n      {name}: {spec}")
     print(f"  export SECATEUR_KEY=...           # choose a passphrase\n  secateur check {spec}")
-    print("  snakemake --cores all --resources gpu=2")
+    print("  snakemake --cores all --resources gpu=2" if Path("Snakefile").exists() else "  secateur run")
 
 
 def _convert(options: Any) -> None:

@@ -54,7 +54,7 @@ def explain(model_path: str, image: str, key: str | None, output: str, of: str |
     try:
         stored = reader.stored(image, training=False).array
     except UnreadableImageError as error:
-        raise DataError(f"{image}: {error.message}", "give an image file") from error
+        raise DataError(f"{image}: {error.message}", error.hint) from error
     scaled = reader.scaled(stored)
     probabilities = np.asarray(as_deployed(model, card, model_path)(scaled[np.newaxis], training=False))[0]
     label = classes.index(of) if of is not None else int(probabilities.argmax())

@@ -26,6 +26,7 @@ from secateur.vault.files import naming, read_encrypted
 LIMITS = Limits(memory_per_byte=32)
 MAX_BYTES = 2 << 30
 SHOWN_CLASSES = 20
+SHOWN_KINDS = 6
 
 
 def inspect(path: str, key: str | None, against: list[str]) -> dict[str, Any]:
@@ -213,7 +214,7 @@ def _network_words(about: dict[str, Any]) -> str:
     parts = about.get("layers") or about.get("nodes")
     if not parts:
         return ""
-    kinds = ", ".join(f"{count} {name}" for name, count in list((about.get("kinds") or {}).items())[:6])
+    kinds = names_of([f"{count} {name}" for name, count in (about.get("kinds") or {}).items()], SHOWN_KINDS)
     return f"{about['parameters']:,} parameters in {parts} {'layers' if 'layers' in about else 'nodes'}: {kinds}"
 
 

@@ -108,6 +108,7 @@ class Survey:
         reach: what a table can name, as `data.table_paths`.
         left_out: the files that are no images here, by reason.
         values: `data.value_range` that holds the sampled images of more than 8 bits.
+        unread: path and reason of each sampled image that cannot be read.
     """
 
     source: str
@@ -119,6 +120,7 @@ class Survey:
     reach: Reach = "inside"
     left_out: LeftOut = field(default_factory=LeftOut)
     values: str = "auto"
+    unread: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -154,11 +156,13 @@ def new_spec(
     found = survey(source, folder, reach)
     write_text(target, spec_text(found, len(devices(environment)), os.cpu_count() or 1))
     gray = "gray" if found.gray else "colour"
+    counts = found.counts
     seen = (
-        f"{found.images:,} images of {len(found.counts)} classes, {gray}, {found.side} pixels on the shorter side; "
-        f"{found.counts.idxmax()} has {found.counts.max():,}, {found.counts.idxmin()} {found.counts.min():,}"
+        f"{found.images:,} images of {len(counts)} classes, {gray}, {found.side} pixels on the shorter side; "
+        f"the largest class is {counts.idxmax()} with {counts.max():,}, the smallest {counts.idxmin()} with "
+        f"{counts.min():,}"
     )
-    return name, target, "\n".join([seen, *_left_out_in_words(found)])
+    return name, target, "\n".join([seen, *_left_out_in_words(found), *_unread_in_words(found)])
 
 
 def _left_out_in_words(found: Survey) -> list[str]:
@@ -167,6 +171,14 @@ def _left_out_in_words(found: Survey) -> list[str]:
         return []
     warnings = (f"warning: {words}" for words in found.left_out.warnings())
     return [one_line(words) for words in (accounted(found.images, found.left_out, "images"), *warnings)]
+
+
+def _unread_in_words(found: Survey) -> list[str]:
+    if not found.unread:
+        return []
+    looked_at = min(found.images, SAMPLED)
+    words = f"of {looked_at:,} images looked at, {len(found.unread):,} cannot be read, such as {found.unread[0]}"
+    return [one_line(f"warning: {words}")]
 
 
 def survey(source: str, folder: Path, reach: Reach = "inside") -> Survey:
@@ -185,18 +197,20 @@ def survey(source: str, folder: Path, reach: Reach = "inside") -> Survey:
     sizes, modes, values, unread = _seen(table["path"].iloc[positions])
     if not sizes:
         raise DataError(
-            f"none of the sampled images in {source} can be read; {unread}",
+            f"none of the sampled images in {source} can be read; {unread[0]}",
             "open a few of the files in an image viewer",
         )
     gray = modes <= set(GRAY_MODES)
     deep = gray and any(mode.startswith(("I", "F")) for mode in modes)
     side, bits, split = int(np.median(sizes)), 16 if deep else 8, "source" not in listings
-    return Survey(source, counts, split, side, gray, bits, reach, all_left_out(listings), _range_of(values))
+    return Survey(
+        source, counts, split, side, gray, bits, reach, all_left_out(listings), _range_of(values), tuple(unread)
+    )
 
 
-def _seen(paths: Iterable[str]) -> tuple[list[int], set[str], dict[str, list[float]], str]:
-    """The shorter sides, the modes, the least and greatest deep values by the mode's letter, and a failure's reason."""
-    sizes, modes, unread = [], set(), ""
+def _seen(paths: Iterable[str]) -> tuple[list[int], set[str], dict[str, list[float]], list[str]]:
+    """The shorter sides, the modes, the least and greatest deep values by the mode's letter, and what is unreadable."""
+    sizes, modes, unread = [], set(), []
     values: dict[str, list[float]] = {}
     for path in paths:
         try:
@@ -207,7 +221,7 @@ def _seen(paths: Iterable[str]) -> tuple[list[int], set[str], dict[str, list[flo
                     image.load()
                     values.setdefault(image.mode[0], []).extend(deep_values(image)[:2])
         except UnreadableImageError as error:
-            unread = unread or f"{path}: {error.message}"
+            unread.append(f"{path}: {error.message}")
             continue  # the split step lists the files that cannot be read
     return sizes, modes, values, unread
 
@@ -278,7 +292,7 @@ def _weights(found: Survey) -> str:
 
 
 def add_to_config(name: str, spec: Path, folder: Path) -> bool:
-    """Add an experiment to `config/config.yaml`, below its line `experiments:`.
+    """Add an experiment to `config/config.yaml`, below its line `experiments:`. Without the file it is written.
 
     Returns:
         Whether the experiment is in the file now. A file of another form is not changed.
@@ -288,7 +302,7 @@ def add_to_config(name: str, spec: Path, folder: Path) -> bool:
     """
     path = folder / "config" / "config.yaml"
     try:
-        text = read_regular(path).decode("utf-8")
+        text = read_regular(path).decode("utf-8") if os.path.lexists(path) else "experiments:\n"
     except OSError:
         return False
     added = f"  {name}: {spec.relative_to(folder)}\n"

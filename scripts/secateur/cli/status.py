@@ -24,6 +24,7 @@ from secateur.workflow.experiments import Experiments
 
 SECONDS_BETWEEN_LOOKS = 2.0
 AT_WORK = ("STARTED", "RUNNING")
+CHANGE_MODEL = ("train", "prune", "retrain")
 STYLES = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yellow", "waiting": "dim"}
 
 
@@ -79,14 +80,21 @@ def progress_of(name: str, run: Run, files: list[Path]) -> Progress:
     last = {event.step: event for event in events}
     working = [event for event in last.values() if event.status in AT_WORK]
     failed = [event for event in last.values() if event.status == "FAILURE"]
-    newest, result = events[-1], _result(run)
+    newest, result = events[-1], _result(run) if _measured_last(events) else ""
     if working and _holder_lives(run):
         return Progress(name, "running", working[-1].step, _said(working[-1]), result, age)
     if failed:
         return Progress(name, "failed", failed[-1].step, failed[-1].message, result, age)
-    if all(file.exists() for file in files):
+    unfinished = working or newest.status == "INTERRUPTED"
+    if not unfinished and all(file.exists() for file in files):
         return Progress(name, "done", newest.step, "", result, age)
     return Progress(name, "stopped", newest.step, "", result, age)
+
+
+def _measured_last(events: list[_Event]) -> bool:
+    """Whether the model was measured after the last step that changed it; else its figures are of an earlier one."""
+    steps = [event.step for event in events if event.step in CHANGE_MODEL or event.step.startswith("evaluate")]
+    return bool(steps) and steps[-1] not in CHANGE_MODEL
 
 
 def _event(line: bytes) -> _Event | None:

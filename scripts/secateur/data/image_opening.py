@@ -44,6 +44,8 @@ BY_SUFFIX = "TGA"
 BY_EXTRA = "HEIF"
 FORMATS = tuple(name for name in SUFFIXES_OF if name not in (BY_SUFFIX, BY_EXTRA))
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+# In the reason of an image that exceeds `data.max_pixels`.
+TOO_LARGE = "pixels, more than"
 NO_HEIF = "HEIC can be read with pillow-heif only: pip install pillow-heif"
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -95,7 +97,8 @@ def opened(file: Path | str | IO[bytes], max_pixels: int, name: str = "") -> Ite
             with DECODING.reserved(pixels * _bytes_per_pixel(image)):
                 yield image
     except UNREADABLE as error:
-        raise UnreadableImageError(_reason_of(error, max_pixels), "replace or remove the file") from error
+        hint = getattr(error, "hint", "") or "replace or remove the file"
+        raise UnreadableImageError(_reason_of(error, max_pixels), hint) from error
 
 
 def _recognised(stream: IO[bytes], name: str, max_pixels: int) -> Image.Image:
@@ -162,7 +165,7 @@ def _pixels_to_decode(image: Image.Image, stream: IO[bytes], max_pixels: int) ->
     scale = least_scale(image.size, max_pixels)
     if not (isinstance(image, JpegImageFile) and scale and _has_one_scan(image, stream)):
         raise UnreadableImageError(
-            f"{image.width} x {image.height} pixels, more than {max_pixels:,}", "raise data.max_pixels"
+            f"{image.width} x {image.height} {TOO_LARGE} {max_pixels:,}", "raise data.max_pixels"
         )
     return _reduced(image.size, scale)
 

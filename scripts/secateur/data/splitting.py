@@ -276,6 +276,8 @@ def _report(
     per_class = {name: {label: int(counts.get((name, label), 0)) for label in classes} for name in present}
     copies = findings[findings["kind"].isin(["duplicate", "label conflict"])].head(MAX_REPORTED)
     unreadable = findings[findings["kind"].eq("unreadable")].head(MAX_REPORTED)
+    numbers = {str(kind): int(count) for kind, count in findings["kind"].value_counts().items()}
+    lost = all_left_out(listings).total
     report: dict[str, Any] = {
         "roots": {name: listing.root for name, listing in listings.items()},
         "classes": classes,
@@ -283,7 +285,7 @@ def _report(
         "images_per_split": {name: sum(per_class[name].values()) for name in present},
         "images_per_class": per_class,
         "images_are": statistics(table),
-        "findings": {str(kind): int(count) for kind, count in findings["kind"].value_counts().items()},
+        "findings": {**numbers, **({"left out": lost} if lost else {})},
         "unreadable": [{"path": row.path, "reason": row.detail} for row in unreadable.itertuples()],
         "several_frames": findings.loc[findings["kind"].eq("several frames"), "path"].head(MAX_REPORTED).tolist(),
         "notes": [words for listing in listings.values() for words in listing.notes],

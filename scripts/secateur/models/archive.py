@@ -94,7 +94,9 @@ class Archive:
                 self.weights = archive.read(WEIGHTS) if WEIGHTS in names else b""
                 card = json.loads(archive.read(CARD)) if CARD in names else {}
         except ZIP_ERRORS as error:
-            raise UntrustedModelError(f"{path}: not a Keras archive ({error})", "save it with Keras 3") from error
+            exported = str(path).endswith((".etlt", ".onnx"))
+            hint = "it is an exported model: give the model.tlt of its run" if exported else "save it with Keras 3"
+            raise UntrustedModelError(f"{path}: not a Keras archive ({error})", hint) from error
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.card = require_card(card, path)
 

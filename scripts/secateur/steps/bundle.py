@@ -37,6 +37,7 @@ FIGURES = (
     "on_this_cpu",
 )
 
+MODEL_SUFFIXES = (".onnx", ".etlt", ".tflite")
 TRITON_FILES = ("config.pbtxt", "labels.txt", "1/model.onnx")
 
 
@@ -55,7 +56,7 @@ def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
         parities = [read_parity(run, file) for file in files]
         run = with_card_input(run, parities[0].get(FROM_CARD, {}))
         latency = read_run_json(run, "latency", "latency")
-        _write_for_programs(run, folder, classes, files)
+        _write_for_programs(run, folder, classes, files, parities[0].get("plain_sha256"))
         write_json(folder / "metrics.json", _metrics(parities))
         _write_triton(run, folder / "triton", classes, files[0])
         counts = manifest_of(run)["split"].value_counts()
@@ -63,16 +64,29 @@ def bundle(run: Run, stream: IO[str]) -> dict[str, Any]:
         sizes = {file.name: bytes_of(run, file) for file in files}
         card = model_card(run.name, run.spec, classes, images, parities, latency, sizes)
         write_text(folder / "README.md", card)
-        manifest = bundle_manifest(folder, _members(run, folder), parities[0]["model_sha256"])
+        members = _members(run, folder)
+        manifest = bundle_manifest(folder, members, parities[0]["model_sha256"])
         write_json(folder / MANIFEST, manifest)
     print(f"bundle  {folder}  {len(manifest['files'])} files, see README.md there", file=stream, flush=True)
+    if others := _others(folder, members):
+        words = f"{folder} also has {others}, not of this export: remove them before you copy the folder"
+        print(f"bundle  warning: {words}", file=stream, flush=True)
     return manifest
 
 
-def _write_for_programs(run: Run, folder: Path, classes: list[str], files: list[Exported]) -> None:
+def _others(folder: Path, members: list[Path]) -> str:
+    """Models of another export, or decrypted ones, that are in the folder; empty if there are none."""
+    found = {path for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES and path.is_file()}
+    return ", ".join(sorted(path.name for path in found - {*members}))
+
+
+def _write_for_programs(
+    run: Run, folder: Path, classes: list[str], files: list[Exported], plain_sha256: str | None
+) -> None:
     spec = run.spec
     write_text(folder / "labels.txt", "".join(f"{name}\n" for name in classes))
-    write_json(folder / "preprocessing.json", {**preprocessing_of(spec), "model": files[0].plain_name})
+    model = {"model": files[0].plain_name, "plain_sha256": plain_sha256}
+    write_json(folder / "preprocessing.json", {**preprocessing_of(spec), **model})
     write_text(folder / "nvinfer_config.txt", nvinfer_config(spec, engine_source(spec), spec.engine_type, classes))
     write_text(folder / "nvinfer_labels.txt", nvinfer_labels(classes))
     write_text(folder / "trtexec.sh", trtexec_script(engine_options(spec), engine_source(spec)))
@@ -117,4 +131,4 @@ def _members(run: Run, folder: Path) -> list[Path]:
     """All files below `export/` except the manifest itself."""
     paths = [run.results / path for path in exported_paths(run.spec)]
     plain = [path for path in paths if path.name != MANIFEST and path != folder / "triton"]
-    return [*plain, *sorted(path for path in (folder / "triton").rglob("*") if path.is_file())]
+    return [*plain, *sorted(path for path in (folder / "triton").rglob("[!.]*") if path.is_file())]

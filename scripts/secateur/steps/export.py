@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,6 +97,7 @@ def write_onnx(run: Run, final: FinalModel, file: Exported, target: Path) -> dic
         **parity_of(run, final, file, onnx_runner(content, run.spec, run.threads)),
         **_layers_in_integers(content, file, run.threads),
         "features": features_of(content),
+        "plain_sha256": hashlib.sha256(content).hexdigest(),
         "converter": run.spec.export.converter,
         "opset": run.spec.export.target_opset,
         "onnx": onnx.__version__,

@@ -19,7 +19,7 @@ from secateur.data.pipeline import ImageReader
 from secateur.data.pixel_findings import pixel_warnings, value_findings
 from secateur.data.pixel_values import eight_bit
 from secateur.data.preprocessing import Pixels
-from secateur.errors import SpecError
+from secateur.errors import DataError, SpecError
 from secateur.quantization.aware import as_deployed
 from secateur.run import Run
 from secateur.runtime.terminal import one_line
@@ -51,6 +51,12 @@ def inference(run: Run, stream: IO[str]) -> pd.DataFrame:
         reader = ImageReader(spec.data, spec.augment, spec.model, spec.evaluate.n_workers)
         values = Values(spec.data)
         results, skipped = label_images(model, reader, paths, fitted.classes, spec.evaluate.batch_size, values)
+        if results.empty:
+            path, reason = skipped.iloc[0]
+            raise DataError(
+                f"inference.image_dir: none of {len(skipped):,} images can be read; {path}: {reason}",
+                "check the path in inference.image_dir",
+            )
         write_csv(run.file("inference", "unreadable"), skipped)
         write_csv(run.file("inference", "result"), results, header=False)
     for path, reason in skipped.itertuples(index=False):

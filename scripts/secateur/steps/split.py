@@ -11,6 +11,7 @@ from typing import IO, Any
 import pandas as pd
 
 from secateur.data.classes import write_classmap
+from secateur.data.image_opening import NO_HEIF, TOO_LARGE
 from secateur.data.left_out import LeftOut, accounted
 from secateur.data.splitting import divided, examine_images
 from secateur.errors import DataError
@@ -26,6 +27,8 @@ from secateur.steps.shared_split import UNREADABLE, shared_split
 from secateur.storage.atomic import sha256_of, write_json, write_text
 from secateur.storage.csv import write_csv
 
+# Part of a reason why an image cannot be read -> what cures it.
+CURES = {TOO_LARGE: "raise data.max_pixels,", NO_HEIF: "install pillow-heif,"}
 MAX_SAID = 10
 MAX_LISTED = 50
 SECONDS_BETWEEN_LINES = 30
@@ -115,9 +118,11 @@ def _refuse_unreadable(bad: pd.DataFrame, folder: Path, policy: str) -> None:
         return
     lines = [f"  {one_line(f'{path}: {reason}')}" for path, reason in bad.head(MAX_LISTED).itertuples(index=False)]
     more = [f"  and {len(bad) - MAX_LISTED} more"] if len(bad) > MAX_LISTED else []
+    count = "1 image file" if len(bad) == 1 else f"{len(bad):,} image files"
+    advice = [words for reason, words in CURES.items() if bad["reason"].str.contains(reason, regex=False).any()]
     raise DataError(
-        "\n".join([f"{len(bad)} image files cannot be read:", *lines, *more]),
-        f"replace or remove them, or set data.on_corrupt: skip; the whole list is in {listing}",
+        "\n".join([f"{count} cannot be read:", *lines, *more]),
+        " ".join([*advice, f"replace or remove them, or set data.on_corrupt: skip; the whole list is in {listing}"]),
     )
 
 

@@ -133,3 +133,18 @@ def test_a_class_without_images_is_not_forgotten(project, capsys):
     assert "no images in the class folders phone of images; left out there: with the suffix .jxl (1)" in (
         capsys.readouterr().err
     )
+
+
+def test_photographs_that_cannot_be_read_are_said(project, capsys):
+    (project / "images/dark/cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+    assert main(["new", "images"]) == 0
+    assert "warning: of 25 images looked at, 1 cannot be read, such as images/dark/cut.jpg: not an image" in (
+        capsys.readouterr().out
+    )
+
+
+def test_an_empty_folder_gets_a_config(project, capsys):
+    (project / "config/config.yaml").unlink(missing_ok=True)
+    assert main(["new", "images", "--name", "pets"]) == 0
+    assert (project / "config/config.yaml").read_text() == "experiments:\n  pets: config/specs/pets.yaml\n"
+    assert capsys.readouterr().out.endswith("  secateur run\n")

@@ -59,6 +59,20 @@ def test_a_failure_is_shown_until_the_step_succeeds(run):
     assert progress_of("one", run, []).state == "done"
 
 
+def test_an_interrupted_retraining_is_not_done_though_files_of_the_last_one_exist(run):
+    run.file("evaluate", "metrics", run.final_step).parent.mkdir(parents=True)
+    shown = {"top_1": 0.5, "macs": 2_000_000}
+    run.file("evaluate", "metrics", run.final_step).write_text(json.dumps(shown))
+    for step in ("train", "evaluate"):
+        write(run, step, "SUCCESS")
+    assert progress_of("one", run, []).state == "done"
+    write(run, "train", "RUNNING", "epoch 3 of 20")
+    assert progress_of("one", run, []).state == "stopped"
+    write(run, "train", "INTERRUPTED", "train was interrupted")
+    progress = progress_of("one", run, [])
+    assert (progress.state, progress.step, progress.result) == ("stopped", "train", "")
+
+
 def test_half_a_line_is_no_event(run):
     write(run, "train", "SUCCESS")
     with open(run.results / "status.json", "a") as stream:

@@ -1,5 +1,6 @@
 """The bundle's predict.py as its receiver runs it: encrypted models, consoles without letters, phones' files."""
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -283,3 +284,23 @@ def test_the_words_that_the_script_says_of_itself(bundle, said, capsys):
     assert code == 0
     assert said(bundle)[0] == 2
     assert json.loads((bundle / "preprocessing.json").read_text())["model"] == "modèle.onnx"
+
+
+def test_a_plain_model_of_another_export_is_said(bundle, tmp_path):
+    card = json.loads((bundle / "preprocessing.json").read_text())
+    same = hashlib.sha256((bundle / "modèle.onnx").read_bytes()).hexdigest()
+    for digest, said in ((same, ""), ("0" * 64, "warning: modèle.onnx is of another export, or it was changed\n")):
+        write_json(bundle / "preprocessing.json", {**card, "plain_sha256": digest})
+        done = run_alone(bundle, tmp_path / "0.jpg", PYTHONIOENCODING="utf-8")
+        assert (done.returncode, done.stderr.decode("utf-8", "replace")) == (0, said)
+
+
+def test_a_large_progressive_jpeg_is_refused_as_in_training(bundle, tmp_path):
+    write_json(bundle / "preprocessing.json", {**preprocessing_of(SPEC), "model": "modèle.onnx", "max_pixels": 20_000})
+    image = Image.new("RGB", (200, 150), (200, 20, 20))
+    image.save(tmp_path / "camera.jpg")
+    image.save(tmp_path / "web.jpg", progressive=True)
+    done = run_alone(bundle, tmp_path / "camera.jpg", tmp_path / "web.jpg")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{tmp_path / 'camera.jpg'}\t".encode())
+    assert done.stderr == f"error: {tmp_path / 'web.jpg'}: 200 x 150 pixels, more than 20,000\n".encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from secateur.evaluation.latency_figures import caution, figure_ms, is_busy
@@ -11,6 +12,7 @@ from secateur.export.engine_options import engine_source
 from secateur.export.exported_files import Exported, exported_files
 from secateur.spec import Spec
 
+HEIC = "\nHEIC photographs need `pip install pillow-heif` too.\n"
 FORMS = {
     "onnxruntime": "ONNX Runtime and other programs that read ONNX",
     "tensorrt": "TensorRT, in the precision of the engine; int8 with zero point 0",
@@ -150,15 +152,21 @@ def _how(spec: Spec) -> str:
 
 def _command(file: Exported) -> str:
     if not file.encrypted:
-        return "```\npip install onnxruntime numpy pillow\npython predict.py photo.jpg\n```\n"
+        return "```\npip install onnxruntime numpy pillow\npython predict.py photo.jpg\n```\n" + HEIC
     return (
-        "The model is encrypted (age v1). `predict.py` opens it in memory; the plain model is never on the disk. The "
-        "key is in an environment variable, or in the first line of a file (`--key file:PATH`):\n\n"
-        "```\npip install onnxruntime numpy pillow pyrage\npython predict.py --key env:NAME photo.jpg\n```\n\n"
+        "The model is encrypted (age v1). `predict.py` opens it in memory and writes no plain model. The key "
+        "is in an environment variable, or in the first line of a file (`--key file:PATH`):\n\n"
+        "```\npip install onnxruntime numpy pillow pyrage\npython predict.py --key env:NAME photo.jpg\n```\n"
+        + HEIC
+        + "\n"
         "Other programs need the plain model. This command decrypts it, or any age program:\n\n```\n"
         f"secateur decrypt {file.name} -o {file.plain_name} --key env:NAME\n```\n"
     )
 
 
 def _triton_remark(file: Exported) -> str:
-    return f"; copy the decrypted model `{file.plain_name}` there as `1/model.onnx`" if file.encrypted else ""
+    return (
+        f"; copy the decrypted model `{file.plain_name}` to `triton/{Path(file.plain_name).stem}/1/model.onnx`"
+        if file.encrypted
+        else ""
+    )

@@ -25,7 +25,7 @@ CARD = json.loads((HERE / "preprocessing.json").read_text("utf-8"))
 LABELS = (HERE / "labels.txt").read_text("utf-8").splitlines()
 WIDTH, HEIGHT, DEEP = CARD["width"], CARD["height"], CARD["bits"] == 16
 FAILED, NO_KEY = 1, 4
-CARD = {"value_range": "auto", "background": "none", "max_pixels": 89_478_485, **CARD}
+CARD = {"value_range": "auto", "background": "none", "max_pixels": 89_478_485, "plain_sha256": None, **CARD}
 # Formats named: Pillow knows more, and starts another program for some.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
 HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
@@ -52,6 +52,17 @@ def opened(path: str) -> Image.Image:
         if head[:8] != b"\x89PNG\r\n\x1a\n":
             raise
         return Image.open(only_pixels(Path(path).read_bytes()), formats=("PNG",))
+
+
+def one_scan(path: str, image: JpegImageFile) -> bool:
+    """Whether the first scan of a JPEG has all channels. Else the decoder keeps all pixels at any scale."""
+    with Path(path).open("rb") as file:
+        file.seek(2)
+        while len(head := file.read(4)) == 4 and head[0] == 0xFF:
+            if head[:2] == b"\xff\xda":
+                return not image.info.get("progressive") and file.read(1)[0] == image.layers
+            file.seek(int.from_bytes(head[2:], "big") - 2, os.SEEK_CUR)
+    return False
 
 
 def only_pixels(png: bytes) -> io.BytesIO:
@@ -98,9 +109,10 @@ def plain(image: Image.Image) -> Image.Image:
 def pixels(path: str) -> np.ndarray:
     image = opened(path)
     jpeg, (w, h) = isinstance(image, JpegImageFile), image.size
-    least = next((s for s in ((1, 2, 4, 8) if jpeg else (1,)) if -(-w // s) * -(-h // s) <= CARD["max_pixels"]), 0)
+    scales = (1, 2, 4, 8) if isinstance(image, JpegImageFile) and one_scan(path, image) else (1,)
+    least = next((scale for scale in scales if -(-w // scale) * -(-h // scale) <= CARD["max_pixels"]), 0)
     if not least:
-        raise ValueError(f"{path}: {w} x {h} pixels, more than {CARD['max_pixels']:,}")
+        raise ValueError(f"{w} x {h} pixels, more than {CARD['max_pixels']:,}")
     if not jpeg:
         image.load()
     turn = orientation(image)
@@ -140,6 +152,8 @@ def model(key: str | None) -> str | bytes:
     if key is not None and encrypted.exists():
         return decrypted(encrypted, passphrase(key))
     if key is None and plain.exists():
+        if CARD["plain_sha256"] not in (None, hashlib.sha256(plain.read_bytes()).hexdigest()):
+            print(f"warning: {plain.name} is of another export, or it was changed", file=sys.stderr)
         return str(plain)
     if key is None and encrypted.exists():
         stop(
@@ -164,7 +178,7 @@ def passphrase(given: str) -> str:
         stop("--key takes no passphrase, which other users of the machine could read", "give env:NAME or file:PATH")
     if not key:
         empty = f"environment variable {name} is not set" if kind == "env" else f"first line of {name} is empty"
-        stop(f"the {empty}", "put the passphrase there with which the model was exported")
+        stop(f"the {empty}", "put the passphrase of the export there")
     return unicodedata.normalize("NFC", key)
 
 
@@ -184,7 +198,7 @@ def decrypted(encrypted: Path, key: str) -> bytes:
         stop(f"{encrypted.name} cannot be opened: the key is wrong, or the file is damaged", "check the key first")
     if known != hashlib.sha256(content).hexdigest():
         stop(f"{encrypted.name} is damaged: it is not the file in MANIFEST.json", "copy it again from where you got it")
-    stop(f"wrong key for {encrypted.name}", "give the `key` of the spec with which it was exported")
+    stop(f"wrong key for {encrypted.name}", "give the passphrase of the export, the key of its spec")
 
 
 def main() -> int:
@@ -204,7 +218,9 @@ def main() -> int:
         try:
             given = pixels(name)
         except Exception as problem:
-            print(f"error: {name}: {problem}", file=sys.stderr)
+            reason = getattr(problem, "strerror", None) or str(problem)
+            reason = "not an image that can be read" if "cannot identify image file" in reason else reason
+            print(f"error: {name}: {reason}", file=sys.stderr)
             status = FAILED
             continue
         answer = session.run(None, {CARD["input"]["name"]: given})[0][0]
