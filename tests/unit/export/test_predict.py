@@ -156,11 +156,11 @@ def test_a_plain_file_that_was_put_beside_it_still_works(encrypted, said):
         ("env:NOT_THERE", "error: the environment variable NOT_THERE is not set\n"),
         (
             "env:WRONG",
-            "error: wrong key for modèle.etlt\nhint: give the `key` of the spec with which it was exported\n",
+            "error: wrong key for modèle.etlt\nhint: give the passphrase of the export, the key of its spec\n",
         ),
         (KEY, "error: --key takes no passphrase, which other users of the machine could read\n"),
         ("file:/not/there", "error: cannot read the key file /not/there: "),
-        ("file:{empty}", " is empty\nhint: put the passphrase there"),
+        ("file:{empty}", " is empty\nhint: put the passphrase of the export there"),
         ("file:{binary}", "error: cannot read the key file "),
     ],
 )

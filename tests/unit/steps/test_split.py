@@ -193,7 +193,7 @@ def test_every_file_is_accounted_for(class_folders, tmp_path):
         "beside the class folders (1), copies of other images (1), hidden (1), that cannot be read (1), with the "
         "suffix .txt (1), without a suffix (1)"
     )
-    assert report["findings"]["left out"] == 6
+    assert report["findings"]["left out"] == 10
     warned = "\n".join(report["warnings"])
     assert f"left out: with the suffix .jxl (3), such as {dark}/0.JXL; this format is not read here" in warned
     assert "left out: beside the class folders (1), such as" in warned
