@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 CALIBRATION_BINS = 15  # as in the paper that introduced the measure
+WIDE_INTERVAL = 0.2  # of top-1, as 96 images have it at most: few networks differ by more
 SMALLEST_PROBABILITY = 1e-7  # keeps the logarithm finite for a confident wrong answer, as in Keras
 
 
@@ -53,6 +55,27 @@ def classification_metrics(
             for index, name in enumerate(classes)
         },
     }
+
+
+def doubts(metrics: Mapping[str, Any]) -> list[str]:
+    """Why the figures of `classification_metrics` say little about the network, in words; none for most networks.
+
+    The network is no better than one answer for every image, or the interval of its top-1 accuracy (Wilson's, 95 %) is
+    wide, since the images are few.
+    """
+    from scipy.stats import binomtest  # noqa: PLC0415
+
+    images, top_1 = metrics["images"], metrics["top_1"]
+    largest = max(metrics["per_class"], key=lambda name: metrics["per_class"][name]["support"])
+    share = metrics["per_class"][largest]["support"] / images
+    found = []
+    if top_1 <= share and len(metrics["per_class"]) > 1:
+        found.append(f"top-1 {top_1:.4f} is no better than the answer '{largest}' for every image: {share:.4f}")
+    interval = binomtest(round(top_1 * images), images).proportion_ci(method="wilson")
+    if interval.high - interval.low > WIDE_INTERVAL:
+        bounds = f"{interval.low:.2f} and {interval.high:.2f}"
+        found.append(f"{images} images say only that top-1 lies between {bounds} (95 %)")
+    return found
 
 
 def confusion(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

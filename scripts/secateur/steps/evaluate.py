@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from secateur.data.classes import labels_of
 from secateur.data.manifest import measured_rows
 from secateur.data.pipeline import ImageBatches, ImageReader
-from secateur.evaluation.metrics import classification_metrics, confusion
+from secateur.evaluation.metrics import classification_metrics, confusion, doubts
 from secateur.models.cost import cost_of
 from secateur.quantization.aware import as_deployed
 from secateur.run import Run
+from secateur.runtime.terminal import one_line
 from secateur.step_table import STEPS
 from secateur.steps.context import step_context
 from secateur.steps.fitted_model import fitted_model
@@ -70,6 +71,8 @@ def evaluate(run: Run, stream: IO[str], stage: str) -> dict[str, Any]:
     print(
         f"evaluate  {stage}  {metrics['images']} {split} images  top-1 {metrics['top_1']:.4f}  "
         f"top-{metrics['k']} {metrics['top_k']:.4f}  loss {metrics['loss']:.4f}",
+        *(one_line(f"warning: {words}") for words in doubts(metrics)),
+        sep="\n",
         file=stream,
         flush=True,
     )

@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from secateur.data.filesystem import is_file_source
-from secateur.errors import SecateurError, SpecError, format_error
+from secateur.errors import SecateurError, SpecError, format_error, names_of
 from secateur.export.exported_files import export_name
 from secateur.run import EXPERIMENT_NAME, Run
 from secateur.spec import Spec, load_spec
@@ -25,6 +25,16 @@ from secateur.workflow.outputs import job_files, jobs_of, result_files
 from secateur.workflow.sweep import AFTER_PRUNING, AFTER_TRAINING, Point, Sweep, read_sweeps
 
 RESULTS, WORK = Path("results"), Path("work")
+SHOWN = 10
+Value = TypeVar("Value")
+
+
+class ByName(dict[str, Value]):
+    """Values by their names in the configuration. Another name is an error that shows which names there are."""
+
+    def __missing__(self, name: str) -> Value:
+        shown = names_of(list(self), SHOWN) or "none"
+        raise SpecError(f"the configuration names no '{name}'; it names {shown}", "correct the name in the target")
 
 
 class Experiments:
@@ -41,7 +51,7 @@ class Experiments:
     def __init__(self, config: Mapping[str, Any], results: Path = RESULTS, work: Path = WORK) -> None:
         self.results, self.work = results, work
         paths = config.get("experiments") or {}
-        self.sweeps = {sweep.name: sweep for sweep in read_sweeps(config)}
+        self.sweeps = ByName({sweep.name: sweep for sweep in read_sweeps(config)})
         if not isinstance(paths, Mapping) or not (paths or self.sweeps):
             raise SpecError(
                 "the configuration names no experiments", "write `experiments:` and `name: spec.yaml` below it"
@@ -54,7 +64,7 @@ class Experiments:
         for name in [*self.paths, *self.sweeps]:
             if not EXPERIMENT_NAME.fullmatch(name):
                 raise SpecError(f"'{name}' cannot name an experiment", "use letters, digits, - and _")
-        self.specs = {name: load_spec(path) for name, path in self.paths.items()}
+        self.specs = ByName({name: load_spec(path) for name, path in self.paths.items()})
         self.overrides: dict[str, list[str]] = {}
         # Experiment -> step -> the experiment that does this step for it.
         self.owners: dict[str, dict[str, str]] = {}

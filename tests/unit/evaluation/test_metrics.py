@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from secateur.evaluation.metrics import calibration_bins, calibration_error, classification_metrics, confusion
+from secateur.evaluation.metrics import calibration_bins, calibration_error, classification_metrics, confusion, doubts
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.3, 0.6], [0.2, 0.3, 0.5]], np.float32)
 LABELS = np.array([0, 1, 2, 0])
@@ -17,6 +17,16 @@ def test_metrics_by_hand():
     assert metrics["per_class"]["a"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
     assert metrics["per_class"]["b"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
     assert metrics["per_class"]["c"]["precision"] == 0.5
+
+
+def test_figures_that_say_little_are_named():
+    few = classification_metrics(PROBABILITIES, LABELS, CLASSES, top_k=2)
+    assert doubts(few) == [
+        "top-1 0.5000 is no better than the answer 'a' for every image: 0.5000",
+        "4 images say only that top-1 lies between 0.15 and 0.85 (95 %)",
+    ]
+    many = classification_metrics(np.repeat(np.eye(3, dtype=np.float32), 50, 0), np.repeat([0, 1, 2], 50), CLASSES, 1)
+    assert doubts(many) == []
 
 
 def test_top_k_is_at_most_all_classes():

@@ -40,6 +40,14 @@ def test_points_are_all_combinations_by_name():
     assert same.points()[0].name == "s.train-num_epochs-1.retrain-num_epochs-2"
 
 
+def test_a_name_that_the_configuration_does_not_have(tmp_path):
+    found = experiments(tmp_path, {"prune.threshold": [0.1]})
+    with pytest.raises(SpecError, match=r"names no 'typo'; it names s.train, s.threshold-0.1"):
+        found.run("typo")
+    with pytest.raises(SpecError, match=r"names no 'typo'; it names s"):
+        Inputs(found).pareto("typo")
+
+
 def test_values_survive_the_way_through_words(tmp_path):
     found = experiments(
         tmp_path, {"prune.excluded_layers": [["conv1", "block_*"]], "train.lr_config.scheduler": ["step"]}
