@@ -18,7 +18,8 @@ MAX_PAIRS = 20
 THUMBNAIL_SIDE = 96
 SHOWN_AS_PAIRS = ("label conflict", "looks alike in two classes", "looks alike in two splits", "looks alike")
 SHOWN_ALONE = (
-    "uniform", "nearly black", "nearly white", "transparent", "values out of range", "not a number", "metadata ignored",
+    "unreadable", "uniform", "nearly black", "nearly white", "transparent", "values out of range", "not a number",
+    "metadata ignored",
 )  # fmt: skip
 MAX_ALONE = 8
 
@@ -40,6 +41,7 @@ def page(report: dict[str, Any], findings: pd.DataFrame, data_spec: DataSpec) ->
 {warnings}
 {_classes(report["images_per_class"], report["classes"])}
 {_facts(report["images_are"])}
+{_left_out(report["left_out"])}
 {_findings(report["findings"])}
 {"".join(_alone(kind, findings[findings["kind"].eq(kind)], data_spec) for kind in SHOWN_ALONE)}
 {"".join(_pairs(kind, findings[findings["kind"].eq(kind)], data_spec) for kind in SHOWN_AS_PAIRS)}"""
@@ -74,6 +76,17 @@ def _facts(facts: dict[str, Any]) -> str:
     return f"""<h2>Sizes and modes</h2>
 <table>{_head("", ["least", "median", "most"])}<tbody>{rows}</tbody></table>
 <p class="soft">Modes: {modes}.</p>"""
+
+
+def _left_out(reasons: dict[str, dict[str, Any]]) -> str:
+    """How many files are in no split for each reason, and the first of them."""
+    if not reasons:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(reason)}</td>{_numbers([found['files']])}<td>{escape(found['example'])}</td></tr>"
+        for reason, found in reasons.items()
+    )
+    return f"<h2>Left out</h2><table>{_head('files', ['number'], 'such as')}<tbody>{rows}</tbody></table>"
 
 
 def _findings(counts: dict[str, int]) -> str:

@@ -198,6 +198,12 @@ def test_every_file_is_accounted_for(class_folders, tmp_path):
     assert f"left out: with the suffix .jxl (3), such as {dark}/0.JXL; this format is not read here" in warned
     assert "left out: beside the class folders (1), such as" in warned
     assert "@eaDir" not in warned
+    page = (tmp_path / "results/one/split/report.html").read_text()
+    for listed in (
+        f'<tr><td>of another program: @eaDir</td><td class="number">3</td><td>{class_folders}/@eaDir',
+        f'<h2>Unreadable</h2><table><tbody><tr><td class="count"></td><td>{light}/broken.jpg</td>',
+    ):
+        assert listed in page
     assert ".txt" not in warned
     page = (tmp_path / "results/one/split/report.html").read_text()
     assert "with the suffix .jxl (3)" in page

@@ -140,7 +140,7 @@ def _how(spec: Spec) -> str:
     lines = [
         _command(file),
         "`preprocessing.json` describes the preprocessing; `predict.py` implements it.\n",
-        f"* TensorRT: `sh trtexec.sh` builds an engine of `{engine.name}`.",
+        f"* TensorRT: `sh trtexec.sh` builds an engine of `{engine.name}`{_plain_first(engine)}.",
         "* DeepStream: `nvinfer_config.txt` and `nvinfer_labels.txt`.",
         f"* Triton: the folder `triton` is a model repository{_triton_remark(file)}.",
         "* `MANIFEST.json` has the SHA-256 of every file.",
@@ -148,6 +148,10 @@ def _how(spec: Spec) -> str:
     if "web" in spec.export.targets:
         lines.append("* `try.html` runs the model in a browser, without a server or a network.")
     return "\n".join(lines) + "\n"
+
+
+def _plain_first(file: Exported) -> str:
+    return f", after `secateur decrypt` has written `{file.plain_name}`" if file.encrypted else ""
 
 
 def _command(file: Exported) -> str:

@@ -25,11 +25,11 @@ def trtexec_script(options: EngineOptions, file: Exported) -> str:
     ]
     # Layers that are not int8 use half precision. TensorRT 11 has no such flags; it uses the precision of the file.
     flags = {"fp32": "", "fp16": "--fp16", "int8": "--int8 --fp16"}[options.data_type]
-    command = " \\\n  ".join(["trtexec", *map(shlex.quote, words), '$precision "$@"'])
+    command = " \\\n  ".join(["trtexec", *map(shlex.quote, words), '$precision "$@"' if flags else '"$@"'])
     choose = f"precision=\nif trtexec --help 2>/dev/null | grep -q -e --fp16; then precision='{flags}'; fi\n"
-    decrypt = f"secateur decrypt {file.name} -o {file.plain_name} --key env:NAME"
+    decrypt = shlex.join(["secateur", "decrypt", file.name, "-o", file.plain_name, "--key", "env:NAME"])
     missing = f"[ -f {shlex.quote(file.plain_name)} ] || {{ echo {shlex.quote(f'first: {decrypt}')} >&2; exit 1; }}\n"
     return (
         "#!/bin/sh\n# Builds a TensorRT engine of the model here. Arguments go to trtexec.\nset -eu\n"
-        f'cd "$(dirname "$0")"\n{missing if file.encrypted else ""}{choose}exec {command}\n'
+        f'cd "$(dirname "$0")"\n{missing if file.encrypted else ""}{choose if flags else ""}exec {command}\n'
     )
