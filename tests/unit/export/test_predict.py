@@ -126,8 +126,13 @@ def test_an_encrypted_model_answers_as_the_plain_one_and_is_never_on_the_disk(bu
 def test_the_key_in_a_file_is_its_first_line(encrypted, said, mark, ending):
     file = encrypted.parent / "key"
     file.write_bytes(mark + KEY.encode() + ending)
+    file.chmod(0o600)
     code, lines, error = said(encrypted, "--key", f"file:{file}", *photographs(encrypted))
     assert (code, len(lines), error) == (0, len(LABELS), "")
+    file.chmod(0o644)
+    code, lines, error = said(encrypted, "--key", f"file:{file}", *photographs(encrypted))
+    assert (code, len(lines)) == (0, len(LABELS))
+    assert error == f"warning: other users can read the key file {file}: chmod 600 {file}\n"
 
 
 def test_a_key_typed_on_another_system_is_the_same_key(bundle, said, monkeypatch):

@@ -171,7 +171,10 @@ def passphrase(given: str) -> str:
         key = os.environ.get(name, "")
     elif kind == "file":
         try:
-            key = Path(name).expanduser().read_text("utf-8-sig").partition("\n")[0]
+            file = Path(name).expanduser()
+            key = file.read_text("utf-8-sig").partition("\n")[0]
+            if os.name == "posix" and file.is_file() and file.stat().st_mode & 0o077:
+                print(f"warning: other users can read the key file {name}: chmod 600 {name}", file=sys.stderr)
         except (OSError, ValueError, RuntimeError) as problem:
             stop(f"cannot read the key file {name}: {problem}", "name a file with the passphrase in its first line")
     else:
