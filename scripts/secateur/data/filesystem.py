@@ -21,7 +21,7 @@ from secateur.storage.regular_files import open_regular
 
 ZIPS = (".zip",)
 ARCHIVES = (*ZIPS, ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-TABLES = (".csv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet")
 # Larger files are no images: at the pixel limit 16-bit colour needs half a gigabyte.
 MAX_FILE_BYTES = 1 << 30
 # Of a web server's pages; data sets have one folder for each class.
@@ -213,12 +213,12 @@ def folder_at(folder: str, follow_links: bool = True) -> Folder:
             if is_foreign(entry.name):
                 inside = files_inside(entry.path) if is_litter(entry.name) else 1
                 found.left_out.add(foreign_reason(entry.name), entry.path, inside)
-            elif entry.is_dir() and entry.is_symlink() and not follow_links:
-                found.left_out.add(LINKED, entry.path)
-            elif entry.is_dir():
-                found.folders.append(entry.name)
-            else:
+            elif not os.path.isdir(entry.path):  # also for a link to itself
                 found.files.append(entry.path)
+            elif entry.is_symlink() and not follow_links:
+                found.left_out.add(LINKED, entry.path)
+            else:
+                found.folders.append(entry.name)
         return found
     start = len(folder.rstrip("/")) + 1
     for path in remote_files(folder, found.left_out):

@@ -68,7 +68,9 @@ def _grays(table: pd.DataFrame) -> pd.Series:
 
 
 def _values(table: pd.DataFrame) -> pd.Series:
-    return "values " + table["least"].map("{:g}".format) + " to " + table["most"].map("{:g}".format) + ", clipped"
+    # as text: a table without images keeps numbers otherwise
+    least, most = (table[column].map("{:g}".format).astype(str) for column in ("least", "most"))
+    return "values " + least + " to " + most + ", clipped"
 
 
 def _outside(table: pd.DataFrame, data_spec: DataSpec) -> pd.Series:

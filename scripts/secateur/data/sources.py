@@ -28,13 +28,13 @@ from secateur.data.filesystem import (
     read_bytes,
 )
 from secateur.data.images import images_of, is_image
-from secateur.data.layout import SPLIT_WORDS, SPLITS, Layout, reading
+from secateur.data.layout import SPLIT_WORDS, SPLITS, Layout, reading, refuse_splits_in_classes
 from secateur.data.left_out import BESIDE_CLASSES, NO_LABEL, NOT_ANNOTATED, LeftOut, suffix_reason
 from secateur.data.parquet import read_parquet
-from secateur.data.tables import table_of
+from secateur.data.tables import COLUMNS, table_of
 from secateur.data.unpacking import members_left_out, unpacked
 from secateur.data.voc import is_voc, read_voc
-from secateur.errors import DataError
+from secateur.errors import DataError, names_of
 
 MAX_LISTED, MAX_NAME, MAX_SHOWN = 10, 40, 100
 
@@ -111,15 +111,20 @@ def _from_folders(root: str, key: str, layout: Layout, follow_links: bool) -> di
     """The class folders of a root, or of each of its splits."""
     top = _folder(root, key, follow_links)
 
-    def holds_folders(name: str) -> bool:
+    def folders_in(name: str) -> list[str]:
         below = top.below.get(name)
         if below is not None:
             depth = root.rstrip("/").count("/") + 2  # slashes of an image directly in the folder
-            return any(path.count("/") > depth for path in below)
-        return bool(_at(join(root, name), key, follow_links).folders)
+            return sorted({path.split("/")[depth] for path in below if path.count("/") > depth})
+        return _at(join(root, name), key, follow_links).folders
+
+    def holds_folders(name: str) -> bool:
+        return bool(folders_in(name))
 
     read = reading(root, key, top.folders, holds_folders, layout)
     if not read.splits:
+        if layout == "auto":
+            refuse_splits_in_classes(root, key, [folders_in(name) for name in top.folders])
         return {"source": from_class_folders(root, key, follow_links=follow_links)}
     found = {
         split: from_class_folders(join(root, name), key, split, follow_links) for split, name in read.splits.items()
@@ -218,10 +223,18 @@ def from_table(root: str, key: str, reach: Reach = "inside") -> Listing:
             f"{key}: {root} has no column {' and no column '.join(missing)}; it has {_short(table)}",
             "name the columns path and class; split and group are optional",
         )
+    for name in COLUMNS:
+        if (table.columns == name).sum() > 1:
+            raise DataError(f"{key}: {root} has several columns {name}", "rename or remove all but one")
+    if table.empty:
+        raise DataError(f"{key}: {root} has no rows", "write one row for each image")
+    unused = [ascii(name)[:MAX_NAME] for name in table.columns if name not in COLUMNS]
+    if unused:
+        notes.append(f"its columns {names_of(unused, MAX_LISTED)} are not used")
     for name in ("split", "group"):
         if name not in table.columns:
             table[name] = ""
-    table = table[["path", "class", "split", "group"]]
+    table = table[list(COLUMNS)]
     table["split"] = table["split"].str.strip().str.lower().replace(SPLIT_WORDS)
     _refuse_rows(root, table["path"].eq("") | table["class"].eq(""), "have no path or no class", table)
     given = table["split"].ne("")
@@ -229,8 +242,11 @@ def from_table(root: str, key: str, reach: Reach = "inside") -> Listing:
     if given.any():
         _refuse_rows(root, ~given, "have no split, but other rows have one", table)
     table["path"] = _placed(root, table["path"].tolist(), reach)
-    _refuse_rows(root, table["path"].duplicated(), "name an image that an earlier row also names", table)
-    names = {written: class_name_of(written, f"{root}: the class") for written in table["class"].unique()}
+    again = table["path"].map(os.path.normpath).duplicated()
+    _refuse_rows(root, again, "name an image that an earlier row also names", table)
+    names = {label: class_name_of(label, f"{root}: the class") for label in table["class"].unique()}
+    if len(set(names.values())) < len(names):
+        notes.append("names of classes in two Unicode forms were read as one")
     table["class"] = table["class"].map(names)
     return Listing(root, set(names.values()), table, notes=[f"{root}: {words}" for words in notes])
 

@@ -110,15 +110,17 @@ def divided(examined: Examined, data_spec: DataSpec) -> Split:
         DataError: a class has no images, or none in a split; or the values of deep images do not fit their range.
     """
     listings, classes, table = examined.listings, examined.classes, examined.table
+    unreadable = table[table["unreadable"].ne("")]
     table = table[table["unreadable"].eq("")]
     require_fitting_range(table, data_spec)
-    refuse_empty_classes(listings, table)
+    refuse_empty_classes(listings, table, unreadable)
     dropped = table.duplicated("sha256").to_numpy()
     findings = [*examined.findings, *duplicate_findings(table, dropped)]
+    copies = table[dropped]
     table = table[~dropped].sort_values("path", ignore_index=True)
     pairs = similar_pairs(table["looks"].to_numpy())
     table["split"] = _placed(table, pairs, data_spec)
-    _require_every_split(table, classes)
+    _require_every_split(table, classes, copies)
     found = pd.concat([*findings, *placed_findings(table, pairs)], ignore_index=True)
     report = _report(listings, table, found, classes)
     warnings = pixel_warnings(report["findings"], data_spec).values()
@@ -211,9 +213,11 @@ def _common_classes(listings: dict[str, Listing]) -> list[str]:
 
 
 def _check_number_of_classes(data_spec: DataSpec, listings: dict[str, Listing], classes: list[str]) -> None:
-    root = next(iter(listings.values())).root
+    listing = next(iter(listings.values()))
+    root = listing.root
     if len(classes) < MIN_CLASSES:
-        raise DataError(f"{root} has only one class ({classes[0]})", "a classifier needs at least two class folders")
+        below = f"; if the classes are folders of {classes[0]}, name that folder" if listing.class_folders else ""
+        raise DataError(f"{root} has only one class ({classes[0]})", f"a classifier needs at least two classes{below}")
     if data_spec.num_classes and data_spec.num_classes != len(classes):
         raise DataError(
             f"data.num_classes is {data_spec.num_classes}, but {root} has {len(classes)} class folders",
@@ -221,21 +225,35 @@ def _check_number_of_classes(data_spec: DataSpec, listings: dict[str, Listing], 
         )
 
 
-def refuse_empty_classes(listings: dict[str, Listing], table: pd.DataFrame) -> None:
-    """Raise DataError for a class without images, with what its folder has instead."""
+def refuse_empty_classes(
+    listings: dict[str, Listing], table: pd.DataFrame, unreadable: pd.DataFrame | None = None
+) -> None:
+    """Raise DataError for a class without images, with what its folder has instead.
+
+    Args:
+        listings: the images of each root.
+        table: the images.
+        unreadable: files that have the suffix of an image and cannot be read.
+    """
     for name, listing in listings.items():
-        rows = table[table["split"].eq(name)] if name in SPLITS else table
+        rows, bad = (
+            rows[rows["split"].eq(name)] if name in SPLITS else rows
+            for rows in (table, table[:0] if unreadable is None else unreadable)
+        )
         empty = sorted(listing.classes - set(rows["class"].unique()))
         if empty:
+            what = "in the class folders" if listing.class_folders else "of the classes"
+            lost = _lost(listing, empty, bad.loc[bad["class"].isin(empty), "path"].tolist())
             raise DataError(
-                f"no images in the class folders {', '.join(empty)} of {listing.root}{_lost(listing, empty)}",
-                "add images or remove the folder",
+                f"no images {what} {', '.join(empty)} of {listing.root}{lost}",
+                "add images or remove the folder" if listing.class_folders else "add images or remove the class",
             )
 
 
-def _lost(listing: Listing, classes: list[str]) -> str:
+def _lost(listing: Listing, classes: list[str], unreadable: list[str]) -> str:
     """What is in the folders of these classes instead of images."""
     lost = LeftOut()
+    lost.count(UNREADABLE, unreadable)
     for name in classes:
         lost.merge(listing.lost.get(name, LeftOut()))
     return f"; left out there: {lost.in_words()}" if lost.total else ""
@@ -257,13 +275,16 @@ def _placed(table: pd.DataFrame, pairs: np.ndarray[Any, Any], data_spec: DataSpe
     return given
 
 
-def _require_every_split(table: pd.DataFrame, classes: list[str]) -> None:
+def _require_every_split(table: pd.DataFrame, classes: list[str], copies: pd.DataFrame) -> None:
+    """Raise DataError for a class that train or val lacks; images that are copies of others do not count."""
     for name in ("train", "val"):
         present = set(table.loc[table["split"].eq(name), "class"].unique())
         lacking = [label for label in classes if label not in present]
         if lacking:
+            count = int(copies["class"].isin(lacking).sum())
+            copied = f"; {count:,} of their images are copies of other images, which count once" if count else ""
             raise DataError(
-                f"{name} has no images of the classes {', '.join(lacking)}",
+                f"{name} has no images of the classes {', '.join(lacking)}{copied}",
                 "each class needs at least 3 different images or groups of images",
             )
 

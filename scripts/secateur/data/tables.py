@@ -64,7 +64,8 @@ def table_of(content: bytes, exists: Callable[[str], bool]) -> Table:
     trimmed = sum(value != value.strip() for row in rows for value in row)
     rows = [[value.strip() for value in row] for row in rows]
     western = _read_as_western(columns, rows, exists) if encoding == WESTERN else 0
-    return Table(columns, rows, _notes(separator, encoding if encoding != WESTERN or western else "", trimmed))
+    turned = _turn_backslashes(columns, rows, exists)
+    return Table(columns, rows, _notes(separator, encoding if encoding != WESTERN or western else "", trimmed, turned))
 
 
 def _text(content: bytes) -> tuple[str, str]:
@@ -110,6 +111,18 @@ def _read_as_western(columns: list[str], rows: list[list[str]], exists: Callable
     return changed
 
 
+def _turn_backslashes(columns: list[str], rows: list[list[str]], exists: Callable[[str], bool]) -> int:
+    """Read the backslashes of Windows in paths as `/`, where this names an image and the path does not."""
+    turned = 0
+    for row in rows:
+        for place, value in enumerate(row):
+            path = value.replace("\\", "/")
+            if columns[place] == "path" and path != value and exists(path) and not exists(value):
+                row[place] = path
+                turned += 1
+    return turned
+
+
 def _western(value: str) -> str:
     if not any("\udc80" <= letter <= "\udcff" for letter in value):
         return value
@@ -119,7 +132,7 @@ def _western(value: str) -> str:
         return value
 
 
-def _notes(separator: str, encoding: str, trimmed: int) -> list[str]:
+def _notes(separator: str, encoding: str, trimmed: int, turned: int) -> list[str]:
     notes = []
     if separator != ",":
         notes.append(f"its values are separated by {SEPARATORS.get(separator, repr(separator))}")
@@ -127,4 +140,6 @@ def _notes(separator: str, encoding: str, trimmed: int) -> list[str]:
         notes.append("read as Windows-1252, since it is not UTF-8" if encoding == WESTERN else f"encoded in {encoding}")
     if trimmed:
         notes.append(f"blanks around {trimmed:,} values were removed")
+    if turned:
+        notes.append(f"backslashes in {turned:,} paths were read as /")
     return notes

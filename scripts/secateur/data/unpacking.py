@@ -61,14 +61,14 @@ class Member:
     Attributes:
         name: with `/` between folders, as in the archive.
         size_bytes: unpacked size, as the archive declares it.
-        is_file: whether it is a plain file: no link, no device, and no file with holes. Folders are not listed.
-        open: opens its content.
+        is_file: whether it is a plain file: no link, no device, and no file with holes.
+        open: opens its content; None for a folder.
     """
 
     name: str
     size_bytes: int
     is_file: bool
-    open: Callable[[], Any]
+    open: Callable[[], Any] | None
 
 
 def unpacked(path: str, folder: Path | str) -> str:
@@ -148,6 +148,9 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _write(member: Member, path: Path) -> None:
+    if member.open is None:
+        path.mkdir(parents=True, exist_ok=True)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with member.open() as stream, path.open("xb") as target:
         left = member.size_bytes
@@ -169,7 +172,7 @@ def _checked(path: str, stream: IO[bytes], left_out: LeftOut) -> Iterator[Member
             continue
         if ".." in parts or not parts[0] or "\0" in member.name or DRIVE.fullmatch(parts[0]):
             raise DataError(f"{path}: the member {member.name!a} leads out of its folder", "do not trust this file")
-        if not member.is_file:
+        if not (member.is_file or member.open is None):
             raise DataError(
                 f"{path}: the member {member.name!a} is a link or a device, or has holes",
                 "create the archive again with plain files only",
@@ -179,21 +182,30 @@ def _checked(path: str, stream: IO[bytes], left_out: LeftOut) -> Iterator[Member
         if len(seen) == MAX_MEMBERS:
             raise DataError(f"{path}: more than {MAX_MEMBERS:,} members", TOO_LARGE)
         name = "/".join(part for part in parts if part not in ("", "."))
+        if name in seen and member.open is None:
+            continue
         if name in seen:
             raise DataError(
                 f"{path}: the member {member.name!a} comes twice", "create the archive again with each file once"
             )
         seen.add(name)
-        if os.path.splitext(name)[1].lower() in WANTED:
+        if member.open is None:
+            yield Member(name, 0, False, None)
+        elif os.path.splitext(name)[1].lower() in WANTED:
             yield Member(name, member.size_bytes, True, member.open)
         else:
             left_out.add(suffix_reason(name), name)
+            # Its folder is a class without images.
+            if "/" in name:
+                yield Member(name.rpartition("/")[0], 0, False, None)
 
 
 def _zip_members(stream: IO[bytes]) -> Iterator[Member]:
     with zipfile.ZipFile(stream) as archive:
         for info in archive.infolist():
-            if not info.filename.endswith("/"):
+            if info.filename.endswith("/"):
+                yield Member(info.filename, 0, False, None)
+            else:
                 plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
                 yield Member(info.filename, info.file_size, plain, partial(archive.open, info))
 
@@ -203,7 +215,9 @@ def _tar_members(stream: IO[bytes]) -> Iterator[Member]:
     bounded: Any = _Bounded(_decompressed(stream), most)
     with tarfile.open(fileobj=bounded, mode="r:") as archive:
         for info in archive:
-            if not info.isdir():
+            if info.isdir():
+                yield Member(info.name, 0, False, None)
+            else:
                 plain = info.isreg() and not info.issparse()
                 yield Member(info.name, info.size, plain, partial(archive.extractfile, info))
         _require_end(bounded, archive.offset)
@@ -255,11 +269,19 @@ def members_left_out(folder: str) -> LeftOut:
     # The folder of the archive, or its only folder.
     places = [path.with_name(path.name + LEFT_OUT) for path in (Path(folder), Path(folder).parent)]
     place = next((path for path in places if path.is_file()), None)
-    return LeftOut.from_json(read_json(place, "remove the folder")) if place else LeftOut()
+    left_out = LeftOut.from_json(read_json(place, "remove the folder")) if place else LeftOut()
+    if place == places[1]:
+        for path in sorted(Path(folder).parent.iterdir()):
+            if path.is_file():
+                left_out.add(suffix_reason(path.name), path.name)
+    return left_out
 
 
 def _inner(folder: Path) -> Path:
+    """The only folder at the top, if it holds folders; texts beside it do not count."""
     entries = [entry for entry in folder.iterdir() if not is_foreign(entry.name)]
-    if len(entries) != 1 or not entries[0].is_dir():
+    folders = [entry for entry in entries if entry.is_dir()]
+    images = any(entry.suffix.lower() in SUFFIXES for entry in entries if entry not in folders)
+    if len(folders) != 1 or images:
         return folder
-    return entries[0] if any(entry.is_dir() for entry in entries[0].iterdir()) else folder
+    return folders[0] if any(entry.is_dir() for entry in folders[0].iterdir()) else folder

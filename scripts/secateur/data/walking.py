@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from secateur.data.left_out import HIDDEN, LINKED, LITTER, OTHER_DEVICE, SEEN_BEFORE, LeftOut
 from secateur.errors import DataError
@@ -52,8 +53,9 @@ def walk(folder: str, left_out: LeftOut, follow_links: bool = True, strict: bool
     Raises:
         DataError: a folder cannot be read.
     """
-    about = os.stat(folder)
-    entry = _Entry(about.st_dev, {(about.st_dev, about.st_ino)}, left_out, follow_links)
+    # The folders above are seen: a link to one of them leads to this folder again, and to the other classes.
+    above = [os.stat(path) for path in (folder, *Path(os.path.realpath(folder)).parents)]
+    entry = _Entry(above[0].st_dev, {(about.st_dev, about.st_ino) for about in above}, left_out, follow_links)
     for where, folders, files in os.walk(folder, onerror=_refuse if strict else None, followlinks=follow_links):
         folders[:] = [name for name in sorted(folders) if entry.allowed(where, name)]
         for name in sorted(files):
