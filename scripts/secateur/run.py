@@ -107,6 +107,11 @@ class Run:
         """The final model, or the file that `export.model_path` names."""
         return self.resolve(self.spec.export.model_path, self.model(self.final_step))
 
+    @property
+    def exports_own_model(self) -> bool:
+        """Whether the exported model is one that the run itself writes."""
+        return self.model_to_export in [self.model(step) for step in ("train", "prune", "retrain")]
+
     def evaluated_model(self, stage: str) -> Path:
         """The model that `evaluate` measures as `stage`."""
         return (

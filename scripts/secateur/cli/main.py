@@ -164,6 +164,13 @@ def _step(options: Any) -> None:
                 join(hosts)
             if step in TRAININGS or hosts.first:
                 STEPS[step].load()(equipped, sys.stderr, **wildcards)
+    keys = [override.partition("=")[0] for override in options.overrides]
+    if keys and "results_dir" not in keys and Path(".snakemake").is_dir():
+        print(
+            f"warning: made with other values of {', '.join(keys)} than the spec's; the workflow does not see that: "
+            f"`secateur run --forcerun {options.step}` makes it as in the spec",
+            file=sys.stderr,
+        )
 
 
 def _jobs(command: str, run: Run) -> list[tuple[str, dict[str, str]]]:

@@ -157,11 +157,13 @@ def new_spec(
     write_text(target, spec_text(found, len(devices(environment)), os.cpu_count() or 1))
     gray = "gray" if found.gray else "colour"
     counts = found.counts
-    seen = (
-        f"{found.images:,} images of {len(counts)} classes, {gray}, {found.side} pixels on the shorter side; "
-        f"the largest class is {counts.idxmax()} with {counts.max():,}, the smallest {counts.idxmin()} with "
+    sizes = (
+        f"each class has {counts.max():,}"
+        if counts.min() == counts.max()
+        else f"the largest class is {counts.idxmax()} with {counts.max():,}, the smallest {counts.idxmin()} with "
         f"{counts.min():,}"
     )
+    seen = f"{found.images:,} images of {len(counts)} classes, {gray}, {found.side} pixels on the shorter side; {sizes}"
     return name, target, "\n".join([seen, *_left_out_in_words(found), *_unread_in_words(found)])
 
 

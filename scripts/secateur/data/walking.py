@@ -54,7 +54,7 @@ def walk(folder: str, left_out: LeftOut, follow_links: bool = True, strict: bool
         DataError: a folder cannot be read.
     """
     # The folders above are seen: a link to one of them leads to this folder again, and to the other classes.
-    above = [os.stat(path) for path in (folder, *Path(os.path.realpath(folder)).parents)]
+    above = [os.stat(path) for path in (Path(folder), *Path(os.path.realpath(folder)).parents)]
     entry = _Entry(above[0].st_dev, {(about.st_dev, about.st_ino) for about in above}, left_out, follow_links)
     for where, folders, files in os.walk(folder, onerror=_refuse if strict else None, followlinks=follow_links):
         folders[:] = [name for name in sorted(folders) if entry.allowed(where, name)]

@@ -70,9 +70,11 @@ def _shipped(facts: Facts) -> str:
         first = facts.latency["cases"][0]["network"]
         ratio = f", {timed['ratio']:.2f} times the time of the {first} network" if facts.spec.prunes else ""
         speed = f" One image takes {figure_ms(timed):.3g} ms on one thread of this machine's CPU{ratio}{remark(timed)}."
+    of = file.get("external_model")
+    made = f" is made of the model file {of}, not of this run. It" if of else ""
     return (
-        f"The exported {file['file']} ({file['data_type']}) has {decimal_bytes(file['bytes'])} and gives the same "
-        f"answer as Keras on {file['top_1_agreement']:.1%} of the images.{speed}"
+        f"The exported {file['file']} ({file['data_type']}){made} has {decimal_bytes(file['bytes'])} and gives the "
+        f"same answer as Keras on {file['top_1_agreement']:.1%} of the images.{speed}"
     )
 
 
@@ -98,8 +100,8 @@ def table(facts: Facts) -> list[dict[str, Any]]:
                 "name": f"{file['file']}, {file['data_type']}",
                 "top_1": file["accuracy"]["top_1"],
                 "error": facts.final.standard_error,
-                "macs": facts.final.metrics["macs"],
-                "params": facts.final.metrics["params"],
+                "macs": file.get("macs", facts.final.metrics["macs"]),
+                "params": file.get("params", facts.final.metrics["params"]),
                 "bytes": file["bytes"],
                 **_time(facts, "exported" if number == 0 else "-"),
             }

@@ -253,6 +253,15 @@ def _remarks(spec: Spec, source: Translated) -> Iterator[Notice]:
     for key, reason in keys_without_effect().items():
         if key in explicit:
             yield Notice("no effect", source.written(key), reason)
+    if spec.data.source:
+        beside = {
+            "data.train_dataset_path": spec.data.train_dataset_path,
+            "data.val_dataset_path": spec.data.val_dataset_path,
+            "evaluate.dataset_path": spec.evaluate.dataset_path,
+        }
+        for key, folder in beside.items():
+            if folder:
+                yield Notice("warning", source.written(key), "not read: data.source names the images of all splits")
     if "data.preprocess_mode" not in explicit and source.found.release is Release.SPECIFICATION:
         yield Notice(
             "warning", "data.preprocess_mode", "absent; torch is used (the specification has two different defaults)"

@@ -68,9 +68,10 @@ def evaluate(run: Run, stream: IO[str], stage: str) -> dict[str, Any]:
         )
         write_json(run.results / STEPS["evaluate"].path("metrics").format(stage=stage), metrics)
         status.write("RUNNING", f"{stage} model", kpi={"loss": metrics["loss"], "top_k": metrics["top_k"]})
+    more = f"top-{metrics['k']} {metrics['top_k']:.4f}  " if metrics["k"] > 1 else ""
     print(
         f"evaluate  {stage}  {metrics['images']} {split} images  top-1 {metrics['top_1']:.4f}  "
-        f"top-{metrics['k']} {metrics['top_k']:.4f}  loss {metrics['loss']:.4f}",
+        f"{more}loss {metrics['loss']:.4f}",
         *(one_line(f"warning: {words}") for words in doubts(metrics)),
         sep="\n",
         file=stream,

@@ -17,6 +17,7 @@ from secateur.export.onnx_content import onnx_content
 from secateur.export.onnx_features import features_of
 from secateur.export.parity import meets_limits, require_agreement
 from secateur.export.runners import onnx_runner
+from secateur.models.cost import cost_of
 from secateur.quantization.integers import integer_check
 from secateur.run import Run
 from secateur.spec import Spec
@@ -50,7 +51,9 @@ def export(run: Run, stream: IO[str], name: str) -> dict[str, Any]:
     with step_context(run, "export", lock=f"export-{file.name}.lock") as status:
         write = TARGETS.get(file.form, write_onnx)
         run, final, from_card = load_final_model(run, "export", stream)
-        parity = {**write(run, final, file, target), FROM_CARD: from_card}
+        cost = cost_of(final.model)
+        about = {"params": cost.params, "macs": cost.macs, "external_model": _external(run)}
+        parity = {**write(run, final, file, target), FROM_CARD: from_card, **about}
         write_json(target.with_name(file.parity_name), parity)
         size = sum(target.with_name(part).stat().st_size for part in file.parts)
         kpi = {"size": size / (1 << 20), "max_difference": parity["max_difference"]}
@@ -59,6 +62,11 @@ def export(run: Run, stream: IO[str], name: str) -> dict[str, Any]:
     if (warning := clipping_warning(parity, run.spec)) is not None:
         print(f"export  warning: {warning}", file=stream, flush=True)
     return parity
+
+
+def _external(run: Run) -> str | None:
+    """The name of the model file if it is of another run."""
+    return None if run.exports_own_model else run.model_to_export.name
 
 
 def clipping_warning(parity: Mapping[str, Any], spec: Spec) -> str | None:

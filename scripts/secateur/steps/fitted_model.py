@@ -12,6 +12,7 @@ from secateur.data.classes import read_classmap
 from secateur.models.class_order import in_class_order, require_same_classes
 from secateur.models.file import load_model
 from secateur.models.graph import require_fit
+from secateur.models.provenance import chain_of
 from secateur.models.trained_input import (
     UNDESCRIBED,
     in_words,
@@ -22,6 +23,10 @@ from secateur.models.trained_input import (
 from secateur.run import Run
 from secateur.runtime.terminal import one_line
 from secateur.steps.model_card import with_card_input
+from secateur.storage.atomic import sha256_of
+
+# Steps that measure the model on the images of the run.
+MEASURE = ("evaluate", "export")
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,21 @@ def fitted_model(
         return FittedModel(run, path, model, card, classes, {})
     if trained_sections(card) is None:
         print(f"{step}  {one_line(f'{path}: {UNDESCRIBED}')}", file=stream, flush=True)
+    if step in MEASURE and (words := _other_split(run, card)):
+        print(f"{step}  {one_line(f'{path}: {words}')}", file=stream, flush=True)
     from_card = input_of_card(run.spec, card)
     for dotted, value in from_card.items():
         words = f"{path} was trained with {dotted} {in_words(value)}, which is used here instead of the spec's"
         print(f"{step}  {one_line(words)}", file=stream, flush=True)
     return FittedModel(with_card_input(run, from_card), path, model, card, classes, from_card)
+
+
+def _other_split(run: Run, card: dict[str, Any]) -> str:
+    """A warning if the model was trained on another split of images than this run's; empty if not, or if unknown."""
+    trained_on = {entry.get("manifest_sha256") for entry in chain_of(card)} - {None}
+    if not trained_on or sha256_of(run.manifest) in trained_on:
+        return ""
+    return "warning: it was trained with another split; images on which it is measured here may be of its training"
 
 
 def say_class_order(words: str, step: str, stream: IO[str]) -> None:

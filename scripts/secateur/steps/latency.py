@@ -59,12 +59,17 @@ def measure_latency(run: Run, stream: IO[str]) -> dict[str, Any]:
 
 
 def _networks(run: Run, stream: IO[str]) -> dict[str, bytes]:
-    """Name -> serialised ONNX: the unpruned network in fp32, the pruned network in fp32, and the exported file."""
+    """Name -> serialised ONNX: the unpruned network in fp32, the pruned network in fp32, and the exported file.
+
+    If `export.model_path` names a model of another run, it takes the place of both.
+    """
     file = exported_files(run.spec)[0]
     exported = read_exported(run, file)
     _, final, _ = load_final_model(run, "latency", stream)
     found = {}
-    if run.spec.prunes:
+    if not run.exports_own_model:
+        found["given fp32"] = to_onnx(final.model).SerializeToString()
+    elif run.spec.prunes:
         unpruned = load_model(run.model_to_prune, run.key)[0]
         found["unpruned fp32"] = to_onnx(unpruned).SerializeToString()
         found["pruned fp32"] = to_onnx(final.model).SerializeToString()

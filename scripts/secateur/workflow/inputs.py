@@ -107,7 +107,8 @@ class Inputs:
 
     def latency(self, name: str) -> dict[str, str]:
         """The networks that are timed."""
-        unpruned = {"unpruned": self.model_to_prune(name)} if self._spec(name).prunes else {}
+        compared = self._spec(name).prunes and self._run(name).exports_own_model
+        unpruned = {"unpruned": self.model_to_prune(name)} if compared else {}
         first = exported_files(self._spec(name))[0]
         return {
             "exported": str(self._run(name).export_file(first.name)),

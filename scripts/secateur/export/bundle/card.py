@@ -44,7 +44,7 @@ def model_card(
     """
     parts = [
         f"# {name}\n",
-        _what(spec, classes, images),
+        _what(spec, classes, images, parities[0]),
         _prepared(parities[0].get("from_card", {})),
         "## Figures\n",
         _figures(parities, sizes),
@@ -58,15 +58,17 @@ def model_card(
     return "\n".join(part for part in parts if part)
 
 
-def _what(spec: Spec, classes: Sequence[str], images: Mapping[str, int]) -> str:
+def _what(spec: Spec, classes: Sequence[str], images: Mapping[str, int], parity: Mapping[str, Any]) -> str:
     channels, height, width = spec.model.input_image_size
     counts = ", ".join(f"{count:,} {split}" for split, count in images.items())
-    made = "pruned and retrained" if spec.prunes else "trained"
+    made, of = ("pruned and retrained" if spec.prunes else "trained"), ""
+    if name := parity.get("external_model"):
+        made, of = f"from the model file `{name}`", " of the run that exported it"
     return (
         f"An image classifier: {spec.model.arch}, {made}"
         f"{', for int8' if spec.trained_for_int8 else ''}; input {width}x{height}, "
         f"{'colour' if channels == 3 else 'gray'}, {spec.model.input_image_depth} bits per channel.\n\n"
-        f"{len(classes)} classes: {', '.join(_escaped(name) for name in classes)}. Images: {counts}.\n"
+        f"{len(classes)} classes: {', '.join(_escaped(name) for name in classes)}. Images{of}: {counts}.\n"
     )
 
 

@@ -22,7 +22,6 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 HERE = Path(__file__).parent
 CARD = json.loads((HERE / "preprocessing.json").read_text("utf-8"))
-LABELS = (HERE / "labels.txt").read_text("utf-8").splitlines()
 WIDTH, HEIGHT, DEEP = CARD["width"], CARD["height"], CARD["bits"] == 16
 FAILED, NO_KEY = 1, 4
 CARD = {"value_range": "auto", "background": "none", "max_pixels": 89_478_485, "plain_sha256": None, **CARD}
@@ -145,6 +144,34 @@ def stop(what: str, hint: str) -> NoReturn:
     sys.exit(NO_KEY)
 
 
+def labels(session: onnxruntime.InferenceSession) -> list[str]:
+    """The classes in the order of the answers. The model has them too, and a file can be of another model."""
+    file = HERE / "labels.txt"
+    listed = file.read_text("utf-8").splitlines() if file.exists() else None
+    inside = session.get_modelmeta().custom_metadata_map.get("classes")
+    if inside is not None and listed not in (None, json.loads(inside)):
+        print("warning: labels.txt has other classes than the model, whose own are used", file=sys.stderr)
+    if inside is None and listed is None:
+        stop("labels.txt is missing", "copy the whole folder of the export")
+    return json.loads(inside) if inside is not None else listed or []
+
+
+def started(content: str | bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # Without this, int8 networks are computed inexactly on x86 CPUs without VNNI.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as problem:
+        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
+        stop(f"{CARD['model']} cannot be opened: {reason}", "copy it again from where you got it")
+
+
+def shown(name: str) -> str:
+    """A file's name without characters that move the cursor or split the line."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
+
+
 def model(key: str | None) -> str | bytes:
     """The path of the plain model, or the content of the encrypted one, which is opened in memory only."""
     plain = HERE / CARD["model"]
@@ -212,10 +239,8 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):  # a letter that the console does not have is printed as its number
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    options = onnxruntime.SessionOptions()
-    # Without this, int8 networks are computed inexactly on x86 CPUs without VNNI.
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    session = onnxruntime.InferenceSession(model(asked.key), options, providers=["CPUExecutionProvider"])
+    session = started(model(asked.key))
+    classes = labels(session)
     status = 0
     for name in asked.images:
         try:
@@ -223,13 +248,20 @@ def main() -> int:
         except Exception as problem:
             reason = getattr(problem, "strerror", None) or str(problem)
             reason = "not an image that can be read" if "cannot identify image file" in reason else reason
-            print(f"error: {name}: {reason}", file=sys.stderr)
+            print(f"error: {shown(name)}: {reason}", file=sys.stderr)
             status = FAILED
             continue
         answer = session.run(None, {CARD["input"]["name"]: given})[0][0]
-        print(name, LABELS[answer.argmax()], f"{answer.max():.4f}", sep="\t")
+        print(shown(name), classes[answer.argmax()], f"{answer.max():.4f}", sep="\t")
+    sys.stdout.flush()
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as problem:  # the answers cannot be written: the reader has gone, or the disk is full
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(problem, BrokenPipeError):
+            print(f"error: cannot write the answers: {problem.strerror}", file=sys.stderr)
+        sys.exit(FAILED)
