@@ -144,3 +144,30 @@ def test_a_student_learns_nothing_from_a_teacher_of_other_preprocessing(folder, 
     assert main(["prune", "-e", "one.yaml", *words]) == 0
     assert main(["retrain", "-e", "one.yaml", *words]) == 6
     assert "was trained with data.preprocess_mode caffe" in capsys.readouterr().err
+
+
+def test_a_model_that_was_trained_with_another_split_is_said(folder, capsys):
+    chain = load_model("other.tlt", KEY)[1]["provenance"]
+    with_card("elsewhere.tlt", provenance=[{**chain[0], "manifest_sha256": "0" * 64}, *chain[1:]])
+    evaluated("evaluate.model_path=elsewhere.tlt")
+    assert "elsewhere.tlt: warning: it was trained with another split" in capsys.readouterr().err
+    evaluated("evaluate.model_path=other.tlt")
+    assert "another split" not in capsys.readouterr().err
+
+
+def test_figures_beside_an_exported_model_are_those_of_this_model(folder):
+    words = ["export.model_path=other.tlt", "prune.threshold=0.5"]
+    assert main(["export", "-e", "one.yaml", *words]) == 0
+    with open("results/one/export/latency.json") as file:
+        assert {case["network"] for case in json.load(file)["cases"]} == {"given fp32", "exported fp32"}
+    card = (folder / "results/one/export/README.md").read_text()
+    assert "from the model file `other.tlt`" in card
+    assert "Images of the run that exported it: " in card
+
+
+def test_a_step_with_values_that_the_spec_does_not_have_is_said(folder, capsys):
+    (folder / ".snakemake").mkdir()
+    assert main(["evaluate", "-e", "one.yaml", "evaluate.top_k=1"]) == 0
+    assert "warning: made with other values of evaluate.top_k than the spec's" in capsys.readouterr().err
+    assert main(["evaluate", "-e", "one.yaml"]) == 0
+    assert "other values" not in capsys.readouterr().err

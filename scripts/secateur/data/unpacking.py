@@ -168,17 +168,10 @@ def _checked(path: str, stream: IO[bytes], left_out: LeftOut) -> Iterator[Member
         parts = member.name.replace("\\", "/").split("/")
         foreign = next((part for part in parts if part not in (".", "..") and is_foreign(part)), None)
         if foreign is not None:
-            left_out.add(foreign_reason(foreign), member.name)
+            if member.open is not None:
+                left_out.add(foreign_reason(foreign), member.name)
             continue
-        if ".." in parts or not parts[0] or "\0" in member.name or DRIVE.fullmatch(parts[0]):
-            raise DataError(f"{path}: the member {member.name!a} leads out of its folder", "do not trust this file")
-        if not (member.is_file or member.open is None):
-            raise DataError(
-                f"{path}: the member {member.name!a} is a link or a device, or has holes",
-                "create the archive again with plain files only",
-            )
-        if member.size_bytes > MAX_FILE_BYTES:
-            raise DataError(f"{path}: the member {member.name!a} has {member.size_bytes:,} bytes", TOO_LARGE)
+        _refuse(path, member, parts)
         if len(seen) == MAX_MEMBERS:
             raise DataError(f"{path}: more than {MAX_MEMBERS:,} members", TOO_LARGE)
         name = "/".join(part for part in parts if part not in ("", "."))
@@ -198,6 +191,19 @@ def _checked(path: str, stream: IO[bytes], left_out: LeftOut) -> Iterator[Member
             # Its folder is a class without images.
             if "/" in name:
                 yield Member(name.rpartition("/")[0], 0, False, None)
+
+
+def _refuse(path: str, member: Member, parts: list[str]) -> None:
+    """Raise DataError for a member that leads out of its folder, is no plain file, or is too large."""
+    if ".." in parts or not parts[0] or "\0" in member.name or DRIVE.fullmatch(parts[0]):
+        raise DataError(f"{path}: the member {member.name!a} leads out of its folder", "do not trust this file")
+    if not (member.is_file or member.open is None):
+        raise DataError(
+            f"{path}: the member {member.name!a} is a link or a device, or has holes",
+            "create the archive again with plain files only",
+        )
+    if member.size_bytes > MAX_FILE_BYTES:
+        raise DataError(f"{path}: the member {member.name!a} has {member.size_bytes:,} bytes", TOO_LARGE)
 
 
 def _zip_members(stream: IO[bytes]) -> Iterator[Member]:

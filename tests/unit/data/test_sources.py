@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import os
+import shutil
 import tarfile
 import threading
 import zipfile
@@ -171,6 +172,9 @@ def test_folders_below_a_class_are_groups_on_request(tmp_path):
         ("path,class,split\na.jpg,x,train\nb.jpg,x,\n", "1 rows have no split, but other rows have one"),
         ("path,class\na.jpg,x,y\nb.jpg,x,y\n", "row 2 has 3 values, more than the first line has column names (2)"),
         ("path,class\na.jpg,x\nb,c.jpg,x\n", "row 3 has 3 values"),
+        ("path,class,class\na.jpg,x,y\n", "has several columns class"),
+        ("path,class\n", "has no rows"),
+        ("path,class\na.jpg,x\n./a.jpg,y\n", "name an image that an earlier row also names"),
         ("", "cannot read"),
         ('path,class\n"a\nb.jpg,x\n', "cannot read"),
     ],
@@ -178,6 +182,52 @@ def test_folders_below_a_class_are_groups_on_request(tmp_path):
 def test_tables_that_cannot_be_used(tmp_path, text, said):
     (tmp_path / "all.csv").write_text(text)
     assert said in refused(tmp_path / "all.csv", tmp_path / "out")
+
+
+def test_columns_that_are_not_used_and_paths_of_windows_are_noted(class_folders, tmp_path, local):
+    rows = ["\t".join([path.replace("/", "\\"), label, "val"]) for path, label in table_rows(class_folders)]
+    (class_folders / "all.tsv").write_text("\n".join(["path\tclass\tSet", *rows]))
+    table, report = run(class_folders / "all.tsv", tmp_path / "out")
+    assert names(table) == local
+    said = "\n".join(report["notes"])
+    assert "its columns 'Set' are not used" in said
+    assert "backslashes in 24 paths were read as /" in said
+
+
+def test_splits_inside_the_classes_are_not_mixed(class_folders, tmp_path):
+    for name in ("dark", "light"):
+        for split_name in ("train", "test"):
+            (class_folders / name / split_name).mkdir()
+        for number, path in enumerate(sorted((class_folders / name).glob("*.jpg"))):
+            path.rename(class_folders / name / ("test" if number < 3 else "train") / path.name)
+    said = refused(class_folders, tmp_path / "out")
+    assert "the class folders of" in said
+    assert "hold the folders test, train, which are splits by their names" in said
+    table, _ = run(class_folders, tmp_path / "again", layout="classes")
+    assert len(table) == 24
+
+
+def test_a_link_to_a_folder_above_is_not_followed(class_folders, tmp_path, local):
+    (class_folders / "dark/up").symlink_to("..")
+    (class_folders / "light/up").symlink_to(class_folders.parent)
+    table, report = run(class_folders, tmp_path / "out")
+    assert names(table) == local
+    assert report["left_out"]["linked folders that were read already"]["files"] == 2
+
+
+def test_files_that_are_all_unreadable_are_counted_with_their_class(class_folders, tmp_path):
+    for path in class_folders.rglob("*.jpg"):
+        path.write_bytes(b"x")
+    said = refused(class_folders, tmp_path / "out", on_corrupt="skip")
+    assert "no images in the class folders dark, light" in said
+    assert "left out there: that cannot be read (24)" in said
+
+
+def test_a_class_of_copies_is_said_to_be_copies(class_folders, tmp_path):
+    for path in (class_folders / "dark").glob("*.jpg"):
+        shutil.copy(path, class_folders / "light" / path.name)
+    said = refused(class_folders, tmp_path / "out")
+    assert "has no images of the classes light; 12 of their images are copies of other images" in said
 
 
 def test_folders_may_be_called_like_files(class_folders, tmp_path, local):
@@ -283,6 +333,26 @@ def test_archive(class_folders, tmp_path, local, name):
     kept = {file: file.stat().st_ino for file in (tmp_path / "out/unpacked").rglob("*.jpg")}
     run(path, tmp_path / "out")
     assert {file: file.stat().st_ino for file in (tmp_path / "out/unpacked").rglob("*.jpg")} == kept
+
+
+@pytest.mark.parametrize("name", ["all.zip", "all.tar"])
+@pytest.mark.parametrize("held", ["a.psd", None])
+def test_a_class_of_an_archive_without_images_is_refused_as_that_of_a_folder(class_folders, tmp_path, name, held):
+    (class_folders / "fish").mkdir()
+    if held:
+        (class_folders / "fish" / held).write_bytes(b"x")
+    (pack_zip if name.endswith("zip") else pack_tar)(class_folders, tmp_path / name)
+    assert "no images in the class folders fish of" in refused(tmp_path / name, tmp_path / "out")
+    assert "no images in the class folders fish of" in refused(class_folders, tmp_path / "folder")
+
+
+def test_a_text_beside_the_only_folder_of_an_archive(class_folders, tmp_path, local):
+    pack_zip(class_folders, tmp_path / "all.zip")
+    zip_with(tmp_path / "all.zip", "README.txt", content=b"how it was made")
+    zip_with(tmp_path / "all.zip", "__MACOSX/", content=b"")
+    table, report = run(tmp_path / "all.zip", tmp_path / "out")
+    assert names(table) == local
+    assert report["left_out"] == {"with the suffix .txt": {"files": 1, "example": "README.txt"}}
 
 
 JPEG = io.BytesIO()

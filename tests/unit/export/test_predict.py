@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -180,6 +181,45 @@ def test_keys_that_do_not_fit(encrypted, said, monkeypatch, given, what):
     assert "Traceback" not in error
     assert KEY not in error
     assert "another pass-phrase" not in error
+
+
+def test_files_of_the_bundle_that_do_not_belong_together(bundle, said):
+    model = onnx.load_model_from_string(by_mean_colour())
+    helper.set_model_props(model, {"classes": json.dumps(LABELS)})
+    (bundle / "modèle.onnx").write_bytes(model.SerializeToString())
+    right = said(bundle, *photographs(bundle))
+    assert right[0] == 0
+    (bundle / "labels.txt").write_text("\n".join(reversed(LABELS)), "utf-8")
+    code, lines, error = said(bundle, *photographs(bundle))
+    assert (code, lines) == right[:2]
+    assert error == "warning: labels.txt has other classes than the model, whose own are used\n"
+    (bundle / "labels.txt").unlink()
+    assert said(bundle, *photographs(bundle)) == right
+    (bundle / "modèle.onnx").write_bytes(by_mean_colour())
+    code, _, error = said(bundle, *photographs(bundle))
+    assert (code, error) == (4, "error: labels.txt is missing\nhint: copy the whole folder of the export\n")
+    (bundle / "modèle.onnx").write_bytes(by_mean_colour()[:100])
+    code, _, error = said(bundle, *photographs(bundle))
+    assert code == 4
+    assert error.startswith("error: modèle.onnx cannot be opened: ")
+    assert error.count("\n") == 2
+
+
+def test_names_are_shown_as_text(bundle, said):
+    odd = bundle / "a\t\x1b[31m\nb.jpg"
+    odd.write_bytes(photographs(bundle)[0].read_bytes())
+    _, lines, _ = said(bundle, odd, f"{odd}2")
+    assert [line.split("\t")[1:2] for line in lines] == [[LABELS[0]]]
+    assert lines[0].startswith(f"{bundle}/a\\t\\x1b[31m\\nb.jpg")
+
+
+@pytest.mark.parametrize(("to", "said"), [("| head -1", ""), ("> /dev/full", "cannot write the answers: No space")])
+def test_answers_that_cannot_be_written(bundle, to, said):
+    command = f'"{sys.executable}" "{bundle}/predict.py" {" ".join(map(str, photographs(bundle) * 300))} {to}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+    assert said in done.stderr
 
 
 def test_without_pyrage_it_names_the_package(encrypted, said, monkeypatch):

@@ -339,3 +339,14 @@ def test_a_better_way_to_prune_depthwise_convolutions_is_named(model, prune, sai
     assert any("ranking: uniform" in notice for notice in notices) is said
     spec = parse_spec(f"model: {model}\nprune: {prune}")
     assert (spec.prune.importance, spec.prune.ranking) == ("l2", "layer"), "TAO's specs mean what they mean there"
+
+
+def test_folders_beside_a_source_are_said_to_be_unread():
+    spec = parse_spec(
+        "data: {source: photos, val_dataset_path: v}\nevaluate: {dataset_path: t}\nmodel: {arch: resnet_10}"
+    )
+    said = [str(notice) for notice in spec.notices if "not read" in str(notice)]
+    assert said == [
+        f"warning: {key}: not read: data.source names the images of all splits"
+        for key in ("data.val_dataset_path", "evaluate.dataset_path")
+    ]
