@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import os
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ REPOSITORY = Path(__file__).parent.parent
 # The same examples in every run, so that a change is judged by what it changed; others: --hypothesis-profile=default.
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
+# `nohup` and a shell's `&` let programs ignore these, and all that they start: no test could send them.
+for name in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(name) is signal.SIG_IGN:
+        signal.signal(name, signal.default_int_handler if name == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module", autouse=True)

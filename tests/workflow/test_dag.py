@@ -310,7 +310,7 @@ def test_a_failure_in_one_experiment_leaves_the_others_running(project, class_fo
     assert re.search(r"^one  cache  train \d+ images", result.stderr, flags=re.MULTILINE)
     assert not re.search(r"^(local)?rule |jobid|Select jobs|Finished", result.stderr, flags=re.MULTILINE)
     failure = (
-        r"Error in rule split:\n    log: logs/a/split.log\n    error: 1 image files.*\n      .*00\.jpg.*\n    hint: "
+        r"Error in rule split:\n    log: logs/a/split.log\n    error: 1 image file .*\n      .*00\.jpg.*\n    hint: "
     )
     assert re.search(failure, result.stderr), "the error again, where one looks for it"
     shutil.copy(class_folders / "dark/00.jpg", project.folder / "broken/dark/00.jpg")
@@ -487,7 +487,7 @@ def test_a_step_that_fails_says_why_with_its_exit_code_in_the_log(project, class
     (class_folders / "dark/00.jpg").write_text("no image")
     result = project.snakemake()
     assert result.returncode != 0
-    assert "error: 1 image files cannot be read:" in result.stderr
+    assert "error: 1 image file cannot be read:" in result.stderr
     assert "hint: " in result.stderr
     assert "log: logs/one/split.log" in result.stderr
     assert not (project.folder / "results/one/split/manifest.csv").exists()
