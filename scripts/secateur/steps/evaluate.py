@@ -72,7 +72,7 @@ def evaluate(run: Run, stream: IO[str], stage: str) -> dict[str, Any]:
     print(
         f"evaluate  {stage}  {metrics['images']} {split} images  top-1 {metrics['top_1']:.4f}  "
         f"{more}loss {metrics['loss']:.4f}",
-        *(one_line(f"warning: {words}") for words in doubts(metrics)),
+        *(one_line(f"evaluate  {stage}  warning: {words}") for words in doubts(metrics)),
         sep="\n",
         file=stream,
         flush=True,
