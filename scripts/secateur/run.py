@@ -108,9 +108,14 @@ class Run:
         return self.resolve(self.spec.export.model_path, self.model(self.final_step))
 
     @property
+    def own_models(self) -> list[Path]:
+        """The models that the run itself writes."""
+        return [self.model(step) for step in ("train", "prune", "retrain")]
+
+    @property
     def exports_own_model(self) -> bool:
         """Whether the exported model is one that the run itself writes."""
-        return self.model_to_export in [self.model(step) for step in ("train", "prune", "retrain")]
+        return self.model_to_export in self.own_models
 
     def evaluated_model(self, stage: str) -> Path:
         """The model that `evaluate` measures as `stage`."""

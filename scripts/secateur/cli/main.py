@@ -164,6 +164,11 @@ def _step(options: Any) -> None:
                 join(hosts)
             if step in TRAININGS or hosts.first:
                 STEPS[step].load()(equipped, sys.stderr, **wildcards)
+    _say_other_values(options)
+
+
+def _say_other_values(options: Any) -> None:
+    """Warn that results of other values than the spec's are where the workflow has those of the spec."""
     keys = [override.partition("=")[0] for override in options.overrides]
     if keys and "results_dir" not in keys and Path(".snakemake").is_dir():
         print(

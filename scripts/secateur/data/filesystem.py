@@ -213,7 +213,7 @@ def folder_at(folder: str, follow_links: bool = True) -> Folder:
             if is_foreign(entry.name):
                 inside = files_inside(entry.path) if is_litter(entry.name) else 1
                 found.left_out.add(foreign_reason(entry.name), entry.path, inside)
-            elif not os.path.isdir(entry.path):  # also for a link to itself
+            elif not _is_folder(entry):
                 found.files.append(entry.path)
             elif entry.is_symlink() and not follow_links:
                 found.left_out.add(LINKED, entry.path)
@@ -229,6 +229,14 @@ def folder_at(folder: str, follow_links: bool = True) -> Folder:
             found.files.append(path)
     found.folders = list(found.below)
     return found
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or leads to one. No system call, except for a link; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 @contextmanager

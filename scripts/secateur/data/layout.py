@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -94,21 +94,26 @@ def reading(root: str, key: str, folders: list[str], holds_folders: Callable[[st
     return _as_splits(root, key, splits, [name for name in folders if name not in splits])
 
 
-def refuse_splits_in_classes(root: str, key: str, inside: list[list[str]]) -> None:
+def refuse_splits_in_classes(root: str, key: str, inside: Iterable[list[str]]) -> None:
     """Refuse class folders that all hold folders with the names of splits, and no others: `cat/train`, `cat/test`.
 
     Args:
         root: of the class folders, for errors.
         key: the spec key that names it, for errors.
-        inside: the names of the folders in each class folder.
+        inside: the names of the folders in each class folder; only as many are listed as decide it.
 
     Raises:
         DataError: the images of these splits would be mixed.
     """
-    names = sorted({name for folders in inside for name in folders})
-    if len({split_of(name) for name in names}) > 1 and all(inside) and all(split_of(name) for name in names):
+    names: set[str] = set()
+    for folders in inside:
+        if not folders or not all(map(split_of, folders)):
+            return
+        names.update(folders)
+    if len({split_of(name) for name in names}) > 1:
+        shown = _named(sorted(names))
         raise DataError(
-            f"{key}: the class folders of {root} hold the folders {_named(names)}, which are splits by their names",
+            f"{key}: the class folders of {root} hold the folders {shown}, which are splits by their names",
             "put the splits above the classes, such as train/cat; or set data.layout: classes to mix the images",
         )
 

@@ -124,7 +124,7 @@ def _from_folders(root: str, key: str, layout: Layout, follow_links: bool) -> di
     read = reading(root, key, top.folders, holds_folders, layout)
     if not read.splits:
         if layout == "auto":
-            refuse_splits_in_classes(root, key, [folders_in(name) for name in top.folders])
+            refuse_splits_in_classes(root, key, map(folders_in, top.folders))
         return {"source": from_class_folders(root, key, follow_links=follow_links)}
     found = {
         split: from_class_folders(join(root, name), key, split, follow_links) for split, name in read.splits.items()

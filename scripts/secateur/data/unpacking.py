@@ -47,6 +47,8 @@ TOO_LARGE = "do not trust this file; if you do, unpack it yourself"
 # Beside the folder of an archive: how many of its members were left out, for which reason.
 LEFT_OUT = ".left_out.json"
 UNPACKING, LEFTOVER_S = ".unpacking-", 86_400
+# Ends the names of the folders. What an earlier version unpacked lacks the folders without images.
+FORM = "-2"
 # Exceptions of `zipfile` and `tarfile` for a damaged archive; an encrypted member raises RuntimeError.
 ARCHIVE_ERRORS = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError,
@@ -89,7 +91,7 @@ def unpacked(path: str, folder: Path | str) -> str:
     """
     try:
         digest = hashlib.sha256(fingerprint(path).encode()).hexdigest() if is_url(path) else sha256_of(path)
-        target = Path(folder) / digest[:32]
+        target = Path(folder) / f"{digest[:32]}{FORM}"
         if not target.is_dir():
             _unpack(path, target)
     except ARCHIVE_ERRORS as error:

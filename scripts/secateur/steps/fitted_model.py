@@ -75,7 +75,7 @@ def fitted_model(
     require_same_classes(card, classes, path)
     require_fit(model, classes, run.spec.model.input_image_size, path)
     say_class_order(in_class_order(model, card, classes, path), step, stream)
-    if same_input or path in own_models(run):
+    if same_input or path in run.own_models:
         require_same_input(run.spec, card, path)
         return FittedModel(run, path, model, card, classes, {})
     if trained_sections(card) is None:
@@ -101,8 +101,3 @@ def say_class_order(words: str, step: str, stream: IO[str]) -> None:
     """Print what `in_class_order` did, if it did something."""
     if words:
         print(f"{step}  {one_line(words)}", file=stream, flush=True)
-
-
-def own_models(run: Run) -> list[Path]:
-    """The models that the run itself writes."""
-    return [run.model(step) for step in ("train", "prune", "retrain")]
