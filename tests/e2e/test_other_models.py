@@ -8,7 +8,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 from secateur.cli.main import main
+from secateur.models.cost import cost_of
 from secateur.models.file import load_model, save_model
+from secateur.run import run_of
+from secateur.spec import load_spec
+from secateur.steps.index import experiment
 
 pytestmark = pytest.mark.slow
 KEY = "secret-pass-phrase"
@@ -156,13 +160,22 @@ def test_a_model_that_was_trained_with_another_split_is_said(folder, capsys):
 
 
 def test_figures_beside_an_exported_model_are_those_of_this_model(folder):
-    words = ["export.model_path=other.tlt", "prune.threshold=0.5"]
-    assert main(["export", "-e", "one.yaml", *words]) == 0
+    cut = ["results_dir=elsewhere", "prune.model_path=other.tlt", "prune.threshold=0.7"]
+    assert main(["prune", "-e", "one.yaml", *cut]) == 0
+    shutil.copy("elsewhere/prune/model.tlt", "small.tlt")
+    small = cost_of(load_model("small.tlt", KEY)[0])
+    evaluated()
+    words = ["export.model_path=small.tlt"]
+    for step in ("export", "report"):
+        assert main([step, "-e", "one.yaml", *words]) == 0
     with open("results/one/export/latency.json") as file:
         assert {case["network"] for case in json.load(file)["cases"]} == {"given fp32", "exported fp32"}
     card = (folder / "results/one/export/README.md").read_text()
-    assert "from the model file `other.tlt`" in card
+    assert "from the model file `small.tlt`" in card
     assert "Images of the run that exported it: " in card
+    assert "is made of the model file small.tlt, not of this run" in (folder / "results/one/report.html").read_text()
+    row = experiment("one", run_of("one", load_spec("one.yaml", words)))
+    assert (row["params"], row["macs"]) == (small.params, small.macs)
 
 
 def test_a_step_with_values_that_the_spec_does_not_have_is_said(folder, capsys):

@@ -100,8 +100,8 @@ def table(facts: Facts) -> list[dict[str, Any]]:
                 "name": f"{file['file']}, {file['data_type']}",
                 "top_1": file["accuracy"]["top_1"],
                 "error": facts.final.standard_error,
-                "macs": file.get("macs"),
-                "params": file.get("params"),
+                "macs": file["macs"],
+                "params": file["params"],
                 "bytes": file["bytes"],
                 **_time(facts, "exported" if number == 0 else "-"),
             }

@@ -19,7 +19,7 @@ from secateur.report.words import counted
 from secateur.run import Run, run_from
 from secateur.spec.effective import flattened
 from secateur.step_table import COMMON_STEPS
-from secateur.steps.run_files import bytes_of, damaged, read_run_json
+from secateur.steps.run_files import bytes_of, damaged, read_parity, read_run_json
 from secateur.storage.atomic import write_text
 
 # Costs in the figures. File size and latency depend on the precision, so they are in the table only.
@@ -59,10 +59,14 @@ def index_step(index: Mapping[str, Any], folder: Path, stream: IO[str]) -> str:
 
 
 def experiment(name: str, run: Run) -> dict[str, Any]:
-    """One row of the table: the figures of the final model and of the exported file."""
-    metrics = read_run_json(run, "evaluate", "metrics", run.final_step)
-    first = read_run_json(run, "evaluate", "metrics", "train")
+    """One row of the table: the figures of the exported model, the final one or another run's, and of its file."""
     file = exported_files(run.spec)[0]
+    unpruned = read_run_json(run, "evaluate", "metrics", "train")["top_1"] if run.spec.prunes else None
+    if run.exports_own_model:
+        metrics = read_run_json(run, "evaluate", "metrics", run.final_step)
+    else:
+        parity = read_parity(run, file)
+        metrics, unpruned = {**parity, **parity["keras"]}, None
     cases = read_run_json(run, "latency", "latency")["cases"]
     timed = next((case for case in cases if is_single(case) and case["network"].startswith("exported")), None)
     if timed is None:
@@ -72,7 +76,7 @@ def experiment(name: str, run: Run) -> dict[str, Any]:
         "arch": run.spec.model.arch,
         "top_1": metrics["top_1"],
         "standard_error": standard_error(metrics["top_1"], metrics["images"]),
-        "unpruned": first["top_1"] if run.spec.prunes else None,
+        "unpruned": unpruned,
         "images": metrics["images"],
         "macs": metrics["macs"],
         "params": metrics["params"],

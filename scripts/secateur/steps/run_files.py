@@ -135,6 +135,10 @@ class _Parity(_Shape):
     images: Positive
     split: str
     model_sha256: Digest
+    external_model: str | None = None
+    plain_sha256: Digest | None = None
+    params: Count
+    macs: Count
     top_1_agreement: Share
     max_difference: Amount
     accuracy: _Accuracy
